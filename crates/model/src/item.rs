@@ -1,0 +1,209 @@
+//! What travels up: items with their envelopes, and the receipts that answer them (DESIGN §5).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::execution::ExecutionState;
+use crate::{Digest, OrgId};
+
+/// Payload form 1: JSON compressed with zstd.
+pub const FORM_ZSTD_JSON: u8 = 1;
+/// Payload form 2: an `age` file around form 1.
+pub const FORM_AGE_ZSTD: u8 = 2;
+
+/// Kind of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ItemKind {
+    /// One attempt: results, log and session.
+    Attempt,
+    /// Log rows written after the attempt's item was made; names the attempt.
+    Log,
+    /// A test session on its own.
+    Session,
+    /// An LTI user.
+    LtiUser,
+}
+
+impl ItemKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Attempt, Self::Log, Self::Session, Self::LtiUser];
+
+    /// The spelling in JSON and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Attempt => "attempt",
+            Self::Log => "log",
+            Self::Session => "session",
+            Self::LtiUser => "lti-user",
+        }
+    }
+}
+
+impl std::str::FromStr for ItemKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|k| k.as_str() == text).ok_or_else(|| format!("unknown kind of item '{text}'"))
+    }
+}
+
+impl std::fmt::Display for ItemKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The plain part of an item: enough to store, route and count it without reading the payload. Fixed, with origin,
+/// version and digest, in the transaction that finishes the execution, and never remade.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Kind.
+    pub kind: ItemKind,
+    /// Identity of the item; for an attempt, the execution's id.
+    pub item: Uuid,
+    /// Organisation it belongs to.
+    pub org: OrgId,
+    /// Node that made it.
+    pub origin: Uuid,
+    /// From 1; a reactivated execution makes the next one.
+    pub version: u32,
+    /// Digest of the version before, from version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Digest>,
+    /// BLAKE3 of the payload bytes.
+    pub digest: Digest,
+    /// Bytes of the payload.
+    pub size: u64,
+    /// How to read the payload: [`FORM_ZSTD_JSON`] or [`FORM_AGE_ZSTD`].
+    pub form: u8,
+    /// The execution a log or session speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<Uuid>,
+    /// Delivery URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<String>,
+    /// Test taker URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_taker: Option<String>,
+    /// How the execution ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ExecutionState>,
+    /// When it began, by the local clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended, by the local clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// What is inside.
+    #[serde(default)]
+    pub counts: Counts,
+}
+
+/// What an item's payload holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Item results.
+    pub items: u32,
+    /// Variables in test and item results.
+    pub variables: u32,
+    /// Log entries.
+    pub log: u32,
+}
+
+/// What central says about an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiptStatus {
+    /// Held durably; nothing about it was known before.
+    Stored,
+    /// Held already: same version, same digest.
+    Duplicate,
+    /// Held, and follows the version that was the newest.
+    Superseded,
+    /// Held beside what was there: a person has to look.
+    Conflict,
+}
+
+impl ReceiptStatus {
+    /// The spelling in JSON, in the database and in the signed bytes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Duplicate => "duplicate",
+            Self::Superseded => "superseded",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// Central's word that it holds an item; signed with central's node key (Ed25519) over [`Receipt::signed_bytes`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Format version, 1.
+    pub v: u8,
+    /// Node id of central.
+    pub central: Uuid,
+    /// Epoch of central's history.
+    pub epoch: Uuid,
+    /// Number of the receipt in that history, rising.
+    pub receipt_no: i64,
+    /// Organisation of the token that handed the item in.
+    pub org: OrgId,
+    /// Kind of the item.
+    pub kind: ItemKind,
+    /// The item.
+    pub item: Uuid,
+    /// Its version.
+    pub version: u32,
+    /// Digest of the payload that is held.
+    pub digest: Digest,
+    /// When central stored it.
+    pub received_at: Timestamp,
+    /// What central did.
+    pub status: ReceiptStatus,
+    /// Taker or delivery has left the org meanwhile; stored all the same.
+    #[serde(default)]
+    pub out_of_scope: bool,
+    /// Ed25519 signature, hex.
+    pub signature: String,
+}
+
+impl Receipt {
+    /// The bytes that are signed: a domain, then every field, each length-prefixed.
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(320);
+        let mut part = |field: &[u8]| {
+            bytes.extend_from_slice(&(field.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(field);
+        };
+        part(b"taosync receipt");
+        part(&[self.v]);
+        part(self.central.as_bytes());
+        part(self.epoch.as_bytes());
+        part(&self.receipt_no.to_le_bytes());
+        part(self.org.as_str().as_bytes());
+        part(self.kind.as_str().as_bytes());
+        part(self.item.as_bytes());
+        part(&self.version.to_le_bytes());
+        part(&self.digest.0);
+        part(self.received_at.as_nanosecond().to_le_bytes().as_slice());
+        part(self.status.as_str().as_bytes());
+        part(&[u8::from(self.out_of_scope)]);
+        bytes
+    }
+}
+
+/// Why an item could not be read; nothing is stored, the item stays in the outbox and can be retried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The item.
+    pub item: Uuid,
+    /// Its version.
+    pub version: u32,
+    /// Stable code.
+    pub code: String,
+    /// What is wrong, in words.
+    pub reason: String,
+}

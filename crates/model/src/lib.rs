@@ -1,0 +1,29 @@
+//! The nouns of taosync. No I/O, no async, no database: every other crate speaks in these words.
+//!
+//! * [`entity`]: one thing that travels down: URI, class, properties.
+//! * [`entity_type`]: the six synced types, classes, and sync managers.
+//! * [`canonical`] and [`digest`]: the bytes that are hashed, and the sums that prove two sides equal.
+//! * [`scope`]: organisations and positions in a feed.
+//! * [`item`]: what travels up: envelope, receipt.
+//! * [`execution`], [`assessment`]: one attempt and its results in the QTI Results Reporting model.
+//! * [`delivery`]: what a package looks like from outside.
+//! * [`vocabulary`]: the URIs of TAO's ontology that taosync knows.
+//! * [`clock`]: time and random identifiers, passed in.
+
+pub mod assessment;
+pub mod canonical;
+pub mod clock;
+pub mod delivery;
+pub mod digest;
+pub mod entity;
+pub mod entity_type;
+pub mod execution;
+pub mod item;
+pub mod scope;
+pub mod vocabulary;
+
+pub use clock::Clock;
+pub use digest::{Digest, SetDigest};
+pub use entity::{Entity, Property, Value};
+pub use entity_type::EntityType;
+pub use scope::OrgId;
