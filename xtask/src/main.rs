@@ -1,2 +1,30 @@
-//! stub
-fn main() {}
+//! Chores of the workspace: `cargo xtask <chore>`.
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod test;
+mod workspace;
+
+/// Chores of the taosync workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Measures the release program beside the physical limits of this machine.
+    Bench(bench::Options),
+    /// Runs every check and test there is, and ends with a summary.
+    Test(test::Options),
+}
+
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    match Cli::parse().chore {
+        Chore::Bench(options) => bench::run(&options),
+        Chore::Test(options) => test::run(&options),
+    }
+}

@@ -68,6 +68,16 @@ impl EntityType {
         self as i64
     }
 
+    /// The bit of this type in a set of types.
+    pub const fn bit(self) -> i64 {
+        1 << self.code()
+    }
+
+    /// The types in a set of bits, in feed order.
+    pub fn from_bits(bits: i64) -> impl Iterator<Item = Self> {
+        Self::FEED.into_iter().chain([Self::SyncManager]).filter(move |t| bits & t.bit() != 0)
+    }
+
     /// The type with this database number.
     pub fn from_code(code: i64) -> Option<Self> {
         Self::FEED.into_iter().chain([Self::SyncManager]).find(|t| t.code() == code)

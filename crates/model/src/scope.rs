@@ -141,6 +141,26 @@ impl FieldChoice {
     }
 }
 
+/// The field choice of every type. Types without a choice of their own have TAO's default.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FieldChoices(pub BTreeMap<EntityType, FieldChoice>);
+
+impl FieldChoices {
+    /// TAO's defaults for all types.
+    pub fn tao_default() -> Self {
+        Self(EntityType::FEED.into_iter().map(|t| (t, FieldChoice::default_for(t))).collect())
+    }
+
+    /// The choice for a type.
+    pub fn of(&self, entity_type: EntityType) -> std::borrow::Cow<'_, FieldChoice> {
+        match self.0.get(&entity_type) {
+            Some(choice) => std::borrow::Cow::Borrowed(choice),
+            None => std::borrow::Cow::Owned(FieldChoice::default_for(entity_type)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,41 @@
-//! stub
+//! Every key and every cryptographic act of taosync (DESIGN §3, §7). No primitive is our own: this crate only says
+//! which one is used where, over which bytes, and keeps the keys.
+//!
+//! Keys and where they live
+//! * [`keyring`]: the directory `keys/` with all secrets of a node, refused when others could read it.
+//! * [`node_key`]: who this node is: Ed25519 signatures.
+//! * [`node_identity`]: what is sealed for this node alone: an age identity.
+//!
+//! What is sealed
+//! * [`columns`]: values in the database, bound to table, row and column; [`index`] finds them again by equality.
+//! * [`chunk`]: pieces of packages, named by the hash of their ciphertext.
+//! * [`delivery_key`]: the key of one delivery's package, wrapped for each node.
+//! * [`sealed_file`]: age files, which the ordinary `age` tool opens in an emergency.
+//!
+//! Who may come in
+//! * [`passwords`]: TAO's form of a password; [`tokens`]: hashes of access tokens and client secrets.
+//! * [`proof`]: signed requests (DPoP, RFC 9449); [`receipts`]: central's signed word that it holds an item.
+//! * [`tls`]: certificates, the private authority, and the pin in the client.
+//!
+//! [`random`] is the only place that asks the operating system for randomness.
+
+pub mod chunk;
+pub mod columns;
+pub mod delivery_key;
+pub mod error;
+pub mod index;
+mod key_files;
+pub mod keyring;
+pub mod node_identity;
+pub mod node_key;
+pub mod passwords;
+pub mod proof;
+pub mod random;
+pub mod receipts;
+mod seal;
+pub mod sealed_file;
+pub mod tls;
+pub mod tokens;
+
+pub use error::VaultError;
+pub use keyring::Keyring;

@@ -1,0 +1,112 @@
+//! Rules of the house that no lint knows: short files, no drawers, nothing unfinished, SQL in one place.
+
+use std::path::{Path, PathBuf};
+
+/// Lines of a source file, and of a file of tests.
+const MAX_LINES: usize = 500;
+const MAX_TEST_LINES: usize = 800;
+
+/// Names that say nothing about what is inside.
+const DRAWERS: &[&str] = &["utils", "util", "helpers", "helper", "common", "misc"];
+
+/// Marks of unfinished work, written in two parts so that this file does not hold them.
+const UNFINISHED: &[&str] =
+    &[concat!("to", "do!("), concat!("unimple", "mented!("), concat!("TO", "DO"), concat!("FIX", "ME")];
+
+/// The one crate that speaks SQL, and the bench, which measures the raw insert beside it.
+const SQL_PLACES: &[&str] = &["crates/store/", "xtask/src/bench/"];
+
+struct Source {
+    /// Relative to the workspace, with `/`.
+    path: String,
+    text: String,
+}
+
+#[test]
+fn files_are_short() {
+    let long: Vec<_> = sources().iter().filter_map(too_long).collect();
+    assert!(long.is_empty(), "cut these along a noun or a verb:\n{}", long.join("\n"));
+}
+
+#[test]
+fn nothing_is_a_drawer() {
+    let drawers: Vec<_> = sources().into_iter().map(|s| s.path).filter(|path| is_drawer(path)).collect();
+    assert!(drawers.is_empty(), "name these after what is inside:\n{}", drawers.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    let marks: Vec<_> = sources().iter().flat_map(|s| lines_with(s, UNFINISHED)).collect();
+    assert!(marks.is_empty(), "finish these, or write an issue:\n{}", marks.join("\n"));
+}
+
+#[test]
+fn sql_stays_in_the_store() {
+    let outside = sources().into_iter().filter(|s| !SQL_PLACES.iter().any(|place| s.path.starts_with(place)));
+    let uses: Vec<_> = outside.flat_map(|s| lines_with(&s, &[concat!("sqlx", "::")])).collect();
+    assert!(uses.is_empty(), "move these queries to crates/store:\n{}", uses.join("\n"));
+}
+
+#[test]
+fn the_rules_bite() {
+    let source = |path: &str, lines: usize| Source { path: path.into(), text: "x\n".repeat(lines) };
+    assert!(too_long(&source("crates/a/src/b.rs", 500)).is_none());
+    assert!(too_long(&source("crates/a/src/b.rs", 501)).is_some());
+    assert!(too_long(&source("crates/a/tests/b.rs", 800)).is_none());
+    assert!(too_long(&source("crates/a/src/b/tests.rs", 801)).is_some());
+    for path in ["crates/a/src/utils.rs", "crates/common/src/lib.rs", "crates/a/src/zip_util.rs"] {
+        assert!(is_drawer(path), "{path}");
+    }
+    assert!(!is_drawer("crates/a/src/commonplace.rs"));
+    let unfinished = Source { path: "a.rs".into(), text: format!("fine\n// {} later\n", UNFINISHED[2]) };
+    assert_eq!(lines_with(&unfinished, UNFINISHED).len(), 1);
+}
+
+fn too_long(source: &Source) -> Option<String> {
+    let is_test = source.path.contains("/tests/") || source.path.ends_with("/tests.rs");
+    let limit = if is_test { MAX_TEST_LINES } else { MAX_LINES };
+    let lines = source.text.lines().count();
+    (lines > limit).then(|| format!("{}: {lines} lines, at most {limit}", source.path))
+}
+
+fn is_drawer(path: &str) -> bool {
+    path.split('/').map(|part| part.strip_suffix(".rs").unwrap_or(part)).any(|name| {
+        let last_word = name.rsplit(['_', '-']).next().unwrap_or(name);
+        DRAWERS.contains(&name) || ["util", "utils"].contains(&last_word)
+    })
+}
+
+fn lines_with(source: &Source, marks: &[&str]) -> Vec<String> {
+    let numbered = source.text.lines().enumerate();
+    let found = numbered.filter(|(_, line)| marks.iter().any(|mark| line.contains(mark)));
+    found.map(|(number, line)| format!("{}:{}: {}", source.path, number + 1, line.trim())).collect()
+}
+
+/// Every `.rs` file of the crates and the chores.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut paths = Vec::new();
+    for folder in ["crates", "xtask"] {
+        collect(&root.join(folder), &mut paths);
+    }
+    assert!(paths.len() > 10, "the sources were not found under {}", root.display());
+    paths.into_iter().map(|path| read(&root, &path)).collect()
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(folder).expect("a folder of sources can be listed");
+    for entry in entries {
+        let path = entry.expect("an entry of a folder can be read").path();
+        if path.is_dir() && !path.ends_with("target") {
+            collect(&path, paths);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            paths.push(path);
+        }
+    }
+}
+
+fn read(root: &Path, path: &Path) -> Source {
+    let relative = path.strip_prefix(root).expect("a source lies in the workspace");
+    let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+    Source { path: parts.join("/"), text: std::fs::read_to_string(path).expect("a source is text") }
+}

@@ -1,0 +1,90 @@
+//! Attributes and small elements that many parts of QTI share.
+
+use std::collections::BTreeMap;
+
+use roxmltree::Node;
+
+use super::document::{Declaration, TimeLimits};
+use crate::problem::{CheckReport, Problem};
+use crate::xml::{self, Page};
+
+/// The QTI version of a file by the namespace of its root.
+pub(super) fn qti_version(page: &Page<'_>, report: &mut CheckReport) -> String {
+    let namespace = page.root().tag_name().namespace().unwrap_or_default();
+    let known = [("_v2p0", "2.0"), ("_v2p1", "2.1"), ("_v2p2", "2.2"), ("_v2p3", "2.3"), ("_v3p0", "3.0")];
+    if let Some((_, version)) = known.iter().find(|(ending, _)| namespace.contains(ending)) {
+        return (*version).to_owned();
+    }
+    let problem = Problem::warning("unknown-version", "the namespace is none of QTI 2.0 to 3.0");
+    report.push(page.at(page.root(), problem.advice("the file is read as QTI 2; check that it shows as meant")));
+    "unknown".to_owned()
+}
+
+/// The identifier every element of this kind must have.
+pub(super) fn identifier(page: &Page<'_>, node: Node<'_, '_>, report: &mut CheckReport) -> String {
+    let identifier = text(node, "identifier");
+    if identifier.is_empty() {
+        let problem = Problem::error("missing-identifier", "the element has no identifier");
+        report.push(page.at(node, problem.advice("add the attribute 'identifier'")));
+    }
+    identifier
+}
+
+/// An attribute's text, empty when absent.
+pub(super) fn text(node: Node<'_, '_>, wanted: &str) -> String {
+    xml::attribute(node, wanted).unwrap_or_default().trim().to_owned()
+}
+
+/// Whether a boolean attribute is set; absent and unreadable ones are not.
+pub(super) fn is_set(node: Node<'_, '_>, wanted: &str) -> bool {
+    matches!(xml::attribute(node, wanted).map(str::trim), Some("true" | "1"))
+}
+
+/// A number from zero; `None` when absent or, with a problem, when it is something else.
+pub(super) fn number(page: &Page<'_>, node: Node<'_, '_>, wanted: &str, report: &mut CheckReport) -> Option<f64> {
+    let written = xml::attribute(node, wanted)?.trim();
+    let number = written.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+    if number.is_none() {
+        report.push(bad_value(page, node, wanted, "a number from 0"));
+    }
+    number
+}
+
+pub(super) fn bad_value(page: &Page<'_>, node: Node<'_, '_>, attribute: &str, expected: &str) -> Problem {
+    let problem = Problem::error("bad-value", format!("'{attribute}' must be {expected}"));
+    page.at(node, problem.advice("correct the attribute"))
+}
+
+/// The `timeLimits` child.
+pub(super) fn time_limits(page: &Page<'_>, node: Node<'_, '_>, report: &mut CheckReport) -> Option<TimeLimits> {
+    let limits = xml::children_named(node, "timeLimits").next()?;
+    Some(TimeLimits {
+        min_seconds: number(page, limits, "minTime", report),
+        max_seconds: number(page, limits, "maxTime", report),
+        late_submission: is_set(limits, "allowLateSubmission"),
+    })
+}
+
+/// Attributes of the `itemSessionControl` child, by their QTI 2 names.
+pub(super) fn session_control(node: Node<'_, '_>) -> BTreeMap<String, String> {
+    xml::children_named(node, "itemSessionControl")
+        .flat_map(|control| control.attributes())
+        .filter(|attribute| attribute.namespace().is_none())
+        .map(|attribute| (xml::camel(attribute.name()), attribute.value().to_owned()))
+        .collect()
+}
+
+/// Declarations of a kind among the children, such as `responseDeclaration`.
+pub(super) fn declarations(
+    page: &Page<'_>,
+    node: Node<'_, '_>,
+    wanted: &str,
+    report: &mut CheckReport,
+) -> Vec<Declaration> {
+    let declaration = |child| Declaration {
+        identifier: identifier(page, child, report),
+        cardinality: text(child, "cardinality"),
+        base_type: xml::attribute(child, "baseType").map(str::to_owned),
+    };
+    xml::children_named(node, wanted).map(declaration).collect()
+}

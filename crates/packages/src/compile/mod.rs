@@ -1,0 +1,112 @@
+//! From files to the form a test runner reads. Deterministic: the same files give the same bytes on every machine,
+//! so central can announce the digest of what a local server will have (DESIGN §6).
+
+pub mod document;
+mod fields;
+mod items;
+mod media;
+mod sections;
+mod source;
+mod test;
+
+use taosync_model::Digest;
+
+pub use document::CompiledTest;
+pub use source::Source;
+
+use media::Media;
+
+use crate::PackageError;
+use crate::checks;
+use crate::limits;
+use crate::manifest::{Kind, MANIFEST, Manifest};
+use crate::problem::{CheckReport, Problem};
+use crate::xml::{self, Page};
+
+/// Version of the compiler: a new one for every change that can give other bytes for the same files.
+pub const COMPILER_VERSION: u32 = 1;
+
+/// A compiled package.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compiled {
+    /// The document.
+    pub document: CompiledTest,
+    /// Its JSON, the bytes that are kept and hashed.
+    pub bytes: Vec<u8>,
+    /// BLAKE3 of `bytes`.
+    pub digest: Digest,
+}
+
+impl Compiled {
+    fn new(document: CompiledTest) -> Result<Self, PackageError> {
+        let bytes = serde_json::to_vec(&document).map_err(|e| PackageError::Encode("the compiled test", e.into()))?;
+        let digest = Digest::of(&bytes);
+        Ok(Self { document, bytes, digest })
+    }
+}
+
+/// Compiles a package. Errors: what `check` would have found, or files that cannot be read.
+pub fn compile(files: &dyn Source) -> Result<Compiled, PackageError> {
+    let mut report = CheckReport::default();
+    let document = read(files, &mut report);
+    match document {
+        Some(document) if report.is_ok() => Compiled::new(document),
+        _ => Err(PackageError::DoesNotCompile(Box::new(report))),
+    }
+}
+
+/// Compiles while noting every problem; the compiled form is given only when none stops the package.
+pub(crate) fn compile_noting(files: &dyn Source, report: &mut CheckReport) -> Result<Option<Compiled>, PackageError> {
+    let document = read(files, report);
+    document.filter(|_| report.is_ok()).map(Compiled::new).transpose()
+}
+
+fn read(files: &dyn Source, report: &mut CheckReport) -> Option<CompiledTest> {
+    let manifest = read_manifest(files, report)?;
+    checks::files::check(files, &manifest, report);
+    let mut media = Media::new(files);
+    let hrefs = test::find(&manifest, report);
+    let mut tests: Vec<_> = hrefs.iter().filter_map(|href| test::read(files, href, &mut media, report)).collect();
+    let listed = manifest.of_kind(Kind::Item).filter_map(|r| r.href.clone()).filter(|href| files.contains(href));
+    let mut items = items::read_all(files, &tests, listed.collect(), &mut media, report);
+    let used = test::used_items(&tests);
+    items.retain(|item| used.contains(item.href.as_str()));
+    let test = tests.pop()?;
+    Some(CompiledTest { form: document::FORM, compiler: COMPILER_VERSION, test, items })
+}
+
+fn read_manifest(files: &dyn Source, report: &mut CheckReport) -> Option<Manifest> {
+    if !files.contains(MANIFEST) {
+        let problem = Problem::error("no-manifest", format!("the package has no {MANIFEST} at its top"));
+        report.push(problem.advice("pack the contents of the folder, not the folder itself"));
+        return None;
+    }
+    with_page(files, MANIFEST, report, Manifest::read)
+}
+
+/// Reads and parses one XML file; what is wrong with it goes to the report.
+fn with_page<T>(
+    files: &dyn Source,
+    path: &str,
+    report: &mut CheckReport,
+    then: impl FnOnce(&Page<'_>, &mut CheckReport) -> T,
+) -> Option<T> {
+    let bytes = match files.read(path, limits::XML_BYTES) {
+        Ok(bytes) => bytes,
+        Err(PackageError::Refused(problem)) => {
+            report.push(*problem);
+            return None;
+        }
+        Err(error) => {
+            report.push(Problem::error("unreadable", error.to_string()).in_file(path));
+            return None;
+        }
+    };
+    match xml::text(path, &bytes).and_then(|text| Page::parse(path, text)) {
+        Ok(page) => Some(then(&page, report)),
+        Err(problem) => {
+            report.push(*problem);
+            None
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The test of a package: which file it is, and its parts.
+
+use std::collections::BTreeSet;
+
+use roxmltree::Node;
+
+use super::document::{Navigation, Part, Submission, Test};
+use super::media::Media;
+use super::sections::Sections;
+use super::{Source, fields, with_page};
+use crate::checks;
+use crate::manifest::{Kind, MANIFEST, Manifest};
+use crate::problem::{CheckReport, Problem, shown};
+use crate::xml::{self, Page};
+
+/// Paths of the tests of the package; with any number but one the package is refused. A delivery is exactly one test:
+/// with several, whichever we took would be a guess that a warning does not undo on the day of the exam.
+pub(super) fn find<'m>(manifest: &'m Manifest, report: &mut CheckReport) -> BTreeSet<&'m str> {
+    let hrefs: BTreeSet<&str> = manifest.of_kind(Kind::Test).filter_map(|r| r.href.as_deref()).collect();
+    if hrefs.is_empty() {
+        let problem = Problem::error("no-test", "the manifest names no test").in_file(MANIFEST);
+        report.push(problem.advice("a delivery needs a test: export the test, not only its items"));
+    }
+    if hrefs.len() > 1 {
+        let names: Vec<_> = hrefs.iter().take(5).map(|href| shown(href)).collect();
+        let message = format!("the package holds {} tests: {}", hrefs.len(), names.join(", "));
+        let problem = Problem::error("several-tests", message).in_file(MANIFEST);
+        report.push(problem.advice("a delivery is one test: export each test as a package of its own"));
+    }
+    hrefs
+}
+
+/// Reads the test file and the section files it refers to.
+pub(super) fn read<'f>(
+    files: &'f dyn Source,
+    href: &str,
+    media: &mut Media<'f>,
+    report: &mut CheckReport,
+) -> Option<Test> {
+    // A missing file was reported with the manifest that names it.
+    if !files.contains(href) {
+        return None;
+    }
+    with_page(files, href, report, |page, report| test(files, page, media, report)).flatten()
+}
+
+fn test<'f>(files: &'f dyn Source, page: &Page<'_>, media: &mut Media<'f>, report: &mut CheckReport) -> Option<Test> {
+    let root = page.root();
+    if xml::name(root) != "assessmentTest" {
+        let problem = Problem::error(
+            "wrong-root",
+            "the first element of a test must be 'assessmentTest' ('qti-assessment-test' in QTI 3)",
+        );
+        report.push(page.at(root, problem.advice("check the type of the resource in the manifest")));
+        return None;
+    }
+    checks::attributes::check(page, report);
+    let mut sections = Sections::new(files, media);
+    let parts: Vec<Part> =
+        xml::children_named(root, "testPart").map(|node| part(page, node, &mut sections, report)).collect();
+    if parts.is_empty() {
+        let problem = Problem::error("empty-test", "the test has no testPart");
+        report.push(page.at(root, problem.advice("add a part with a section and items")));
+    }
+    let mut assets = sections.into_assets();
+    assets.extend(media.of_page(page, report));
+    let test = Test {
+        identifier: fields::identifier(page, root, report),
+        title: fields::text(root, "title"),
+        href: page.path.to_owned(),
+        qti_version: fields::qti_version(page, report),
+        outcomes: fields::declarations(page, root, "outcomeDeclaration", report),
+        time_limits: fields::time_limits(page, root, report),
+        parts,
+        assets: assets.into_iter().collect(),
+    };
+    checks::identifiers::check(page, &test, report);
+    Some(test)
+}
+
+fn part(page: &Page<'_>, node: Node<'_, '_>, sections: &mut Sections<'_, '_>, report: &mut CheckReport) -> Part {
+    Part {
+        identifier: fields::identifier(page, node, report),
+        navigation: navigation(page, node, report),
+        submission: submission(page, node, report),
+        session_control: fields::session_control(node),
+        time_limits: fields::time_limits(page, node, report),
+        sections: sections.of_part(page, node, report),
+    }
+}
+
+fn navigation(page: &Page<'_>, node: Node<'_, '_>, report: &mut CheckReport) -> Navigation {
+    match xml::attribute(node, "navigationMode").map(str::trim) {
+        Some("nonlinear") => Navigation::Nonlinear,
+        Some("linear") => Navigation::Linear,
+        _ => {
+            report.push(fields::bad_value(page, node, "navigationMode", "'linear' or 'nonlinear'"));
+            Navigation::Linear
+        }
+    }
+}
+
+fn submission(page: &Page<'_>, node: Node<'_, '_>, report: &mut CheckReport) -> Submission {
+    match xml::attribute(node, "submissionMode").map(str::trim) {
+        Some("simultaneous") => Submission::Simultaneous,
+        Some("individual") => Submission::Individual,
+        _ => {
+            report.push(fields::bad_value(page, node, "submissionMode", "'individual' or 'simultaneous'"));
+            Submission::Individual
+        }
+    }
+}
+
+/// Paths of the items tests refer to.
+pub(super) fn used_items(tests: &[Test]) -> BTreeSet<&str> {
+    tests.iter().flat_map(Test::item_refs).map(|item| item.href.as_str()).collect()
+}

@@ -1,0 +1,81 @@
+//! TAO's own test packages: the valid ones compile, the others are refused for their true reason.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+
+mod zips;
+
+use std::path::{Path, PathBuf};
+
+use zips::{checked_at, codes, error_codes};
+
+/// Packages that are refused, with every code of their errors.
+const REFUSED: &[(&str, &[&str])] = &[
+    // A delivery is one test.
+    ("qti-2.1/basic/BasicMultipleTestsSameItems.zip", &["several-tests"]),
+    ("qti-2.1/multiple/BasicMultiple.zip", &["several-tests"]),
+    ("qti-2.1/invalid/InvalidArchive.zip", &["not-a-zip"]),
+    ("qti-2.1/invalid/MalformedXMLItemInTheMiddle.zip", &["malformed-xml"]),
+    ("qti-2.1/invalid/MalformedXMLTest.zip", &["malformed-xml"]),
+    ("qti-2.1/invalid/MissingItemDependency.zip", &["missing-item"]),
+    // Also holds unknown attributes, see below; two of its items do not exist.
+    ("qti-2.1/invalid/NotValidableXMLTest.zip", &["missing-item"]),
+    ("qti-2.1/invalid/WrongManifestFileItemAssetHref.zip", &["missing-file"]),
+    ("qti-2.1/invalid/WrongManifestFileItemHref.zip", &["missing-file"]),
+    ("qti-2.1/invalid/WrongManifestFileTestAssetHref.zip", &["missing-file"]),
+];
+
+/// Packages with warnings, with every code of them.
+const WARNED: &[(&str, &[&str])] = &[
+    ("qti-2.1/assessmentSectionRefs/SubSectionRefs.zip", &["unlisted-file"]),
+    // What makes these two invalid, one attribute each, changes nothing a candidate sees.
+    ("qti-2.1/invalid/NotValidableXMLTest.zip", &["unknown-attribute"]),
+    ("qti-2.1/invalid/NotValidableXmlItem.zip", &["unknown-attribute"]),
+    ("qti-2.1/invalid/WrongManifestFileItemAssetHref.zip", &["unlisted-file"]),
+    ("qti-2.1/invalid/WrongManifestFileItemHref.zip", &["unlisted-file", "unlisted-item"]),
+    ("qti-2.1/invalid/WrongManifestFileTestAssetHref.zip", &["unlisted-file"]),
+];
+
+fn packages(folder: &Path) -> Vec<PathBuf> {
+    let (mut waiting, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(path) = waiting.pop() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "zip") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn expected<'t>(table: &'t [(&str, &[&'static str])], name: &str) -> &'t [&'static str] {
+    table.iter().find(|(path, _)| *path == name).map_or(&[], |(_, codes)| codes)
+}
+
+#[test]
+fn tao_packages_are_judged_as_they_deserve() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/qti");
+    if !folder.is_dir() {
+        eprintln!("SKIPPED: TAO's packages are not on this machine");
+        return;
+    }
+    let packages = packages(&folder);
+    assert!(packages.len() > 60, "only {} packages", packages.len());
+    let mut wrong = Vec::new();
+    for path in packages {
+        let name = path.strip_prefix(&folder).unwrap().to_str().unwrap();
+        let (report, package) = checked_at(&path);
+        let asks = package.is_some_and(|p| !p.compiled.document.test.item_refs().is_empty());
+        let refused = expected(REFUSED, name);
+        if error_codes(&report) != refused
+            || asks != refused.is_empty()
+            || codes(&report.warnings) != expected(WARNED, name)
+        {
+            wrong.push(format!("{name}:\n{report}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,79 @@
+//! Payload form 1 of an attempt: its JSON, compressed with zstd (DESIGN §5).
+
+use std::io::Read as _;
+
+use taosync_model::assessment::Attempt;
+
+use crate::ResultError;
+
+/// Bytes an attempt may have once unpacked.
+pub const MAX_PLAIN: u64 = 64 * 1024 * 1024;
+
+/// Good ratio at some hundred MB/s; the form is fixed once an execution has finished, so the level may change freely.
+const LEVEL: i32 = 3;
+/// Largest window accepted when unpacking (log2): what level 19 of the ordinary tool needs, and no more memory.
+const MAX_WINDOW_LOG: u32 = 24;
+
+/// The payload of an attempt.
+pub fn encode_attempt(attempt: &Attempt) -> Vec<u8> {
+    // Unwrap safety: an attempt has text keys only and no fallible Serialize, the only two ways for JSON to fail.
+    let json = serde_json::to_vec(attempt).expect("an attempt is representable as JSON");
+    // Unwrap safety: compression in memory fails only on an unknown parameter.
+    zstd::bulk::compress(&json, LEVEL).expect("zstd accepts its own level")
+}
+
+/// Reads a payload of form 1; `max_plain` bounds what it may unpack to ([`MAX_PLAIN`] unless you know better).
+pub fn decode_attempt(bytes: &[u8], max_plain: u64) -> Result<Attempt, ResultError> {
+    let mut decoder = zstd::Decoder::with_buffer(bytes).map_err(ResultError::Unpack)?.single_frame();
+    decoder.window_log_max(MAX_WINDOW_LOG).map_err(ResultError::Unpack)?;
+    let mut json = Vec::new();
+    decoder.by_ref().take(max_plain.saturating_add(1)).read_to_end(&mut json).map_err(ResultError::Unpack)?;
+    if json.len() as u64 > max_plain {
+        return Err(ResultError::Unbounded { limit: max_plain });
+    }
+    let rest = decoder.finish();
+    if !rest.is_empty() {
+        return Err(ResultError::Trailing { bytes: rest.len() });
+    }
+    serde_json::from_slice(&json).map_err(|e| ResultError::Json { line: e.line(), column: e.column() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taosync_model::assessment::{AssessmentResult, Context};
+
+    fn attempt() -> Attempt {
+        let context = Context { sourced_id: Some("tt-1".repeat(50)), sessions: vec![] };
+        Attempt { result: AssessmentResult { context, ..Default::default() }, ..Default::default() }
+    }
+
+    #[test]
+    fn a_payload_reads_back_up_to_its_limit() {
+        let bytes = encode_attempt(&attempt());
+        assert_eq!(bytes, encode_attempt(&attempt()), "the digest of a payload must not depend on the day");
+        let plain = serde_json::to_vec(&attempt()).expect("JSON").len() as u64;
+        assert_eq!(decode_attempt(&bytes, plain).expect("at the limit"), attempt());
+        let error = decode_attempt(&bytes, plain - 1).expect_err("beyond");
+        assert!(matches!(error, ResultError::Unbounded { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_bomb_is_stopped() {
+        let bomb = zstd::bulk::compress(&vec![b' '; 80 * 1024 * 1024], 19).expect("packs");
+        assert!(bomb.len() < 100_000);
+        assert!(matches!(decode_attempt(&bomb, 1024 * 1024), Err(ResultError::Unbounded { limit: 1_048_576 })));
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let bytes = encode_attempt(&attempt());
+        assert!(matches!(decode_attempt(&bytes[..bytes.len() - 1], MAX_PLAIN), Err(ResultError::Unpack(_))));
+        assert!(matches!(decode_attempt(b"age-encryption.org/v1", MAX_PLAIN), Err(ResultError::Unpack(_))));
+        let twice = [bytes.clone(), bytes].concat();
+        assert!(matches!(decode_attempt(&twice, MAX_PLAIN), Err(ResultError::Trailing { .. })));
+        let other = zstd::bulk::compress(br#"{"result":"secret answer"}"#, 3).expect("packs");
+        let error = decode_attempt(&other, MAX_PLAIN).expect_err("no attempt");
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+    }
+}

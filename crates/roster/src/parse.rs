@@ -1,0 +1,218 @@
+//! From a file to rows. Nothing is looked up here.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use crate::cells::Cells;
+use crate::columns::{Column, read_header};
+use crate::problem::{Problems, RosterProblem};
+use crate::records::{Fault, MAX_COLUMNS, Records};
+use crate::rows::{CenterRow, EligibilityRow, PersonRow, Rows};
+use crate::{Roster, RosterKind, text};
+
+/// Bytes a file may have.
+pub const MAX_FILE: usize = 256 * 1024 * 1024;
+/// Rows a file may have, besides the header.
+pub const MAX_ROWS: usize = 1_000_000;
+
+/// Reads a file whole. `file_name` is only for messages. Up to [`crate::MAX_PROBLEMS`] problems are collected; with
+/// one problem there is no roster.
+pub fn parse(kind: RosterKind, file_name: &str, bytes: &[u8]) -> Result<Roster, Vec<RosterProblem>> {
+    parse_bounded(kind, file_name, bytes, Bounds { file: MAX_FILE, rows: MAX_ROWS })
+}
+
+/// Bounds, so that tests can come near them.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) file: usize,
+    pub(crate) rows: usize,
+}
+
+pub(crate) fn parse_bounded(
+    kind: RosterKind,
+    file_name: &str,
+    bytes: &[u8],
+    bounds: Bounds,
+) -> Result<Roster, Vec<RosterProblem>> {
+    let mut problems = Problems::of(file_name);
+    let rows = read(kind, bytes, bounds, &mut problems);
+    problems.or(Roster { kind, file: file_name.to_owned(), rows })
+}
+
+fn read(kind: RosterKind, bytes: &[u8], bounds: Bounds, problems: &mut Problems) -> Rows {
+    let mut rows = match kind {
+        RosterKind::TestCenters => Rows::Centers(Vec::new()),
+        RosterKind::Eligibilities => Rows::Eligibilities(Vec::new()),
+        _ => Rows::People(Vec::new()),
+    };
+    if bytes.len() > bounds.file {
+        let message = format!("the file has {} bytes, more than {}", bytes.len(), bounds.file);
+        problems.line(1, message, "split it into several files");
+        return rows;
+    }
+    let Some(text) = text::decode(bytes, problems) else { return rows };
+    let mut records = Records::new(text, text::delimiter(text));
+    let mut cells = Vec::new();
+    let Some(header) = first(kind, &mut records, &mut cells, problems) else { return rows };
+    while !problems.is_full()
+        && let Some((line, result)) = records.next_into(&mut cells)
+    {
+        if rows.len() == bounds.rows {
+            problems.line(line, format!("there are more than {} rows", bounds.rows), "split the file into several");
+            break;
+        }
+        match result {
+            Ok(()) => rows.read(kind, &mut Cells::new(line, &header, &cells, problems)),
+            Err(fault) => note(fault, line, problems),
+        }
+    }
+    Keys::default().check(&rows, problems);
+    rows
+}
+
+/// The header, when the file can be gone on with.
+fn first<'a>(
+    kind: RosterKind,
+    records: &mut Records<'a>,
+    cells: &mut Vec<Cow<'a, str>>,
+    problems: &mut Problems,
+) -> Option<Vec<Option<Column>>> {
+    match records.next_into(cells) {
+        None => problems.line(1, "the file is empty", "the first line names the columns, each further line is a row"),
+        Some((line, Err(fault))) => note(fault, line, problems),
+        Some((line, Ok(()))) => {
+            let header = read_header(kind, line, cells, problems);
+            return problems.is_empty().then_some(header);
+        }
+    }
+    None
+}
+
+fn note(fault: Fault, line: u64, problems: &mut Problems) {
+    match fault {
+        Fault::OpenQuote => problems.line(line, "a quote opened here is never closed", "close it, or double it: \"\""),
+        Fault::AfterQuote => {
+            let message = "text follows a closing quote";
+            problems.line(line, message, "quote the whole cell, and double the quotes inside it");
+        }
+        Fault::TooManyColumns => {
+            problems.line(line, format!("the row has more than {MAX_COLUMNS} cells"), "remove what does not belong");
+        }
+    }
+}
+
+impl Rows {
+    fn read(&mut self, kind: RosterKind, cells: &mut Cells<'_>) {
+        match self {
+            Self::Centers(rows) => rows.push(center(cells)),
+            Self::People(rows) => rows.push(person(kind, cells)),
+            Self::Eligibilities(rows) => rows.push(eligibility(cells)),
+        }
+    }
+}
+
+fn center(cells: &mut Cells<'_>) -> CenterRow {
+    CenterRow {
+        line: cells.line,
+        uri: cells.uri(),
+        label: cells.mandatory(Column::Label),
+        organisation_id: cells.organisation_id(),
+        administrators: cells.list(Column::Administrators),
+        proctors: cells.list(Column::Proctors),
+        sub_centers: cells.list(Column::SubCenters),
+    }
+}
+
+fn person(kind: RosterKind, cells: &mut Cells<'_>) -> PersonRow {
+    let interface_language = cells.mandatory(Column::InterfaceLanguage);
+    PersonRow {
+        line: cells.line,
+        uri: cells.uri(),
+        label: cells.mandatory(Column::Label),
+        login: cells.login(),
+        password: cells.password(),
+        interface_language: cells.language(Column::InterfaceLanguage).unwrap_or(interface_language),
+        default_language: cells.language(Column::DefaultLanguage),
+        first_name: cells.optional(Column::FirstName),
+        last_name: cells.optional(Column::LastName),
+        mail: cells.mail(),
+        organisation_id: (kind == RosterKind::SyncManagers).then(|| cells.organisation_id()),
+        test_centers: cells.list(Column::TestCenters),
+    }
+}
+
+fn eligibility(cells: &mut Cells<'_>) -> EligibilityRow {
+    EligibilityRow {
+        line: cells.line,
+        uri: cells.uri(),
+        label: cells.optional(Column::Label),
+        test_center: cells.mandatory(Column::TestCenter),
+        delivery: cells.mandatory(Column::Delivery),
+        test_takers: cells.mandatory_list(Column::TestTakers),
+        proctored: cells.proctored(),
+    }
+}
+
+/// What must not come twice in a file, with the line where it came first.
+#[derive(Default)]
+struct Keys<'a>(HashMap<(&'static str, &'a str), u64>);
+
+impl<'a> Keys<'a> {
+    fn check(&mut self, rows: &'a Rows, problems: &mut Problems) {
+        match rows {
+            Rows::Centers(rows) => {
+                for row in rows {
+                    // Several centers may share an organisation id once their URIs tell them apart.
+                    if row.uri.is_none() {
+                        self.once(Column::OrganisationId, &row.organisation_id, row.line, problems);
+                    }
+                    self.uri(row.uri.as_deref(), row.line, problems);
+                }
+            }
+            Rows::People(rows) => {
+                for row in rows {
+                    self.once(Column::Login, &row.login, row.line, problems);
+                    self.uri(row.uri.as_deref(), row.line, problems);
+                }
+            }
+            Rows::Eligibilities(rows) => {
+                for row in rows {
+                    self.uri(row.uri.as_deref(), row.line, problems);
+                }
+            }
+        }
+    }
+
+    fn uri(&mut self, uri: Option<&'a str>, line: u64, problems: &mut Problems) {
+        if let Some(uri) = uri {
+            self.once(Column::Uri, uri, line, problems);
+        }
+    }
+
+    fn once(&mut self, column: Column, text: &'a str, line: u64, problems: &mut Problems) {
+        let first = *self.0.entry((column.name(), text)).or_insert(line);
+        if first != line && !text.is_empty() {
+            let message = format!("the same {} as on line {first}", column.name());
+            problems.cell(line, column.name(), message, "keep one of the two rows");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(file: usize, rows: usize) -> Result<usize, String> {
+        let csv = b"label,org id\nA,1\nB,2\n";
+        parse_bounded(RosterKind::TestCenters, "f.csv", csv, Bounds { file, rows })
+            .map(|roster| roster.row_count())
+            .map_err(|problems| problems[0].to_string())
+    }
+
+    #[test]
+    fn bytes_and_rows_are_bounded() {
+        assert_eq!(outcome(21, 2), Ok(2));
+        assert!(outcome(20, 2).is_err_and(|e| e.contains("21 bytes, more than 20")));
+        assert!(outcome(21, 1).is_err_and(|e| e.starts_with("f.csv:3: there are more than 1 rows")));
+    }
+}

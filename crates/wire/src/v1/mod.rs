@@ -1,0 +1,30 @@
+//! Version 1 of the protocol between two taosync nodes. One file per endpoint family.
+
+pub mod compare;
+pub mod feed;
+pub mod outbox;
+pub mod packages;
+pub mod report;
+pub mod token;
+
+/// Version of the protocol, part of every path.
+pub const VERSION: u32 = 1;
+/// Header that carries the continuation of a node for an org (DESIGN §4, "Which node").
+pub const CONTINUATION: &str = "taosync-continuation";
+/// Header that names the sync a request belongs to.
+pub const SYNC_ID: &str = "taosync-sync";
+
+/// Path of the token endpoint, relative to the root URL.
+pub const PATH_TOKEN: &str = "api/v1/oauth/token";
+/// Path of the feed.
+pub const PATH_FEED: &str = "api/v1/feed";
+/// Path of the comparison of two sets.
+pub const PATH_COMPARE: &str = "api/v1/compare";
+/// Path of the outbox.
+pub const PATH_OUTBOX: &str = "api/v1/outbox";
+/// Path of the report.
+pub const PATH_REPORT: &str = "api/v1/report";
+/// Path of delivery keys.
+pub const PATH_DELIVERY_KEYS: &str = "api/v1/delivery-keys";
+/// Path of chunks: POST a list for many small ones, GET `chunks/{name}` (with `Range`) for one.
+pub const PATH_CHUNKS: &str = "api/v1/chunks";

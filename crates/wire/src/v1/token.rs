@@ -1,0 +1,44 @@
+//! `POST oauth/token`: client credentials (RFC 6749 §4.4) with a proof of the node's key (RFC 9449).
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The form parameter that names the org a token is wanted for; needed only by consumers with several.
+pub const ORG_PARAMETER: &str = "organisation_id";
+
+/// The successful answer. `Debug` shows no token.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TokenAnswer {
+    /// The token.
+    pub access_token: String,
+    /// How to use it: `Bearer`.
+    pub token_type: String,
+    /// Seconds it lives.
+    pub expires_in: u64,
+    /// The one org it is for.
+    pub organisation_id: String,
+    /// All orgs the consumer may ask for.
+    pub organisations: Vec<String>,
+    /// Node id of central.
+    pub central: Uuid,
+    /// Central's public key (Ed25519, hex): signs receipts.
+    pub central_key: String,
+    /// Central's version.
+    pub version: String,
+}
+
+impl std::fmt::Debug for TokenAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenAnswer").field("organisation_id", &self.organisation_id).finish_non_exhaustive()
+    }
+}
+
+/// The unsuccessful answer (RFC 6749 §5.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenError {
+    /// `invalid_client`, `invalid_request`, `invalid_scope`, `unsupported_grant_type`, `invalid_dpop_proof`.
+    pub error: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub error_description: String,
+}

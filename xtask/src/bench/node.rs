@@ -1,0 +1,216 @@
+//! The two nodes of the bench, driven as an operator would: by the command line, with `--json`.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::data;
+use super::process::{self, Finished, Server, Usage};
+
+/// A central server, serving as long as this lives.
+pub struct Central {
+    node: Node,
+    server: Server,
+}
+
+/// A local server; it runs only while it is told to do something.
+pub struct Local {
+    node: Node,
+}
+
+struct Node {
+    program: PathBuf,
+    dir: PathBuf,
+}
+
+/// What `oauth generate` answers.
+#[derive(Deserialize)]
+pub struct Consumer {
+    key: String,
+    secret: String,
+    token_url: String,
+    root_url: String,
+    ca_fingerprint: String,
+}
+
+#[derive(Deserialize)]
+struct Published {
+    uri: String,
+}
+
+/// What `sync all` answers, as far as the bench reads it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SyncReport {
+    pub status: String,
+    pub digest_equal: bool,
+    pub types: BTreeMap<String, TypeReport>,
+    pub results: ResultsReport,
+    pub requests: u64,
+    pub bytes_down: u64,
+    pub bytes_up: u64,
+    /// All bytes on the socket in both directions, TLS included.
+    pub bytes_socket: u64,
+}
+
+/// Changes of one type.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct TypeReport {
+    pub created: usize,
+    pub updated: usize,
+    pub removed: usize,
+}
+
+/// Items handed in.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+pub struct ResultsReport {
+    pub sent: usize,
+    pub refused: usize,
+    pub pending: usize,
+}
+
+/// One measured sync, both sides.
+#[derive(Clone, Debug)]
+pub struct Synced {
+    pub report: SyncReport,
+    pub wall: std::time::Duration,
+    pub local: Usage,
+    pub central: Usage,
+}
+
+impl Synced {
+    /// What happened to test takers.
+    pub fn takers(&self) -> TypeReport {
+        self.report.types.get("test-taker").copied().unwrap_or_default()
+    }
+}
+
+impl Node {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--dir").arg(&self.dir).args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> anyhow::Result<Finished> {
+        process::run(&mut self.command(arguments), "")
+    }
+}
+
+impl Central {
+    /// Makes a central server on a free port of loopback and starts it.
+    pub fn start(program: &Path, dir: &Path) -> anyhow::Result<Self> {
+        let node = Node { program: program.to_owned(), dir: dir.to_owned() };
+        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.to_string();
+        node.run(&["init", "central", "--listen", &address])?;
+        let server = Server::start(&mut node.command(&["serve", "--json"]), &dir.with_extension("log"))?;
+        Ok(Self { node, server })
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.node.dir
+    }
+
+    /// Loads entities from lines of JSON.
+    pub fn load(&self, lines: &str) -> anyhow::Result<()> {
+        let file = self.node.dir.with_extension("jsonl");
+        std::fs::write(&file, lines)?;
+        self.node.run(&["entity", "load", text(&file)?, "--json"])?;
+        Ok(())
+    }
+
+    /// Publishes a package; gives the URI of the delivery.
+    pub fn publish(&self, zip: &Path) -> anyhow::Result<String> {
+        let finished = self.node.run(&["delivery", "publish", text(zip)?, "--label", "Bench", "--json"])?;
+        Ok(answer::<Published>(&finished)?.uri)
+    }
+
+    /// Makes a consumer of the bench's org.
+    pub fn consumer(&self) -> anyhow::Result<Consumer> {
+        answer(&self.node.run(&["oauth", "generate", "--org", data::ORG, "--json"])?)
+    }
+}
+
+/// A central that serves nobody, for what central does alone.
+pub struct Importer {
+    node: Node,
+}
+
+impl Importer {
+    /// Makes it.
+    pub fn new(program: &Path, dir: &Path) -> anyhow::Result<Self> {
+        let node = Node { program: program.to_owned(), dir: dir.to_owned() };
+        node.run(&["init", "central", "--listen", "127.0.0.1:0"])?;
+        Ok(Self { node })
+    }
+
+    /// Imports test takers, measured.
+    pub fn import_takers(&self, csv: &Path) -> anyhow::Result<Finished> {
+        self.node.run(&["import", "test-takers", text(csv)?, "--yes", "--json"])
+    }
+}
+
+impl Local {
+    /// Makes a local server connected to central.
+    pub fn connect(program: &Path, dir: &Path, consumer: &Consumer) -> anyhow::Result<Self> {
+        let node = Node { program: program.to_owned(), dir: dir.to_owned() };
+        node.run(&["init", "local"])?;
+        let Consumer { key, secret, token_url, root_url, ca_fingerprint } = consumer;
+        let arguments = [
+            "oauth",
+            "import",
+            "-k",
+            key,
+            "-s",
+            "-",
+            "-tu",
+            token_url,
+            "-u",
+            root_url,
+            "--ca-fingerprint",
+            ca_fingerprint,
+        ];
+        process::run(&mut node.command(&arguments), secret)?;
+        Ok(Self { node })
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.node.dir
+    }
+
+    /// Syncs all, measured on both sides. Anything but a proven equal end is an error: it is not worth a number.
+    pub fn sync(&self, central: &Central) -> anyhow::Result<Synced> {
+        central.server.forget_peak()?;
+        let cpu = central.server.cpu()?;
+        let finished = self.node.run(&["sync", "all", "--json"])?;
+        let used = Usage { cpu: central.server.cpu()?.saturating_sub(cpu), peak: central.server.peak()? };
+        let report: SyncReport = answer(&finished)?;
+        ensure!(report.digest_equal, "the sync ended {} without equal digests:\n{}", report.status, finished.stdout);
+        Ok(Synced { report, wall: finished.wall, local: finished.usage, central: used })
+    }
+
+    /// Takes finished attempts of one test taker.
+    pub fn submit(&self, files: &[PathBuf], delivery: &str, login: &str) -> anyhow::Result<()> {
+        let mut arguments = vec!["execution", "submit"];
+        for file in files {
+            arguments.push(text(file)?);
+        }
+        arguments.extend(["--delivery", delivery, "--test-taker", login, "--json"]);
+        self.node.run(&arguments)?;
+        Ok(())
+    }
+}
+
+fn answer<T: DeserializeOwned>(finished: &Finished) -> anyhow::Result<T> {
+    serde_json::from_str(&finished.stdout).with_context(|| format!("unexpected answer: {}", finished.stdout))
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}
