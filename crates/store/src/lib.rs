@@ -1,1 +1,105 @@
-//! stub
+//! The database and the blobs of a node: one file per noun. SQL stands here and nowhere else (apart from `tao`).
+//!
+//! * [`tx`]: every transaction: named, flushed or relaxed, one writer at a time.
+//! * Central: [`entities`] (what is true), [`scopes`] (who may see what, and the feed's sequence numbers), [`feed`]
+//!   (reading it), [`received`] (results that came in), [`consumers`] and their [`tokens`], [`nodes`].
+//! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`].
+//! * Both: [`packages`] and their [`chunks`], [`blobs`], [`history`], [`audit`], [`settings`].
+
+pub mod audit;
+pub mod blobs;
+pub mod chunks;
+pub mod consumers;
+pub mod entities;
+mod error;
+pub mod executions;
+pub mod feed;
+pub mod history;
+pub mod nodes;
+pub mod outbox;
+pub mod packages;
+mod predicates;
+pub mod received;
+pub mod remotes;
+pub mod replica;
+pub mod reported_runs;
+mod rows;
+pub mod runner_keys;
+pub mod scopes;
+pub mod settings;
+mod sqlite;
+pub mod tokens;
+pub mod tx;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use taosync_model::Clock;
+use taosync_model::scope::FieldChoices;
+use taosync_vault::keyring::Keyring;
+
+pub use error::StoreError;
+pub use tx::{Durability, Tx};
+
+/// The open database of one node.
+#[derive(Clone)]
+pub struct Store {
+    pools: sqlite::Pools,
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+    dir: PathBuf,
+    fields: Arc<FieldChoices>,
+}
+
+impl Store {
+    /// Opens (and, the first time, makes) the database in a node's directory, and brings its schema up to date. A
+    /// schema newer than this program is refused.
+    pub async fn open(dir: &Path, keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let pools = sqlite::Pools::open(&dir.join("taosync.sqlite")).await?;
+        let fields = Arc::new(FieldChoices::tao_default());
+        Ok(Self { pools, keyring, clock, dir: dir.to_owned(), fields })
+    }
+
+    /// The same store with another choice of which predicates travel. Call [`Store::views_refresh`] afterwards.
+    #[must_use]
+    pub fn with_fields(self, fields: FieldChoices) -> Self {
+        Self { fields: Arc::new(fields), ..self }
+    }
+
+    /// Which predicates travel.
+    pub fn fields(&self) -> &FieldChoices {
+        &self.fields
+    }
+
+    /// The node's keys.
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
+    /// The node's clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The node's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Milliseconds since 1970 by the node's clock: the form of every time column.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now().as_millisecond()
+    }
+
+    /// Waits for running statements and closes the files.
+    pub async fn close(&self) {
+        self.pools.close().await;
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}

@@ -1,1 +1,16 @@
-//! stub
+//! The flow of a sync. Read [`down`] and [`up`] in `mod` order and you have read the product.
+//!
+//! * [`link`]: requests to a central: TLS, tokens, retries, counted bytes.
+//! * [`down`]: select → offer (central) → pull → verify → apply (local); [`down::compare`] when positions cannot be
+//!   trusted.
+//! * [`packages`]: publish (central), fetch and compile (local).
+//! * [`up`]: collect → push (local) → receive (central) → acknowledge (local).
+//! * [`runner`]: what a test runner does on a local server.
+//! * [`session`]: one whole sync, its record and its report.
+
+pub mod down;
+pub mod link;
+pub mod packages;
+pub mod runner;
+pub mod session;
+pub mod up;

@@ -84,9 +84,19 @@ impl FrameWriter {
     /// Adds a frame. `header.body_len()` must be the length of `body`.
     pub fn push(&mut self, header: &(impl Header + Serialize), body: &[u8]) -> std::io::Result<()> {
         debug_assert_eq!(header.body_len(), body.len() as u64);
+        self.begin(header)?;
+        self.part(body)
+    }
+
+    /// Begins a frame whose body follows in parts, `header.body_len()` bytes together.
+    pub fn begin(&mut self, header: &(impl Header + Serialize)) -> std::io::Result<()> {
         serde_json::to_writer(&mut self.encoder, header)?;
-        self.encoder.write_all(b"\n")?;
-        self.encoder.write_all(body)
+        self.encoder.write_all(b"\n")
+    }
+
+    /// Adds a part of the body that was begun.
+    pub fn part(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.encoder.write_all(bytes)
     }
 
     /// Compressed bytes that are ready; what is still in the compressor stays there.

@@ -34,6 +34,8 @@ pub enum FeedFrame {
     Upsert(Upsert),
     /// A link came or went.
     Link(Link),
+    /// In the answer to a comparison: central has no link with this hash.
+    Unlink(Unlink),
     /// This is gone.
     Remove(Remove),
     /// Everything of this type up to here was sent.
@@ -117,6 +119,16 @@ pub struct Link {
     /// Went.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub gone: bool,
+}
+
+/// A link that only local has, named by its hash ([`taosync_model::canonical::link_member`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlink {
+    /// Type of the owner.
+    #[serde(rename = "type")]
+    pub entity_type: EntityType,
+    /// Hash of the link.
+    pub member: Digest,
 }
 
 /// An entity is gone.

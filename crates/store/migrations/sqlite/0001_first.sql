@@ -1,0 +1,424 @@
+-- The tables of a node, central or local. Rows have UUIDv7 keys set before insert (16 bytes); columns named body,
+-- payload, secret, value or key that hold personal or secret bytes are sealed (vault::columns); *_index columns are blind
+-- indexes. Times are milliseconds since 1970, UTC. Digests are 32 bytes.
+
+CREATE TABLE setting (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- central: what is true
+
+-- Every URI that was ever named. types is a bit set (1 << type code); 0 = only mentioned by something else.
+-- digest is of the whole body; shown of what travels under the field choice of the entity's first type.
+CREATE TABLE entity (
+    id          BLOB    NOT NULL PRIMARY KEY,
+    uri         TEXT    NOT NULL UNIQUE,
+    types       INTEGER NOT NULL,
+    class       BLOB,
+    digest      BLOB,
+    shown       BLOB,
+    body        BLOB,
+    login_index BLOB,
+    label_index BLOB,
+    changed_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX entity_login ON entity (login_index) WHERE login_index IS NOT NULL;
+CREATE INDEX entity_label ON entity (label_index) WHERE label_index IS NOT NULL;
+CREATE INDEX entity_class ON entity (class) WHERE class IS NOT NULL;
+
+-- Numbers for predicates. 1 to 11 are vocabulary::RELATIONS in that order, 12 is rdfs:subClassOf; further ones come as
+-- they are needed.
+CREATE TABLE predicate (
+    code INTEGER NOT NULL PRIMARY KEY,
+    uri  TEXT    NOT NULL UNIQUE
+) STRICT;
+
+INSERT INTO predicate (code, uri) VALUES
+    (1, 'http://www.tao.lu/Ontologies/TAOTestCenter.rdf#administrator'),
+    (2, 'http://www.tao.lu/Ontologies/TAOTestCenter.rdf#assignedProctor'),
+    (3, 'http://www.tao.lu/Ontologies/TAOTestCenter.rdf#authorizedProctor'),
+    (4, 'http://www.taotesting.com/Ontologies/TAOTestCenter.rdf#assignedSyncUser'),
+    (5, 'http://www.tao.lu/Ontologies/TAOTestCenter.rdf#children'),
+    (6, 'http://www.w3.org/2000/01/rdf-schema#member'),
+    (7, 'http://www.tao.lu/Ontologies/TAOTestCenter#UserAssignment'),
+    (8, 'http://www.tao.lu/Ontologies/TAOProctor.rdf#EligibileTestCenter'),
+    (9, 'http://www.tao.lu/Ontologies/TAOProctor.rdf#EligibileDelivery'),
+    (10, 'http://www.tao.lu/Ontologies/TAOProctor.rdf#EligibileTestTaker'),
+    (11, 'http://www.tao.lu/Ontologies/TAODelivery.rdf#ExcludedSubjects'),
+    (12, 'http://www.w3.org/2000/01/rdf-schema#subClassOf');
+
+-- Values of relation predicates; linked = 1 when they travel as link rows and are not in the owner's body.
+CREATE TABLE relation (
+    owner     BLOB    NOT NULL,
+    predicate INTEGER NOT NULL,
+    target    BLOB    NOT NULL,
+    linked    INTEGER NOT NULL,
+    PRIMARY KEY (owner, predicate, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX relation_target ON relation (target, predicate, owner);
+
+-- Long lists of other values: value_id is a blind index of value and language. A row that is gone stays while local
+-- servers may still have to be told.
+CREATE TABLE literal_link (
+    owner     BLOB    NOT NULL,
+    predicate INTEGER NOT NULL,
+    value_id  BLOB    NOT NULL,
+    value     BLOB    NOT NULL,
+    gone      INTEGER NOT NULL,
+    PRIMARY KEY (owner, predicate, value_id)
+) STRICT, WITHOUT ROWID;
+
+-- Organisation ids of test centers (a center may have several).
+CREATE TABLE center_org (
+    center BLOB NOT NULL,
+    org    TEXT NOT NULL,
+    PRIMARY KEY (center, org)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX center_org_org ON center_org (org);
+
+-- ---------------------------------------------------------------- central: the feed, per org
+
+CREATE TABLE scope (
+    id            INTEGER NOT NULL PRIMARY KEY,
+    org           TEXT    NOT NULL UNIQUE,
+    epoch         BLOB    NOT NULL,
+    registered_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE scope_type (
+    scope                     INTEGER NOT NULL,
+    type                      INTEGER NOT NULL,
+    last_seq                  INTEGER NOT NULL,
+    floor                     INTEGER NOT NULL,
+    set_digest                BLOB    NOT NULL,
+    count                     INTEGER NOT NULL,
+    links                     INTEGER NOT NULL,
+    removals_approved_through INTEGER NOT NULL,
+    PRIMARY KEY (scope, type)
+) STRICT, WITHOUT ROWID;
+
+-- The latest word about an entity in an org. filtered = 1 when the org's view is not simply the stored body.
+CREATE TABLE scope_entry (
+    scope    INTEGER NOT NULL,
+    type     INTEGER NOT NULL,
+    entity   BLOB    NOT NULL,
+    seq      INTEGER NOT NULL,
+    present  INTEGER NOT NULL,
+    filtered INTEGER NOT NULL,
+    digest   BLOB    NOT NULL,
+    tao_md5  BLOB,
+    PRIMARY KEY (scope, type, entity)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX scope_entry_seq ON scope_entry (scope, type, seq);
+CREATE INDEX scope_entry_entity ON scope_entry (entity);
+
+-- How many present entities of a scope are direct instances of a class.
+CREATE TABLE class_use (
+    scope INTEGER NOT NULL,
+    class BLOB    NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (scope, class)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scope_link (
+    scope     INTEGER NOT NULL,
+    type      INTEGER NOT NULL,
+    owner     BLOB    NOT NULL,
+    predicate INTEGER NOT NULL,
+    value_id  BLOB    NOT NULL,
+    seq       INTEGER NOT NULL,
+    present   INTEGER NOT NULL,
+    PRIMARY KEY (scope, owner, predicate, value_id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX scope_link_seq ON scope_link (scope, type, seq);
+
+-- ---------------------------------------------------------------- local: the replica, per remote and org
+
+CREATE TABLE remote (
+    id             BLOB    NOT NULL PRIMARY KEY,
+    root_url       TEXT    NOT NULL,
+    token_url      TEXT    NOT NULL,
+    client_key     TEXT    NOT NULL UNIQUE,
+    secret         BLOB    NOT NULL,
+    ca_fingerprint TEXT,
+    central        BLOB,
+    central_key    BLOB,
+    added_at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE replica_scope (
+    id              INTEGER NOT NULL PRIMARY KEY,
+    remote          BLOB    NOT NULL,
+    org             TEXT    NOT NULL,
+    epoch           BLOB,
+    continuation    TEXT,
+    verified_at     INTEGER,
+    synced_at       INTEGER,
+    safe_receipt_no INTEGER NOT NULL,
+    top_receipt_no  INTEGER NOT NULL,
+    UNIQUE (remote, org)
+) STRICT;
+
+CREATE TABLE replica_type (
+    scope      INTEGER NOT NULL,
+    type       INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    set_digest BLOB    NOT NULL,
+    count      INTEGER NOT NULL,
+    links      INTEGER NOT NULL,
+    PRIMARY KEY (scope, type)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE replica_entry (
+    id          BLOB    NOT NULL PRIMARY KEY,
+    scope       INTEGER NOT NULL,
+    type        INTEGER NOT NULL,
+    uri         TEXT    NOT NULL,
+    seq         INTEGER NOT NULL,
+    digest      BLOB    NOT NULL,
+    body        BLOB    NOT NULL,
+    login_index BLOB,
+    UNIQUE (uri, scope, type)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX replica_entry_scope ON replica_entry (scope, type, id);
+CREATE INDEX replica_entry_login ON replica_entry (login_index) WHERE login_index IS NOT NULL;
+
+-- owner_key and value_key: the first 16 bytes of BLAKE3 of owner URI, and of value and language.
+CREATE TABLE replica_link (
+    scope     INTEGER NOT NULL,
+    type      INTEGER NOT NULL,
+    owner_key BLOB    NOT NULL,
+    predicate INTEGER NOT NULL,
+    value_key BLOB    NOT NULL,
+    owner     TEXT    NOT NULL,
+    value     BLOB    NOT NULL,
+    PRIMARY KEY (scope, owner_key, predicate, value_key)
+) STRICT, WITHOUT ROWID;
+
+-- Removals beyond the guard's threshold, held until a person or central approves.
+CREATE TABLE held_removal (
+    scope INTEGER NOT NULL,
+    type  INTEGER NOT NULL,
+    uri   TEXT    NOT NULL,
+    seq   INTEGER NOT NULL,
+    at    INTEGER NOT NULL,
+    PRIMARY KEY (scope, type, uri)
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- packages, both roles
+
+-- One published version of a delivery. key = delivery key, sealed. On local: state fetching | ready | failed.
+CREATE TABLE package (
+    id          BLOB    NOT NULL PRIMARY KEY,
+    delivery    TEXT    NOT NULL,
+    version     INTEGER NOT NULL,
+    state       TEXT    NOT NULL,
+    reference   TEXT    NOT NULL,
+    key         BLOB,
+    tree        BLOB,
+    compiled    BLOB,
+    reason      TEXT,
+    at          INTEGER NOT NULL,
+    UNIQUE (delivery, version)
+) STRICT, WITHOUT ROWID;
+
+-- Ciphertext chunks in the object store; dying_at is set while garbage collection waits.
+CREATE TABLE chunk (
+    name     BLOB    NOT NULL PRIMARY KEY,
+    bytes    INTEGER NOT NULL,
+    dying_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE package_chunk (
+    chunk   BLOB NOT NULL,
+    package BLOB NOT NULL,
+    PRIMARY KEY (chunk, package)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX package_chunk_package ON package_chunk (package);
+
+-- ---------------------------------------------------------------- local: executions and the outbox
+
+-- version: number of the item the next finish makes, or the last one made; previous: digest of the version before;
+-- digest: of the item it has made.
+CREATE TABLE execution (
+    id              BLOB    NOT NULL PRIMARY KEY,
+    org             TEXT    NOT NULL,
+    delivery        TEXT    NOT NULL,
+    test_taker      TEXT    NOT NULL,
+    package_version INTEGER NOT NULL,
+    state           TEXT    NOT NULL,
+    reason          TEXT,
+    version         INTEGER NOT NULL,
+    previous        BLOB,
+    digest          BLOB,
+    started_at      INTEGER NOT NULL,
+    finished_at     INTEGER,
+    resume_until    INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX execution_state ON execution (state);
+CREATE INDEX execution_taker ON execution (test_taker, delivery);
+
+-- What the runner saved, numbered in its order: variables, log entries, position. Erased when the reactivation window
+-- is over.
+CREATE TABLE execution_part (
+    execution BLOB    NOT NULL,
+    no        INTEGER NOT NULL,
+    kind      TEXT    NOT NULL,
+    at        INTEGER NOT NULL,
+    body      BLOB    NOT NULL,
+    PRIMARY KEY (execution, no)
+) STRICT, WITHOUT ROWID;
+
+-- state: pending | sent | refused. payload is the sealed item; hidden = 1: not shown any more (delete_after_send).
+-- receipt_status repeats the receipt's word, for counts.
+CREATE TABLE outbox (
+    id             BLOB    NOT NULL PRIMARY KEY,
+    kind           TEXT    NOT NULL,
+    item           BLOB    NOT NULL,
+    version        INTEGER NOT NULL,
+    org            TEXT    NOT NULL,
+    execution      BLOB,
+    envelope       TEXT    NOT NULL,
+    digest         BLOB    NOT NULL,
+    payload        BLOB,
+    state          TEXT    NOT NULL,
+    made_at        INTEGER NOT NULL,
+    tries          INTEGER NOT NULL,
+    last_code      TEXT,
+    last_reason    TEXT,
+    receipt        TEXT,
+    receipt_no     INTEGER,
+    receipt_status TEXT,
+    sent_at        INTEGER,
+    hidden         INTEGER NOT NULL,
+    UNIQUE (item, kind, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outbox_state ON outbox (state, org, version, id);
+
+-- ---------------------------------------------------------------- central: what came in
+
+-- head = 1 on the newest version of an item that is not in conflict. handed_in_by: the node that sent it, when known.
+CREATE TABLE received (
+    id           BLOB    NOT NULL PRIMARY KEY,
+    kind         TEXT    NOT NULL,
+    item         BLOB    NOT NULL,
+    version      INTEGER NOT NULL,
+    digest       BLOB    NOT NULL,
+    org          TEXT    NOT NULL,
+    origin       BLOB    NOT NULL,
+    handed_in_by BLOB,
+    envelope     TEXT    NOT NULL,
+    payload      BLOB    NOT NULL,
+    delivery     TEXT,
+    test_taker   TEXT,
+    status       TEXT    NOT NULL,
+    head         INTEGER NOT NULL,
+    out_of_scope INTEGER NOT NULL,
+    receipt_no   INTEGER NOT NULL UNIQUE,
+    received_at  INTEGER NOT NULL,
+    UNIQUE (item, kind, version, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX received_org ON received (org, receipt_no);
+CREATE INDEX received_delivery ON received (delivery, receipt_no);
+CREATE INDEX received_conflict ON received (receipt_no) WHERE status = 'conflict';
+
+-- ---------------------------------------------------------------- who is who
+
+-- A person or program allowed to ask this central for tokens.
+CREATE TABLE consumer (
+    id           BLOB    NOT NULL PRIMARY KEY,
+    client_key   TEXT    NOT NULL UNIQUE,
+    secret_hash  BLOB    NOT NULL,
+    user         TEXT    NOT NULL,
+    role         TEXT    NOT NULL,
+    thumbprint   TEXT,
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER,
+    revoked_at   INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE consumer_org (
+    consumer BLOB NOT NULL,
+    org      TEXT NOT NULL,
+    PRIMARY KEY (consumer, org)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE token (
+    hash       BLOB    NOT NULL PRIMARY KEY,
+    consumer   BLOB    NOT NULL,
+    org        TEXT    NOT NULL,
+    node       BLOB,
+    issued_at  INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX token_consumer ON token (consumer);
+CREATE INDEX token_expires ON token (expires_at);
+
+-- Local servers as central knows them.
+CREATE TABLE node (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    thumbprint TEXT    NOT NULL,
+    public_key BLOB    NOT NULL,
+    recipient  TEXT    NOT NULL,
+    consumer   BLOB    NOT NULL,
+    version    TEXT    NOT NULL,
+    first_seen INTEGER NOT NULL,
+    last_seen  INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- The last two continuations handed to a node for an org; an older one means a copied or restored machine.
+CREATE TABLE node_org (
+    node         BLOB NOT NULL,
+    org          TEXT NOT NULL,
+    continuation TEXT,
+    previous     TEXT,
+    diverged_at  INTEGER,
+    report       TEXT,
+    reported_at  INTEGER,
+    PRIMARY KEY (node, org)
+) STRICT, WITHOUT ROWID;
+
+-- Keys of test runners on local.
+CREATE TABLE runner_key (
+    hash       BLOB    NOT NULL PRIMARY KEY,
+    label      TEXT    NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- ---------------------------------------------------------------- what happened
+
+-- One record a sync, on both sides. outcome: running | success | partial | failed | interrupted.
+CREATE TABLE sync_run (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    node       BLOB    NOT NULL,
+    org        TEXT    NOT NULL,
+    actor      TEXT    NOT NULL,
+    what       TEXT    NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at   INTEGER,
+    outcome    TEXT    NOT NULL,
+    code       TEXT,
+    reason     TEXT,
+    summary    TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sync_run_org ON sync_run (org, id);
+
+-- Reports to central that were not answered yet.
+CREATE TABLE report_queue (
+    id     BLOB NOT NULL PRIMARY KEY,
+    remote BLOB NOT NULL,
+    org    TEXT NOT NULL,
+    body   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+    id     BLOB    NOT NULL PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    actor  TEXT    NOT NULL,
+    act    TEXT    NOT NULL,
+    object TEXT    NOT NULL,
+    detail TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,188 @@
+//! The object store: chunks as files `chunks/ab/<hex>`, named by their BLAKE3 hash. A file under its name is always
+//! whole: it is written and flushed under a temporary name in the same folder, then renamed.
+
+mod pieces;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use taosync_model::Digest;
+
+use crate::StoreError;
+
+const LEFTOVER_PREFIX: &str = ".part-";
+
+/// The folder of chunks of one node.
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    folder: PathBuf,
+}
+
+impl Blobs {
+    /// Opens (and, the first time, makes) the folder `chunks` in a node's directory.
+    pub async fn open(dir: &Path) -> Result<Self, StoreError> {
+        let blobs = Self { folder: dir.join("chunks") };
+        blobs.run(|blobs| fs::create_dir_all(&blobs.folder).map_err(|e| failed("make", &blobs.folder, e))).await?;
+        Ok(blobs)
+    }
+
+    /// Writes a batch: each file is flushed, then renamed; at the end each folder is flushed once. A file that is
+    /// there is replaced, which repairs a damaged one. Bytes that do not have their name's hash are refused, and then
+    /// nothing is written.
+    pub async fn put_batch(&self, batch: Vec<(Digest, Vec<u8>)>) -> Result<(), StoreError> {
+        self.run(move |blobs| blobs.put_all(&batch)).await
+    }
+
+    /// Reads a chunk and checks that it is the one its name says. [`StoreError::NotFound`] when it is not here,
+    /// [`StoreError::Damaged`] when it is another.
+    pub async fn get(&self, name: Digest) -> Result<Vec<u8>, StoreError> {
+        self.run(move |blobs| blobs.get_one(name)).await
+    }
+
+    /// Whether a chunk is here, and its bytes. Its contents are not read.
+    pub async fn size(&self, name: Digest) -> Result<Option<u64>, StoreError> {
+        self.run(move |blobs| {
+            let path = blobs.path(name);
+            match fs::metadata(&path) {
+                Ok(found) => Ok(Some(found.len())),
+                Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+                Err(e) => Err(failed("read", &path, e)),
+            }
+        })
+        .await
+    }
+
+    /// Whether a chunk is here.
+    pub async fn has(&self, name: Digest) -> Result<bool, StoreError> {
+        Ok(self.size(name).await?.is_some())
+    }
+
+    /// Deletes chunks; those that are not here are passed over.
+    pub async fn remove(&self, names: Vec<Digest>) -> Result<(), StoreError> {
+        self.run(move |blobs| names.iter().try_for_each(|name| remove_file(&blobs.path(*name)))).await
+    }
+
+    /// Deletes temporary files that were last written before `before`: a process died while it wrote them. Says how
+    /// many.
+    pub async fn remove_leftovers(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.run(move |blobs| blobs.sweep(before)).await
+    }
+
+    /// Bytes this user can still write on the disk of the folder.
+    pub async fn free_bytes(&self) -> Result<u64, StoreError> {
+        self.run(|blobs| {
+            let disk = rustix::fs::statvfs(&blobs.folder).map_err(|e| failed("measure", &blobs.folder, e.into()))?;
+            Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        })
+        .await
+    }
+
+    /// Files are waited for on threads of their own.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let blobs = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&blobs)).await;
+        done.unwrap_or_else(|e| Err(failed("use", &self.folder, io::Error::other(e))))
+    }
+
+    fn path(&self, name: Digest) -> PathBuf {
+        let hex = name.to_hex();
+        self.folder.join(&hex[..2]).join(hex)
+    }
+
+    fn put_all(&self, batch: &[(Digest, Vec<u8>)]) -> Result<(), StoreError> {
+        if let Some((name, _)) = batch.iter().find(|(name, bytes)| Digest::of(bytes) != *name) {
+            return Err(StoreError::damaged(format!("chunk {name}, as it was to be written,")));
+        }
+        let mut written = Vec::new();
+        let mut folders = BTreeSet::new();
+        for (name, bytes) in batch {
+            let folder = self.folder_of(*name, &mut folders)?;
+            written.push((write_temporary(&folder, bytes)?, self.path(*name)));
+        }
+        for (temporary, path) in written {
+            temporary.persist(&path).map_err(|e| failed("write", &path, e.error))?;
+        }
+        folders.iter().try_for_each(|folder| flush_folder(folder))
+    }
+
+    /// The folder of a chunk, made when it is the first there; it and its parent have to be flushed.
+    fn folder_of(&self, name: Digest, touched: &mut BTreeSet<PathBuf>) -> Result<PathBuf, StoreError> {
+        let folder = self.folder.join(&name.to_hex()[..2]);
+        if touched.insert(folder.clone()) {
+            touched.insert(self.folder.clone());
+            fs::create_dir_all(&folder).map_err(|e| failed("make", &folder, e))?;
+        }
+        Ok(folder)
+    }
+
+    fn get_one(&self, name: Digest) -> Result<Vec<u8>, StoreError> {
+        let path = self.path(name);
+        let bytes = fs::read(&path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => StoreError::NotFound {
+                what: format!("chunk {name}"),
+                advice: "fetch it again with 'taosync sync data', or publish its package again on central",
+            },
+            _ => failed("read", &path, e),
+        })?;
+        if Digest::of(&bytes) != name {
+            return Err(StoreError::damaged(format!("chunk {name}")));
+        }
+        Ok(bytes)
+    }
+
+    fn sweep(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for folder in list(&self.folder)?.into_iter().filter(|path| path.is_dir()) {
+            for path in list(&folder)? {
+                if is_leftover(&path, before) {
+                    remove_file(&path)?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn write_temporary(folder: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, StoreError> {
+    let made = tempfile::Builder::new().prefix(LEFTOVER_PREFIX).tempfile_in(folder);
+    let mut file = made.map_err(|e| failed("write in", folder, e))?;
+    file.write_all(bytes).map_err(|e| failed("write", file.path(), e))?;
+    file.as_file().sync_all().map_err(|e| failed("flush", file.path(), e))?;
+    Ok(file)
+}
+
+fn flush_folder(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| failed("flush", folder, e))
+}
+
+fn remove_file(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(failed("delete", path, e)),
+        _ => Ok(()),
+    }
+}
+
+fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = fs::read_dir(folder).map_err(|e| failed("read", folder, e))?;
+    entries.map(|entry| entry.map(|e| e.path()).map_err(|e| failed("read", folder, e))).collect()
+}
+
+fn is_leftover(path: &Path, before: Timestamp) -> bool {
+    let named = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(LEFTOVER_PREFIX));
+    let written = fs::metadata(path).and_then(|found| found.modified()).ok();
+    named && written.and_then(|time| Timestamp::try_from(time).ok()).is_some_and(|time| time < before)
+}
+
+fn failed(act: &'static str, path: &Path, source: io::Error) -> StoreError {
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::DiskFull,
+        _ => StoreError::Blob { act, path: path.to_owned(), source },
+    }
+}

@@ -1,0 +1,206 @@
+//! Consumers: who may ask this central for tokens (OAuth2 clients), and for which organisations.
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use taosync_model::OrgId;
+use uuid::Uuid;
+
+use crate::rows;
+use crate::values::Record;
+use crate::{Durability, Store, StoreError, Tx};
+
+/// A consumer to be made.
+#[derive(Clone, Debug)]
+pub struct NewConsumer {
+    /// OAuth2 client id.
+    pub client_key: String,
+    /// Hash of the client secret (`vault::tokens`); the secret itself is never kept.
+    pub secret_hash: [u8; 32],
+    /// User it acts as; shown in lists and history.
+    pub user: String,
+    /// Role it acts in.
+    pub role: String,
+    /// Organisations it may ask tokens for.
+    pub orgs: Vec<OrgId>,
+}
+
+/// A consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// Id.
+    pub id: Uuid,
+    /// OAuth2 client id.
+    pub client_key: String,
+    /// User it acts as.
+    pub user: String,
+    /// Role it acts in.
+    pub role: String,
+    /// Thumbprint of the node key it is bound to (RFC 7638); requests by any other key are refused.
+    pub thumbprint: Option<String>,
+    /// Organisations it may ask tokens for.
+    pub orgs: Vec<OrgId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last got a token.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A consumer with what the token endpoint compares.
+#[derive(Clone)]
+pub struct ConsumerLogin {
+    /// The consumer; never a revoked one.
+    pub consumer: Consumer,
+    /// Hash of its secret.
+    pub secret_hash: Vec<u8>,
+}
+
+impl std::fmt::Debug for ConsumerLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConsumerLogin").field("consumer", &self.consumer).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Makes a consumer. A client key that is taken, and an empty list of organisations, are refused.
+    pub async fn consumer_create(&self, new: &NewConsumer) -> Result<Uuid, StoreError> {
+        if new.orgs.is_empty() {
+            return Err(StoreError::Refused("a consumer needs at least one organisation; name one with --org".into()));
+        }
+        let id = self.clock.new_id();
+        let mut tx = self.write("consumer_create", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let made = sqlx::query(
+            "INSERT INTO consumer (id, client_key, secret_hash, user, role, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (client_key) DO NOTHING",
+        )
+        .bind(id)
+        .bind(&new.client_key)
+        .bind(new.secret_hash.as_slice())
+        .bind(&new.user)
+        .bind(&new.role)
+        .bind(self.now_ms())
+        .execute(tx.conn())
+        .await
+        .map_err(&sql)?;
+        if made.rows_affected() == 0 {
+            return Err(StoreError::Refused(format!("the client key '{}' is taken; choose another", new.client_key)));
+        }
+        rows::insert(
+            tx.conn(),
+            "INSERT INTO consumer_org (consumer, org) ",
+            &new.orgs,
+            "ON CONFLICT DO NOTHING",
+            |mut row, org| {
+                row.push_bind(id).push_bind(org.as_str());
+            },
+        )
+        .await
+        .map_err(&sql)?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// All consumers, oldest first, revoked ones too.
+    pub async fn consumers_list(&self) -> Result<Vec<Consumer>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT c.*, (SELECT json_group_array(org) FROM consumer_org WHERE consumer = c.id) AS orgs
+             FROM consumer c ORDER BY c.id",
+        )
+        .fetch_all(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("consumers_list"))?;
+        rows.iter().map(consumer).collect()
+    }
+
+    /// What the token endpoint needs of a consumer; `None` when it is unknown or revoked.
+    pub async fn consumer_login(&self, client_key: &str) -> Result<Option<ConsumerLogin>, StoreError> {
+        let row = sqlx::query(
+            "SELECT c.*, (SELECT json_group_array(org) FROM consumer_org WHERE consumer = c.id) AS orgs
+             FROM consumer c WHERE c.client_key = $1 AND c.revoked_at IS NULL",
+        )
+        .bind(client_key)
+        .fetch_optional(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("consumer_login"))?;
+        let Some(row) = row else { return Ok(None) };
+        let secret_hash = Record::new("consumer", &row).get("secret_hash")?;
+        Ok(Some(ConsumerLogin { consumer: consumer(&row)?, secret_hash }))
+    }
+
+    /// Binds a consumer to a node key at its first use. One that is bound to another key is refused.
+    pub async fn consumer_bind(&self, id: Uuid, thumbprint: &str) -> Result<(), StoreError> {
+        let mut tx = self.write("consumer_bind", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let bound = sqlx::query(
+            "UPDATE consumer SET thumbprint = $2
+             WHERE id = $1 AND revoked_at IS NULL AND (thumbprint IS NULL OR thumbprint = $2)",
+        )
+        .bind(id)
+        .bind(thumbprint)
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
+        if bound.rows_affected() == 0 {
+            return Err(StoreError::Refused(
+                "the consumer is revoked or bound to the key of another machine; generate a consumer for this one"
+                    .into(),
+            ));
+        }
+        tx.commit().await
+    }
+
+    /// Revokes a consumer: its tokens are gone in the same transaction.
+    pub async fn consumer_revoke(&self, client_key: &str) -> Result<(), StoreError> {
+        let mut tx = self.write("consumer_revoke", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let id: Option<Uuid> = sqlx::query_scalar(
+            "UPDATE consumer SET revoked_at = coalesce(revoked_at, $2) WHERE client_key = $1 RETURNING id",
+        )
+        .bind(client_key)
+        .bind(self.now_ms())
+        .fetch_optional(tx.conn())
+        .await
+        .map_err(&sql)?;
+        let id = id.ok_or_else(|| StoreError::NotFound {
+            what: format!("consumer '{client_key}'"),
+            advice: "see 'taosync oauth list'",
+        })?;
+        sqlx::query("DELETE FROM token WHERE consumer = $1").bind(id).execute(tx.conn()).await.map_err(&sql)?;
+        tx.commit().await
+    }
+}
+
+impl Tx {
+    /// Gives an organisation another id wherever consumers, tokens, nodes and received items name it. Envelopes and
+    /// receipts keep the id they were signed with.
+    pub async fn org_rename(&mut self, old: &OrgId, new: &OrgId) -> Result<(), StoreError> {
+        for statement in [
+            "UPDATE OR REPLACE consumer_org SET org = $2 WHERE org = $1",
+            "UPDATE token SET org = $2 WHERE org = $1",
+            "UPDATE OR REPLACE node_org SET org = $2 WHERE org = $1",
+            "UPDATE received SET org = $2 WHERE org = $1",
+        ] {
+            let sql = self.sql();
+            let query = sqlx::query(statement).bind(old.as_str()).bind(new.as_str());
+            query.execute(self.conn()).await.map_err(sql)?;
+        }
+        Ok(())
+    }
+}
+
+fn consumer(row: &SqliteRow) -> Result<Consumer, StoreError> {
+    let row = Record::new("consumer", row);
+    Ok(Consumer {
+        id: row.get("id")?,
+        client_key: row.get("client_key")?,
+        user: row.get("user")?,
+        role: row.get("role")?,
+        thumbprint: row.get("thumbprint")?,
+        orgs: row.json("orgs")?,
+        created_at: row.time("created_at")?,
+        last_used_at: row.time_or_none("last_used_at")?,
+        revoked_at: row.time_or_none("revoked_at")?,
+    })
+}

@@ -1,0 +1,293 @@
+//! Local servers as central knows them: keys, reports, and whether a machine was copied or restored.
+
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
+use taosync_model::OrgId;
+use taosync_vault::random;
+use uuid::Uuid;
+
+use crate::values::{Record, json_text};
+use crate::{Durability, Store, StoreError, Tx};
+
+/// What a local server says about itself when it asks for a token.
+#[derive(Clone, Debug)]
+pub struct NodeHello {
+    /// Node id.
+    pub id: Uuid,
+    /// Thumbprint of its key (RFC 7638).
+    pub thumbprint: String,
+    /// Its Ed25519 public key.
+    pub public_key: [u8; 32],
+    /// Its age recipient, for delivery keys.
+    pub recipient: String,
+    /// Version of its program.
+    pub version: String,
+    /// Consumer it used.
+    pub consumer: Uuid,
+}
+
+/// A local server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Node id.
+    pub id: Uuid,
+    /// Thumbprint of its key.
+    pub thumbprint: String,
+    /// Its Ed25519 public key.
+    pub public_key: Vec<u8>,
+    /// Its age recipient.
+    pub recipient: String,
+    /// Consumer it used last.
+    pub consumer: Uuid,
+    /// Version of its program.
+    pub version: String,
+    /// When it first asked for a token.
+    pub first_seen: Timestamp,
+    /// When it last asked for a token.
+    pub last_seen: Timestamp,
+    /// When it was shut out.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A local server with what it last said about each organisation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeStatus {
+    /// The server.
+    pub node: Node,
+    /// Per organisation.
+    pub orgs: Vec<NodeOrg>,
+}
+
+/// A local server seen from one organisation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeOrg {
+    /// Organisation.
+    pub org: OrgId,
+    /// Since when it is known that the machine was copied or restored.
+    pub diverged_at: Option<Timestamp>,
+    /// Its last report.
+    pub report: Option<Value>,
+    /// When that report came.
+    pub reported_at: Option<Timestamp>,
+}
+
+/// What a presented continuation says about a machine (DESIGN §4, "Which node").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContinuationCheck {
+    /// Nothing was handed out before.
+    First,
+    /// One of the last two that were handed out.
+    Known,
+    /// An older one: the machine was copied or restored.
+    Old,
+}
+
+impl Store {
+    /// Notes a local server that asks for a token. An id that is known with another key is refused.
+    pub async fn node_seen(&self, node: &NodeHello) -> Result<(), StoreError> {
+        let mut tx = self.write("node_seen", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let seen = sqlx::query(
+            "INSERT INTO node (id, thumbprint, public_key, recipient, consumer, version, first_seen, last_seen)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+             ON CONFLICT (id) DO UPDATE SET recipient = excluded.recipient, consumer = excluded.consumer,
+                 version = excluded.version, last_seen = excluded.last_seen
+             WHERE node.public_key = excluded.public_key",
+        )
+        .bind(node.id)
+        .bind(&node.thumbprint)
+        .bind(node.public_key.as_slice())
+        .bind(&node.recipient)
+        .bind(node.consumer)
+        .bind(&node.version)
+        .bind(self.now_ms())
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
+        if seen.rows_affected() == 0 {
+            return Err(StoreError::Refused(format!(
+                "node {} is known with another key; run 'taosync node renew' on the machine that asks",
+                node.id
+            )));
+        }
+        tx.commit().await
+    }
+
+    /// A local server.
+    pub async fn node_get(&self, id: Uuid) -> Result<Option<Node>, StoreError> {
+        let query = sqlx::query("SELECT * FROM node WHERE id = $1").bind(id);
+        let row = query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("node_get"))?;
+        row.as_ref().map(node).transpose()
+    }
+
+    /// All local servers, oldest first, each with what it last said about its organisations.
+    pub async fn nodes_list(&self) -> Result<Vec<NodeStatus>, StoreError> {
+        let mut snapshot = self.read("nodes_list").await?;
+        let sql = snapshot.sql();
+        let nodes = sqlx::query("SELECT * FROM node ORDER BY id").fetch_all(snapshot.conn()).await.map_err(&sql)?;
+        let orgs = sqlx::query("SELECT node, org, diverged_at, report, reported_at FROM node_org ORDER BY node, org")
+            .fetch_all(snapshot.conn())
+            .await
+            .map_err(&sql)?;
+        let mut list = Vec::with_capacity(nodes.len());
+        let mut orgs = orgs.iter().map(node_org).peekable();
+        for row in &nodes {
+            let node = node(row)?;
+            let mut of_node = Vec::new();
+            // Both lists are in the order of node ids; an organisation of an unknown node is passed over.
+            while let Some(next) = orgs.next_if(|next| next.as_ref().map_or(true, |(id, _)| *id <= node.id)) {
+                let (id, org) = next?;
+                if id == node.id {
+                    of_node.push(org);
+                }
+            }
+            list.push(NodeStatus { node, orgs: of_node });
+        }
+        Ok(list)
+    }
+
+    /// Shuts a local server out: its tokens are gone in the same transaction.
+    pub async fn node_revoke(&self, id: Uuid) -> Result<(), StoreError> {
+        let mut tx = self.write("node_revoke", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let query = sqlx::query("UPDATE node SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1");
+        let known = query.bind(id).bind(self.now_ms()).execute(tx.conn()).await.map_err(&sql)?;
+        if known.rows_affected() == 0 {
+            return Err(unknown_node(id));
+        }
+        sqlx::query("DELETE FROM token WHERE node = $1").bind(id).execute(tx.conn()).await.map_err(&sql)?;
+        tx.commit().await
+    }
+
+    /// Lets a local server that was shut out in again.
+    pub async fn node_approve(&self, id: Uuid) -> Result<(), StoreError> {
+        let mut tx = self.write("node_approve", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let query = sqlx::query("UPDATE node SET revoked_at = NULL WHERE id = $1").bind(id);
+        if query.execute(tx.conn()).await.map_err(sql)?.rows_affected() == 0 {
+            return Err(unknown_node(id));
+        }
+        tx.commit().await
+    }
+
+    /// Compares the continuation a machine presents with the last two it was given, and notes when it is older. After
+    /// this, what it presented stays accepted until it presents the one handed out next.
+    pub async fn continuation_present(
+        &self,
+        tx: &mut Tx,
+        node: Uuid,
+        org: &OrgId,
+        presented: Option<&str>,
+    ) -> Result<ContinuationCheck, StoreError> {
+        let sql = tx.sql();
+        let pair: Option<(Option<String>, Option<String>)> =
+            sqlx::query_as("SELECT continuation, previous FROM node_org WHERE node = $1 AND org = $2")
+                .bind(node)
+                .bind(org.as_str())
+                .fetch_optional(tx.conn())
+                .await
+                .map_err(&sql)?;
+        let (newest, previous) = match pair {
+            None | Some((None, _)) => return Ok(ContinuationCheck::First),
+            Some((newest, previous)) => (newest, previous),
+        };
+        if presented == newest.as_deref() {
+            let query = sqlx::query("UPDATE node_org SET previous = $3 WHERE node = $1 AND org = $2");
+            let query = query.bind(node).bind(org.as_str()).bind(presented);
+            query.execute(tx.conn()).await.map_err(&sql)?;
+            return Ok(ContinuationCheck::Known);
+        }
+        // Nothing presented and no previous one: the very first answer was lost on its way.
+        if presented == previous.as_deref() {
+            return Ok(ContinuationCheck::Known);
+        }
+        sqlx::query("UPDATE node_org SET diverged_at = coalesce(diverged_at, $3) WHERE node = $1 AND org = $2")
+            .bind(node)
+            .bind(org.as_str())
+            .bind(self.now_ms())
+            .execute(tx.conn())
+            .await
+            .map_err(&sql)?;
+        Ok(ContinuationCheck::Old)
+    }
+
+    /// Stores the report of a local server about an organisation.
+    pub async fn report_store(&self, node: Uuid, org: &OrgId, report: &Value) -> Result<(), StoreError> {
+        let mut tx = self.write("report_store", Durability::Flushed).await?;
+        let sql = tx.sql();
+        sqlx::query(
+            "INSERT INTO node_org (node, org, report, reported_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (node, org) DO UPDATE SET report = excluded.report, reported_at = excluded.reported_at",
+        )
+        .bind(node)
+        .bind(org.as_str())
+        .bind(json_text(report)?)
+        .bind(self.now_ms())
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
+        tx.commit().await
+    }
+}
+
+impl Tx {
+    /// A fresh continuation for a machine and organisation; call after [`Store::continuation_present`].
+    pub async fn continuation_issue(&mut self, node: Uuid, org: &OrgId) -> Result<String, StoreError> {
+        let fresh = random::token().expose_secret().to_owned();
+        let sql = self.sql();
+        sqlx::query(
+            "INSERT INTO node_org (node, org, continuation) VALUES ($1, $2, $3)
+             ON CONFLICT (node, org) DO UPDATE SET continuation = excluded.continuation",
+        )
+        .bind(node)
+        .bind(org.as_str())
+        .bind(&fresh)
+        .execute(self.conn())
+        .await
+        .map_err(sql)?;
+        Ok(fresh)
+    }
+
+    /// Forgets the continuations of a machine after a person has said that it is the same one, restored
+    /// (`taosync node adopt`); the next one presented counts as the first.
+    pub async fn continuation_adopt(&mut self, node: Uuid, org: &OrgId) -> Result<(), StoreError> {
+        let sql = self.sql();
+        let query = sqlx::query(
+            "UPDATE node_org SET continuation = NULL, previous = NULL, diverged_at = NULL WHERE node = $1 AND org = $2",
+        );
+        query.bind(node).bind(org.as_str()).execute(self.conn()).await.map_err(sql)?;
+        Ok(())
+    }
+}
+
+fn unknown_node(id: Uuid) -> StoreError {
+    StoreError::NotFound { what: format!("node {id}"), advice: "see 'taosync node list'" }
+}
+
+fn node(row: &SqliteRow) -> Result<Node, StoreError> {
+    let row = Record::new("node", row);
+    Ok(Node {
+        id: row.get("id")?,
+        thumbprint: row.get("thumbprint")?,
+        public_key: row.get("public_key")?,
+        recipient: row.get("recipient")?,
+        consumer: row.get("consumer")?,
+        version: row.get("version")?,
+        first_seen: row.time("first_seen")?,
+        last_seen: row.time("last_seen")?,
+        revoked_at: row.time_or_none("revoked_at")?,
+    })
+}
+
+fn node_org(row: &SqliteRow) -> Result<(Uuid, NodeOrg), StoreError> {
+    let row = Record::new("node_org", row);
+    let org = NodeOrg {
+        org: row.word("org")?,
+        diverged_at: row.time_or_none("diverged_at")?,
+        report: row.json_or_none("report")?,
+        reported_at: row.time_or_none("reported_at")?,
+    };
+    Ok((row.get("node")?, org))
+}

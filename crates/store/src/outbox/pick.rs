@@ -1,0 +1,146 @@
+//! Choosing what is handed in next, and what has to be handed in again when central went back.
+
+use sqlx::sqlite::SqliteRow;
+use taosync_model::OrgId;
+use taosync_model::execution::ExecutionState;
+use uuid::Uuid;
+
+use super::OutboxItem;
+use crate::rows;
+use crate::values::Record;
+use crate::{Durability, Store, StoreError};
+
+/// Attempts that ended in a state that is not handed in stay; items of other kinds have no state and always go.
+const IS_DUE: &str = "(envelope ->> 'state' IS NULL OR envelope ->> 'state' IN (SELECT value FROM json_each($2)))";
+
+/// Which pending items to take.
+#[derive(Clone, Copy, Debug)]
+pub struct Pick<'a> {
+    /// Organisation.
+    pub org: &'a OrgId,
+    /// States of attempts that are handed in (`status_executions_to_sync`).
+    pub states: &'a [ExecutionState],
+    /// Version and row of the last item of the page before: a walk meets every item once.
+    pub after: Option<(u32, Uuid)>,
+    /// Items at most.
+    pub max_items: u32,
+    /// Bytes of payload at most, unless the first item alone has more.
+    pub max_bytes: u64,
+}
+
+/// What waits in the outbox of an organisation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// To be handed in.
+    pub due: u64,
+    /// Staying here, because attempts in their state are not handed in.
+    pub kept_back: u64,
+}
+
+impl Store {
+    /// The next pending items, older versions first. Items that no longer open are marked as refused, so that they are
+    /// seen and block nothing.
+    pub async fn outbox_pick(&self, pick: &Pick<'_>) -> Result<Vec<OutboxItem>, StoreError> {
+        loop {
+            let rows = self.outbox_pick_page(pick).await?;
+            let (mut items, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
+            for row in &rows {
+                match self.outbox_item(row) {
+                    Ok(item) => items.push(item),
+                    Err(_) => damaged.push(Record::new("outbox", row).get("id")?),
+                }
+            }
+            self.outbox_mark_damaged(&damaged).await?;
+            if !items.is_empty() || damaged.is_empty() {
+                return Ok(items);
+            }
+        }
+    }
+
+    async fn outbox_pick_page(&self, pick: &Pick<'_>) -> Result<Vec<SqliteRow>, StoreError> {
+        let mut snapshot = self.read("outbox_pick").await?;
+        let sql = snapshot.sql();
+        let (version, id) = pick.after.unwrap_or((0, Uuid::nil()));
+        // Sizes first: the payloads of what does not fit are not read.
+        let sizes: Vec<(Uuid, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT id, coalesce(length(payload), 0) FROM outbox
+             WHERE state = 'pending' AND org = $1 AND {IS_DUE} AND (version, id) > ($3, $4)
+             ORDER BY version, id LIMIT $5"
+        )))
+        .bind(pick.org.as_str())
+        .bind(states_array(pick.states))
+        .bind(version)
+        .bind(id)
+        .bind(pick.max_items)
+        .fetch_all(snapshot.conn())
+        .await
+        .map_err(&sql)?;
+        let mut total = 0;
+        let fitting = sizes.iter().enumerate().take_while(|(index, (_, bytes))| {
+            total += bytes.unsigned_abs();
+            *index == 0 || total <= pick.max_bytes
+        });
+        let ids = rows::id_array(fitting.map(|(_, (id, _))| id));
+        sqlx::query(
+            "SELECT id, envelope, payload FROM outbox
+             WHERE id IN (SELECT unhex(value) FROM json_each($1)) ORDER BY version, id",
+        )
+        .bind(ids)
+        .fetch_all(snapshot.conn())
+        .await
+        .map_err(&sql)
+    }
+
+    /// What waits.
+    pub async fn outbox_waiting(&self, org: &OrgId, states: &[ExecutionState]) -> Result<Waiting, StoreError> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT count(*) FILTER (WHERE {IS_DUE}) AS due, count(*) FILTER (WHERE NOT {IS_DUE}) AS kept_back
+             FROM outbox WHERE state = 'pending' AND org = $1"
+        )))
+        .bind(org.as_str())
+        .bind(states_array(states))
+        .fetch_one(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("outbox_waiting"))?;
+        let row = Record::new("outbox", &row);
+        Ok(Waiting { due: row.number("due")?, kept_back: row.number("kept_back")? })
+    }
+
+    /// The highest receipt number held of one history of a central; 0 before the first.
+    pub async fn outbox_top_receipt(&self, org: &OrgId, central: Uuid, epoch: Uuid) -> Result<i64, StoreError> {
+        sqlx::query_scalar(
+            "SELECT coalesce(max(receipt_no), 0) FROM outbox
+             WHERE org = $1 AND receipt ->> 'central' = $2 AND receipt ->> 'epoch' = $3",
+        )
+        .bind(org.as_str())
+        .bind(central.to_string())
+        .bind(epoch.to_string())
+        .fetch_one(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("outbox_top_receipt"))
+    }
+
+    /// After central began another history: everything it confirmed in an older one and that is still here waits
+    /// again, as nobody knows what of it was restored. What was, is answered `duplicate`. Says how many items do.
+    pub async fn outbox_offer_older_epochs(&self, org: &OrgId, central: Uuid, epoch: Uuid) -> Result<u64, StoreError> {
+        let mut tx = self.write("outbox_offer_older_epochs", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let offered = sqlx::query(
+            "UPDATE outbox SET state = 'pending' WHERE state = 'sent' AND org = $1 AND payload IS NOT NULL
+             AND receipt ->> 'central' = $2 AND receipt ->> 'epoch' <> $3",
+        )
+        .bind(org.as_str())
+        .bind(central.to_string())
+        .bind(epoch.to_string())
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?
+        .rows_affected();
+        tx.commit().await?;
+        Ok(offered)
+    }
+}
+
+fn states_array(states: &[ExecutionState]) -> String {
+    rows::text_array(states.iter().map(|state| state.as_str()))
+}

@@ -1,0 +1,334 @@
+//! Packages of deliveries, one row a version. On central: published or withdrawn. On local: fetching, ready or failed.
+//! Chunks have a file of their own: [`crate::chunks`].
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use taosync_model::Digest;
+use taosync_model::delivery::PackageRef;
+use taosync_vault::delivery_key::DeliveryKey;
+use uuid::Uuid;
+
+use crate::values::{Record, cut, json_text};
+use crate::{Durability, Store, StoreError, Tx};
+
+/// Where a version of a package stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackageState {
+    /// Central: in use.
+    Published,
+    /// Central: taken back.
+    Withdrawn,
+    /// Local: not complete yet.
+    Fetching,
+    /// Local: complete and verified; perhaps still locked.
+    Ready,
+    /// Local: could not be fetched or compiled, see the reason.
+    Failed,
+}
+
+impl PackageState {
+    /// The spelling in the database and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Withdrawn => "withdrawn",
+            Self::Fetching => "fetching",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl std::str::FromStr for PackageState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Published, Self::Withdrawn, Self::Fetching, Self::Ready, Self::Failed]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| format!("'{text}' is not a state of a package"))
+    }
+}
+
+/// A chunk as the database knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkRef {
+    /// Name: hash of the ciphertext.
+    pub name: Digest,
+    /// Bytes of the ciphertext.
+    pub bytes: u64,
+}
+
+/// A version to be published, or to be fetched.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPackage<'a> {
+    /// Delivery URI.
+    pub delivery: &'a str,
+    /// What the delivery's digest includes.
+    pub reference: &'a PackageRef,
+    /// Chunks of the files; that of the sealed tree is added.
+    pub chunks: &'a [ChunkRef],
+}
+
+impl NewPackage<'_> {
+    /// The chunks of the files and that of the sealed tree.
+    pub(crate) fn all_chunks(&self) -> Vec<ChunkRef> {
+        let tree = ChunkRef { name: self.reference.sealed_tree, bytes: self.reference.sealed_tree_bytes };
+        self.chunks.iter().copied().chain([tree]).collect()
+    }
+}
+
+/// A version of a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// Row.
+    pub id: Uuid,
+    /// Delivery URI.
+    pub delivery: String,
+    /// Version, from 1.
+    pub version: u32,
+    /// Where it stands.
+    pub state: PackageState,
+    /// What the delivery's digest includes.
+    pub reference: PackageRef,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// Whether the delivery key is here.
+    pub unlocked: bool,
+    /// When it was published, or came to be known here.
+    pub at: Timestamp,
+}
+
+/// What a local server learns of a package; what is `None` is not known yet, or stays as it was.
+#[derive(Clone, Copy, Default)]
+pub struct PackageContents<'a> {
+    /// Delivery key.
+    pub key: Option<&'a DeliveryKey>,
+    /// The opened tree.
+    pub tree: Option<&'a [u8]>,
+    /// The compiled form.
+    pub compiled: Option<&'a [u8]>,
+}
+
+/// What is kept of a package beside its chunks.
+#[derive(Clone)]
+pub struct PackageOpened {
+    /// Delivery key.
+    pub key: Option<DeliveryKey>,
+    /// The opened tree.
+    pub tree: Option<Vec<u8>>,
+    /// The compiled form.
+    pub compiled: Option<Vec<u8>>,
+}
+
+impl Store {
+    /// Central: publishes a version in the transaction that changes the delivery; its chunks are on disk already.
+    /// Versions only rise.
+    pub async fn package_publish(
+        &self,
+        tx: &mut Tx,
+        new: &NewPackage<'_>,
+        key: &DeliveryKey,
+    ) -> Result<Uuid, StoreError> {
+        let next = tx.package_next_version(new.delivery).await?;
+        if new.reference.version != next {
+            return Err(StoreError::Refused(format!(
+                "version {} of '{}' cannot be published: the next one is {next}",
+                new.reference.version, new.delivery
+            )));
+        }
+        let id = self.package_insert(tx, new, PackageState::Published).await?;
+        tx.chunks_insert(&new.all_chunks()).await?;
+        let contents = PackageContents { key: Some(key), ..PackageContents::default() };
+        self.package_fill(tx, id, &contents).await?;
+        Ok(id)
+    }
+
+    /// Local: notes a version that is to be fetched; one that failed is tried again, one that is ready stays so.
+    pub async fn package_fetching(&self, new: &NewPackage<'_>) -> Result<Uuid, StoreError> {
+        let mut tx = self.write("package_fetching", Durability::Flushed).await?;
+        let id = match tx.package_id(new.delivery, new.reference.version).await? {
+            None => self.package_insert(&mut tx, new, PackageState::Fetching).await?,
+            Some(id) => {
+                let sql = tx.sql();
+                sqlx::query("UPDATE package SET state = 'fetching', reason = NULL WHERE id = $1 AND state <> 'ready'")
+                    .bind(id)
+                    .execute(tx.conn())
+                    .await
+                    .map_err(sql)?;
+                tx.package_chunks_add(id, new).await?;
+                id
+            }
+        };
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Local: a version is complete; from now on it is the one new executions get. Also fills in what a locked version
+    /// lacked.
+    pub async fn package_ready(&self, id: Uuid, contents: &PackageContents<'_>) -> Result<(), StoreError> {
+        let mut tx = self.write("package_ready", Durability::Flushed).await?;
+        self.package_fill(&mut tx, id, contents).await?;
+        let sql = tx.sql();
+        let query = sqlx::query("UPDATE package SET state = 'ready', reason = NULL WHERE id = $1").bind(id);
+        if query.execute(tx.conn()).await.map_err(sql)?.rows_affected() == 0 {
+            return Err(unknown(&id.to_string()));
+        }
+        tx.commit().await
+    }
+
+    /// Local: a version could not be fetched or compiled. One that is ready stays so.
+    pub async fn package_failed(&self, id: Uuid, reason: &str) -> Result<(), StoreError> {
+        let mut tx = self.write("package_failed", Durability::Flushed).await?;
+        let sql = tx.sql();
+        sqlx::query("UPDATE package SET state = 'failed', reason = $2 WHERE id = $1 AND state <> 'ready'")
+            .bind(id)
+            .bind(cut(reason, 2000))
+            .execute(tx.conn())
+            .await
+            .map_err(sql)?;
+        tx.commit().await
+    }
+
+    /// The version that counts: the newest published one on central, the newest ready one on local.
+    pub async fn package_current(&self, delivery: &str) -> Result<Option<Package>, StoreError> {
+        let row = sqlx::query(
+            "SELECT * FROM package WHERE delivery = $1 AND state IN ('published', 'ready') ORDER BY version DESC LIMIT 1",
+        )
+        .bind(delivery)
+        .fetch_optional(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("package_current"))?;
+        row.as_ref().map(package).transpose()
+    }
+
+    /// One version.
+    pub async fn package_get(&self, delivery: &str, version: u32) -> Result<Option<Package>, StoreError> {
+        let query = sqlx::query("SELECT * FROM package WHERE delivery = $1 AND version = $2");
+        let query = query.bind(delivery).bind(version);
+        let row = query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("package_get"))?;
+        row.as_ref().map(package).transpose()
+    }
+
+    /// All versions of all deliveries, in the order of delivery and version.
+    pub async fn packages_list(&self) -> Result<Vec<Package>, StoreError> {
+        let query = sqlx::query("SELECT * FROM package ORDER BY delivery, version");
+        let rows = query.fetch_all(&self.pools.readers).await.map_err(StoreError::sql("packages_list"))?;
+        rows.iter().map(package).collect()
+    }
+
+    /// Key, tree and compiled form of a version, as far as they are here.
+    pub async fn package_open(&self, id: Uuid) -> Result<PackageOpened, StoreError> {
+        let query = sqlx::query("SELECT key, tree, compiled FROM package WHERE id = $1").bind(id);
+        let row = query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("package_open"))?;
+        let row = row.ok_or_else(|| unknown(&id.to_string()))?;
+        let row = Record::new("package", &row);
+        let open = |column: &'static str| -> Result<Option<Vec<u8>>, StoreError> {
+            let sealed: Option<&[u8]> = row.get(column)?;
+            sealed.map(|bytes| self.unseal("package", id.as_bytes(), column, bytes)).transpose()
+        };
+        let key = open("key")?.map(|bytes| DeliveryKey::from_bytes(&bytes)).transpose();
+        Ok(PackageOpened {
+            key: key.map_err(|_| StoreError::damaged(format!("package.key of row {id}")))?,
+            tree: open("tree")?,
+            compiled: open("compiled")?,
+        })
+    }
+
+    async fn package_insert(&self, tx: &mut Tx, new: &NewPackage<'_>, state: PackageState) -> Result<Uuid, StoreError> {
+        let id = self.clock.new_id();
+        let sql = tx.sql();
+        sqlx::query(
+            "INSERT INTO package (id, delivery, version, state, reference, at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(id)
+        .bind(new.delivery)
+        .bind(new.reference.version)
+        .bind(state.as_str())
+        .bind(json_text(new.reference)?)
+        .bind(self.now_ms())
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
+        tx.package_chunks_add(id, new).await?;
+        Ok(id)
+    }
+
+    async fn package_fill(&self, tx: &mut Tx, id: Uuid, contents: &PackageContents<'_>) -> Result<(), StoreError> {
+        let seal = |column: &str, plain: &[u8]| self.seal("package", id.as_bytes(), column, plain);
+        let sql = tx.sql();
+        sqlx::query(
+            "UPDATE package SET key = coalesce($2, key), tree = coalesce($3, tree), compiled = coalesce($4, compiled)
+             WHERE id = $1",
+        )
+        .bind(id)
+        .bind(contents.key.map(|key| seal("key", key.to_bytes().as_slice())))
+        .bind(contents.tree.map(|tree| seal("tree", tree)))
+        .bind(contents.compiled.map(|compiled| seal("compiled", compiled)))
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// The version that the next publication of a delivery has.
+    pub async fn package_next_version(&mut self, delivery: &str) -> Result<u32, StoreError> {
+        let sql = self.sql();
+        sqlx::query_scalar("SELECT coalesce(max(version), 0) + 1 FROM package WHERE delivery = $1")
+            .bind(delivery)
+            .fetch_one(self.conn())
+            .await
+            .map_err(sql)
+    }
+
+    /// Central: takes a version back, in the transaction that changes the delivery.
+    pub async fn package_withdraw(&mut self, delivery: &str, version: u32) -> Result<(), StoreError> {
+        let sql = self.sql();
+        let query = sqlx::query(
+            "UPDATE package SET state = 'withdrawn' WHERE delivery = $1 AND version = $2 AND state = 'published'",
+        );
+        let withdrawn = query.bind(delivery).bind(version).execute(self.conn()).await.map_err(sql)?;
+        if withdrawn.rows_affected() == 0 {
+            return Err(unknown(&format!("{delivery} version {version}, published")));
+        }
+        Ok(())
+    }
+
+    /// Forgets all versions of a delivery that is gone; its chunks become garbage once no other package has them.
+    pub async fn packages_forget(&mut self, delivery: &str) -> Result<(), StoreError> {
+        for statement in [
+            "DELETE FROM package_chunk WHERE package IN (SELECT id FROM package WHERE delivery = $1)",
+            "DELETE FROM package WHERE delivery = $1",
+        ] {
+            let sql = self.sql();
+            sqlx::query(statement).bind(delivery).execute(self.conn()).await.map_err(sql)?;
+        }
+        Ok(())
+    }
+
+    async fn package_id(&mut self, delivery: &str, version: u32) -> Result<Option<Uuid>, StoreError> {
+        let sql = self.sql();
+        let query = sqlx::query_scalar("SELECT id FROM package WHERE delivery = $1 AND version = $2");
+        query.bind(delivery).bind(version).fetch_optional(self.conn()).await.map_err(sql)
+    }
+}
+
+fn unknown(name: &str) -> StoreError {
+    StoreError::NotFound { what: format!("package {name}"), advice: "see 'taosync delivery list'" }
+}
+
+fn package(row: &SqliteRow) -> Result<Package, StoreError> {
+    let row = Record::new("package", row);
+    Ok(Package {
+        id: row.get("id")?,
+        delivery: row.get("delivery")?,
+        version: row.number("version")?,
+        state: row.word("state")?,
+        reference: row.json("reference")?,
+        reason: row.get("reason")?,
+        unlocked: row.get::<Option<&[u8]>>("key")?.is_some(),
+        at: row.time("at")?,
+    })
+}

@@ -1,0 +1,172 @@
+//! What came in at central: items, each held once, and the receipts that say so (DESIGN §5).
+
+mod judge;
+mod listing;
+
+use jiff::Timestamp;
+use taosync_model::item::{Envelope, Receipt, ReceiptStatus, Refusal};
+use taosync_model::{Digest, OrgId};
+use taosync_vault::receipts;
+use uuid::Uuid;
+
+pub use listing::{ReceivedCounts, ReceivedFilter, ReceivedItem, ReceivedPayload};
+
+use crate::rows;
+use crate::settings::RECEIPT_NO;
+use crate::values::json_text;
+use crate::{Durability, Store, StoreError, Tx};
+use judge::{Held, Judge, Verdict};
+
+/// An item as it came in.
+#[derive(Clone)]
+pub struct IncomingItem {
+    /// Plain part.
+    pub envelope: Envelope,
+    /// Payload bytes.
+    pub payload: Vec<u8>,
+    /// Taker or delivery has left the organisation meanwhile.
+    pub out_of_scope: bool,
+}
+
+impl std::fmt::Debug for IncomingItem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IncomingItem").field("envelope", &self.envelope).finish_non_exhaustive()
+    }
+}
+
+/// Who receives, and from whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Handover<'a> {
+    /// Node id of this central.
+    pub central: Uuid,
+    /// Epoch of its history.
+    pub epoch: Uuid,
+    /// Organisation of the token.
+    pub org: &'a OrgId,
+    /// Node of the token; none with TAO's protocol.
+    pub node: Option<Uuid>,
+}
+
+/// Central's answer about one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is held.
+    Receipt(Receipt),
+    /// Its bytes are not those the envelope names; nothing was stored.
+    Refusal(Refusal),
+}
+
+/// A row to be written.
+struct NewRow<'a> {
+    id: Uuid,
+    item: &'a IncomingItem,
+    held: Held,
+    head: bool,
+}
+
+impl Store {
+    /// Stores a batch in one flushed transaction and answers each item in the order given. An item that is held already
+    /// gets the number and time of the row that holds it.
+    pub async fn received_store(
+        &self,
+        items: &[IncomingItem],
+        handover: &Handover<'_>,
+    ) -> Result<Vec<Answer>, StoreError> {
+        let readable: Vec<bool> = items.iter().map(is_readable).collect();
+        let mut tx = self.write("received_store", Durability::Flushed).await?;
+        let good = || items.iter().zip(&readable).filter(|(_, readable)| **readable).map(|(item, _)| item);
+        let mut judge = tx.judge_for(good()).await?;
+        let now = self.now_ms();
+        let verdicts: Vec<Verdict> = good().map(|item| judge.verdict(item, now)).collect();
+        self.received_insert(&mut tx, judge, good().zip(&verdicts), handover).await?;
+        tx.commit().await?;
+        let mut verdicts = verdicts.into_iter();
+        items
+            .iter()
+            .zip(readable)
+            .map(|(item, readable)| match readable.then(|| verdicts.next()).flatten() {
+                Some(verdict) => self.receipt(item, &verdict, handover).map(Answer::Receipt),
+                None => Ok(Answer::Refusal(refusal(item))),
+            })
+            .collect()
+    }
+
+    async fn received_insert<'a>(
+        &self,
+        tx: &mut Tx,
+        judge: Judge,
+        judged: impl Iterator<Item = (&'a IncomingItem, &'a Verdict)>,
+        handover: &Handover<'_>,
+    ) -> Result<(), StoreError> {
+        let new: Vec<NewRow> = judged
+            .filter(|(_, verdict)| verdict.status != ReceiptStatus::Duplicate)
+            .map(|(item, verdict)| {
+                let head = judge.is_head(&item.envelope);
+                NewRow { id: self.clock.new_id(), item, held: verdict.held, head }
+            })
+            .collect();
+        let reached = tx.setting_add(RECEIPT_NO, new.len() as i64).await?;
+        if reached != judge.last_no() {
+            return Err(StoreError::damaged("the counter of receipts"));
+        }
+        tx.received_unhead(&judge.replaced_heads()).await?;
+        let envelopes = new.iter().map(|row| json_text(&row.item.envelope)).collect::<Result<Vec<_>, _>>()?;
+        let new: Vec<(NewRow, String)> = new.into_iter().zip(envelopes).collect();
+        let sql = tx.sql();
+        rows::insert(
+            tx.conn(),
+            "INSERT INTO received (id, kind, item, version, digest, org, origin, handed_in_by, envelope, payload,
+                 delivery, test_taker, status, head, out_of_scope, receipt_no, received_at) ",
+            &new,
+            "",
+            |mut row, (new, text)| {
+                let envelope = &new.item.envelope;
+                row.push_bind(new.id).push_bind(envelope.kind.as_str()).push_bind(envelope.item);
+                row.push_bind(envelope.version).push_bind(envelope.digest.0.to_vec());
+                row.push_bind(handover.org.as_str()).push_bind(envelope.origin).push_bind(handover.node);
+                row.push_bind(text.as_str());
+                row.push_bind(self.seal("received", new.id.as_bytes(), "payload", &new.item.payload));
+                row.push_bind(envelope.delivery.as_deref()).push_bind(envelope.test_taker.as_deref());
+                row.push_bind(new.held.status.as_str()).push_bind(new.head).push_bind(new.held.out_of_scope);
+                row.push_bind(new.held.receipt_no).push_bind(new.held.received_at);
+            },
+        )
+        .await
+        .map_err(sql)
+    }
+
+    fn receipt(&self, item: &IncomingItem, verdict: &Verdict, handover: &Handover<'_>) -> Result<Receipt, StoreError> {
+        let envelope = &item.envelope;
+        let mut receipt = Receipt {
+            v: 1,
+            central: handover.central,
+            epoch: handover.epoch,
+            receipt_no: verdict.held.receipt_no,
+            org: handover.org.clone(),
+            kind: envelope.kind,
+            item: envelope.item,
+            version: envelope.version,
+            digest: envelope.digest,
+            received_at: Timestamp::from_millisecond(verdict.held.received_at)
+                .map_err(|_| StoreError::damaged("received.received_at"))?,
+            status: verdict.status,
+            out_of_scope: verdict.held.out_of_scope,
+            signature: String::new(),
+        };
+        receipts::sign_receipt(self.keyring.node_key(), &mut receipt);
+        Ok(receipt)
+    }
+}
+
+fn is_readable(item: &IncomingItem) -> bool {
+    item.envelope.size == item.payload.len() as u64 && item.envelope.digest == Digest::of(&item.payload)
+}
+
+fn refusal(item: &IncomingItem) -> Refusal {
+    Refusal {
+        item: item.envelope.item,
+        version: item.envelope.version,
+        code: "digest-mismatch".into(),
+        reason: "the payload is not the one the envelope names: it was changed or cut on its way".into(),
+    }
+}

@@ -1,0 +1,143 @@
+//! What central says about an item: stored, duplicate, superseded or conflict, also within one batch.
+
+use std::collections::HashMap;
+
+use taosync_model::Digest;
+use taosync_model::item::{Envelope, ItemKind, ReceiptStatus};
+use uuid::Uuid;
+
+use super::IncomingItem;
+use crate::settings::RECEIPT_NO;
+use crate::values::Record;
+use crate::{StoreError, Tx, rows};
+
+type ItemKey = (ItemKind, Uuid);
+type Edition = (u32, Digest);
+
+/// What is kept of a version of an item.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    pub receipt_no: i64,
+    pub received_at: i64,
+    pub out_of_scope: bool,
+    pub status: ReceiptStatus,
+}
+
+/// What is said about an incoming item, and what holds it.
+pub(super) struct Verdict {
+    pub status: ReceiptStatus,
+    pub held: Held,
+}
+
+#[derive(Default)]
+struct Known {
+    editions: HashMap<Edition, Held>,
+    head: Option<Edition>,
+    /// Row of the head the database had.
+    head_row: Option<Uuid>,
+    /// Head the database had.
+    first_head: Option<Edition>,
+}
+
+/// Judges items one after the other against what is held and what came before in the batch.
+pub(super) struct Judge {
+    known: HashMap<ItemKey, Known>,
+    last_no: i64,
+}
+
+impl Judge {
+    pub fn verdict(&mut self, item: &IncomingItem, now: i64) -> Verdict {
+        let envelope = &item.envelope;
+        let edition = (envelope.version, envelope.digest);
+        let known = self.known.entry((envelope.kind, envelope.item)).or_default();
+        if let Some(held) = known.editions.get(&edition) {
+            return Verdict { status: ReceiptStatus::Duplicate, held: *held };
+        }
+        let status = match known.head {
+            None => ReceiptStatus::Stored,
+            Some(head) if follows(envelope, head) => ReceiptStatus::Superseded,
+            Some(_) => ReceiptStatus::Conflict,
+        };
+        if status != ReceiptStatus::Conflict {
+            known.head = Some(edition);
+        }
+        self.last_no += 1;
+        let held = Held { receipt_no: self.last_no, received_at: now, out_of_scope: item.out_of_scope, status };
+        known.editions.insert(edition, held);
+        Verdict { status, held }
+    }
+
+    /// Whether this is the newest version of its item, now that the whole batch is judged.
+    pub fn is_head(&self, envelope: &Envelope) -> bool {
+        let known = self.known.get(&(envelope.kind, envelope.item));
+        known.is_some_and(|known| known.head == Some((envelope.version, envelope.digest)))
+    }
+
+    /// Rows of the database that are no longer the newest version of their item.
+    pub fn replaced_heads(&self) -> Vec<Uuid> {
+        self.known.values().filter(|known| known.head != known.first_head).filter_map(|known| known.head_row).collect()
+    }
+
+    /// The last receipt number that was given out.
+    pub fn last_no(&self) -> i64 {
+        self.last_no
+    }
+}
+
+impl Tx {
+    /// A judge that knows everything held about these items.
+    pub(super) async fn judge_for<'a>(
+        &mut self,
+        items: impl Iterator<Item = &'a IncomingItem>,
+    ) -> Result<Judge, StoreError> {
+        let last_no = self.setting_add(RECEIPT_NO, 0).await?;
+        let sql = self.sql();
+        let rows = sqlx::query(
+            "SELECT id, kind, item, version, digest, status, head, out_of_scope, receipt_no, received_at
+             FROM received WHERE item IN (SELECT unhex(value) FROM json_each($1))",
+        )
+        .bind(rows::id_array(items.map(|item| &item.envelope.item)))
+        .fetch_all(self.conn())
+        .await
+        .map_err(sql)?;
+        let mut known: HashMap<ItemKey, Known> = HashMap::new();
+        for row in &rows {
+            let row = Record::new("received", row);
+            let entry = known.entry((row.word("kind")?, row.get("item")?)).or_default();
+            let edition = (row.number("version")?, row.digest("digest")?);
+            if row.flag("head")? {
+                (entry.head, entry.first_head) = (Some(edition), Some(edition));
+                entry.head_row = Some(row.get("id")?);
+            }
+            entry.editions.insert(edition, held(&row)?);
+        }
+        Ok(Judge { known, last_no })
+    }
+
+    /// Takes the mark of the newest version from these rows.
+    pub(super) async fn received_unhead(&mut self, ids: &[Uuid]) -> Result<(), StoreError> {
+        let sql = self.sql();
+        let query = sqlx::query("UPDATE received SET head = 0 WHERE id IN (SELECT unhex(value) FROM json_each($1))");
+        query.bind(rows::id_array(ids)).execute(self.conn()).await.map_err(sql)?;
+        Ok(())
+    }
+}
+
+fn held(row: &Record<'_>) -> Result<Held, StoreError> {
+    let status = match row.get::<&str>("status")? {
+        "stored" => ReceiptStatus::Stored,
+        "superseded" => ReceiptStatus::Superseded,
+        "conflict" => ReceiptStatus::Conflict,
+        _ => return Err(StoreError::damaged("received.status")),
+    };
+    Ok(Held {
+        receipt_no: row.get("receipt_no")?,
+        received_at: row.get("received_at")?,
+        out_of_scope: row.flag("out_of_scope")?,
+        status,
+    })
+}
+
+fn follows(envelope: &Envelope, (version, digest): Edition) -> bool {
+    version.checked_add(1) == Some(envelope.version) && envelope.previous == Some(digest)
+}

@@ -1,0 +1,162 @@
+//! Remotes: the centrals a local server syncs with.
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use crate::values::Record;
+use crate::{Durability, Store, StoreError, Tx};
+
+/// What `taosync oauth import` brings.
+#[derive(Clone, Debug)]
+pub struct NewRemote {
+    /// Where central's API begins.
+    pub root_url: String,
+    /// Where tokens are asked for.
+    pub token_url: String,
+    /// OAuth2 client id.
+    pub client_key: String,
+    /// OAuth2 client secret; kept sealed.
+    pub secret: SecretString,
+    /// SHA-256 of central's private certificate authority, pinned.
+    pub ca_fingerprint: Option<String>,
+}
+
+/// A central.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Id.
+    pub id: Uuid,
+    /// Where central's API begins.
+    pub root_url: String,
+    /// Where tokens are asked for.
+    pub token_url: String,
+    /// OAuth2 client id.
+    pub client_key: String,
+    /// SHA-256 of central's private certificate authority, pinned.
+    pub ca_fingerprint: Option<String>,
+    /// Central's node id, once it was met.
+    pub central: Option<Uuid>,
+    /// The key central signs receipts with, once it was met.
+    pub central_key: Option<[u8; 32]>,
+    /// When it was added.
+    pub added_at: Timestamp,
+}
+
+/// A central with the secret to log in there.
+#[derive(Clone, Debug)]
+pub struct RemoteLogin {
+    /// The central.
+    pub remote: Remote,
+    /// OAuth2 client secret.
+    pub secret: SecretString,
+}
+
+impl Store {
+    /// Adds a central, or replaces what is known under the same client key. With another root URL, central has to
+    /// introduce itself anew.
+    pub async fn remote_put(&self, new: &NewRemote) -> Result<Uuid, StoreError> {
+        let mut tx = self.write("remote_put", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let known: Option<Uuid> = sqlx::query_scalar("SELECT id FROM remote WHERE client_key = $1")
+            .bind(&new.client_key)
+            .fetch_optional(tx.conn())
+            .await
+            .map_err(&sql)?;
+        let id = known.unwrap_or_else(|| self.clock.new_id());
+        sqlx::query(
+            "INSERT INTO remote (id, root_url, token_url, client_key, secret, ca_fingerprint, added_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (id) DO UPDATE SET
+                 central = CASE WHEN root_url = excluded.root_url THEN central END,
+                 central_key = CASE WHEN root_url = excluded.root_url THEN central_key END,
+                 root_url = excluded.root_url, token_url = excluded.token_url, secret = excluded.secret,
+                 ca_fingerprint = excluded.ca_fingerprint",
+        )
+        .bind(id)
+        .bind(&new.root_url)
+        .bind(&new.token_url)
+        .bind(&new.client_key)
+        .bind(self.seal("remote", id.as_bytes(), "secret", new.secret.expose_secret().as_bytes()))
+        .bind(&new.ca_fingerprint)
+        .bind(self.now_ms())
+        .execute(tx.conn())
+        .await
+        .map_err(&sql)?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// All centrals, oldest first.
+    pub async fn remotes_list(&self) -> Result<Vec<Remote>, StoreError> {
+        let query = sqlx::query("SELECT * FROM remote ORDER BY id");
+        let rows = query.fetch_all(&self.pools.readers).await.map_err(StoreError::sql("remotes_list"))?;
+        rows.iter().map(remote).collect()
+    }
+
+    /// A central with its secret.
+    pub async fn remote_login(&self, id: Uuid) -> Result<RemoteLogin, StoreError> {
+        let query = sqlx::query("SELECT * FROM remote WHERE id = $1").bind(id);
+        let row = query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("remote_login"))?;
+        let row = row.ok_or_else(|| unknown_remote(&id.to_string()))?;
+        let sealed: &[u8] = Record::new("remote", &row).get("secret")?;
+        let secret = String::from_utf8(self.unseal("remote", id.as_bytes(), "secret", sealed)?)
+            .map_err(|_| StoreError::damaged(format!("remote.secret of row {id}")))?;
+        Ok(RemoteLogin { remote: remote(&row)?, secret: SecretString::from(secret) })
+    }
+
+    /// Notes who central is. One that suddenly is somebody else is refused: receipts are checked with this key.
+    pub async fn remote_introduce(&self, id: Uuid, central: Uuid, key: &[u8; 32]) -> Result<(), StoreError> {
+        let mut tx = self.write("remote_introduce", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let noted = sqlx::query(
+            "UPDATE remote SET central = $2, central_key = $3
+             WHERE id = $1 AND (central_key IS NULL OR (central = $2 AND central_key = $3))",
+        )
+        .bind(id)
+        .bind(central)
+        .bind(key.as_slice())
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
+        if noted.rows_affected() == 0 {
+            return Err(StoreError::Refused(
+                "central is not the one that was met first: its id or key has changed; ask who runs it, then remove the \
+                 remote and import it again"
+                    .into(),
+            ));
+        }
+        tx.commit().await
+    }
+}
+
+impl Tx {
+    /// Removes a central and says which; what was replicated from it is the caller's.
+    pub async fn remote_remove(&mut self, client_key: &str) -> Result<Uuid, StoreError> {
+        let sql = self.sql();
+        let query = sqlx::query_scalar("DELETE FROM remote WHERE client_key = $1 RETURNING id").bind(client_key);
+        let id: Option<Uuid> = query.fetch_optional(self.conn()).await.map_err(sql)?;
+        id.ok_or_else(|| unknown_remote(client_key))
+    }
+}
+
+fn unknown_remote(name: &str) -> StoreError {
+    StoreError::NotFound { what: format!("remote '{name}'"), advice: "add it with 'taosync oauth import'" }
+}
+
+fn remote(row: &SqliteRow) -> Result<Remote, StoreError> {
+    let row = Record::new("remote", row);
+    let key: Option<&[u8]> = row.get("central_key")?;
+    let central_key = key.map(<[u8; 32]>::try_from).transpose();
+    Ok(Remote {
+        id: row.get("id")?,
+        root_url: row.get("root_url")?,
+        token_url: row.get("token_url")?,
+        client_key: row.get("client_key")?,
+        ca_fingerprint: row.get("ca_fingerprint")?,
+        central: row.get("central")?,
+        central_key: central_key.map_err(|_| StoreError::damaged("remote.central_key"))?,
+        added_at: row.time("added_at")?,
+    })
+}

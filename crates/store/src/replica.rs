@@ -1,0 +1,12 @@
+//! The local copy of what central says, per remote and org: applied chunk by chunk, each with its positions in one
+//! transaction (DESIGN §4).
+
+mod apply;
+mod listing;
+mod read;
+mod state;
+
+pub use apply::{Chunk, ChunkEffect, Link, Removal, RemovalRule, Upsert};
+pub use listing::HeldLink;
+pub use read::ReplicaProblem;
+pub use state::{HeldRemoval, ReplicaScope, ReplicaType};

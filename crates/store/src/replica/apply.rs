@@ -1,0 +1,438 @@
+//! Applying a chunk of the feed: upserts, links and removals, with the positions after them, in one transaction.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use sqlx::SqliteConnection;
+use taosync_model::canonical::{entry_member, link_member};
+use taosync_model::{Digest, EntityType, SetDigest, Value, vocabulary};
+use uuid::Uuid;
+
+use crate::entities::Tally;
+use crate::{Durability, Store, StoreError, Tx, predicates, rows};
+
+/// A part of a feed, ready to be applied.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// Entities that are now so. The digest is of what is in `body`.
+    pub upserts: Vec<Upsert>,
+    /// Links that came (true) or went (false).
+    pub links: Vec<Link>,
+    /// Entities that are gone.
+    pub removes: Vec<Removal>,
+    /// Positions after this chunk, where they move.
+    pub positions: BTreeMap<EntityType, i64>,
+}
+
+/// An entity of a chunk.
+#[derive(Debug)]
+pub struct Upsert {
+    /// Type.
+    pub entity_type: EntityType,
+    /// Number.
+    pub seq: i64,
+    /// URI.
+    pub uri: String,
+    /// Digest of the entity.
+    pub digest: Digest,
+    /// JSON of the entity.
+    pub body: Vec<u8>,
+    /// Login, for users.
+    pub login: Option<String>,
+}
+
+/// A link of a chunk.
+#[derive(Debug)]
+pub struct Link {
+    /// Type of the owner.
+    pub entity_type: EntityType,
+    /// URI of the owner.
+    pub owner: String,
+    /// Predicate.
+    pub predicate: String,
+    /// Value.
+    pub value: Value,
+    /// Came or went.
+    pub present: bool,
+}
+
+/// A removal of a chunk.
+#[derive(Debug)]
+pub struct Removal {
+    /// Type.
+    pub entity_type: EntityType,
+    /// Number.
+    pub seq: i64,
+    /// URI.
+    pub uri: String,
+}
+
+/// What to do with removals of a type (DESIGN §4, removal guard).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemovalRule {
+    /// Apply them.
+    Apply,
+    /// Keep the entities and remember the removals until a person approves.
+    Hold,
+}
+
+/// What a chunk did, per type.
+pub type ChunkEffect = BTreeMap<EntityType, Tally>;
+
+struct Held {
+    id: Uuid,
+    digest: Digest,
+}
+
+struct Sum {
+    digest: SetDigest,
+    count: i64,
+    links: i64,
+}
+
+impl Store {
+    /// Applies a chunk. Words heard twice change nothing; what differs replaces what was there.
+    pub async fn replica_apply(
+        &self,
+        scope: i64,
+        chunk: Chunk,
+        rules: &BTreeMap<EntityType, RemovalRule>,
+    ) -> Result<ChunkEffect, StoreError> {
+        let mut tx = self.write("replica_apply", Durability::Relaxed).await?;
+        let effect = self.apply(&mut tx, scope, chunk, rules).await?;
+        tx.commit().await?;
+        Ok(effect)
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut Tx,
+        scope: i64,
+        chunk: Chunk,
+        rules: &BTreeMap<EntityType, RemovalRule>,
+    ) -> Result<ChunkEffect, StoreError> {
+        let sql = tx.sql();
+        let conn = tx.conn();
+        let mut sums = read_sums(conn, scope).await.map_err(&sql)?;
+        let mut effect = ChunkEffect::new();
+        let (held, removes): (Vec<Removal>, Vec<Removal>) = chunk
+            .removes
+            .into_iter()
+            .partition(|r| rules.get(&r.entity_type).copied().unwrap_or(RemovalRule::Apply) == RemovalRule::Hold);
+        let uris = chunk.upserts.iter().map(|u| u.uri.as_str()).chain(removes.iter().map(|r| r.uri.as_str()));
+        let mut known = read_known(conn, scope, uris.collect()).await.map_err(&sql)?;
+        let upserts = latest(chunk.upserts);
+        unhold(conn, scope, &upserts).await.map_err(&sql)?;
+        let mut fresh = Vec::with_capacity(upserts.len());
+        for upsert in upserts {
+            let sum = sum_of(&mut sums, upsert.entity_type);
+            let tally = effect.entry(upsert.entity_type).or_default();
+            let key = (upsert.entity_type, upsert.uri.clone());
+            let id = match known.get(&key) {
+                Some(old) if old.digest == upsert.digest => {
+                    tally.unchanged += 1;
+                    continue;
+                }
+                Some(old) => {
+                    tally.updated += 1;
+                    sum.digest.remove(entry_member(&upsert.uri, old.digest));
+                    old.id
+                }
+                None => {
+                    tally.created += 1;
+                    sum.count += 1;
+                    self.clock().new_id()
+                }
+            };
+            sum.digest.add(entry_member(&upsert.uri, upsert.digest));
+            known.insert(key, Held { id, digest: upsert.digest });
+            fresh.push((id, upsert));
+        }
+        self.write_upserts(conn, scope, fresh).await.map_err(&sql)?;
+        let mut gone = Vec::new();
+        for removal in removes {
+            if let Some(old) = known.remove(&(removal.entity_type, removal.uri.clone())) {
+                let sum = sum_of(&mut sums, removal.entity_type);
+                sum.digest.remove(entry_member(&removal.uri, old.digest));
+                sum.count -= 1;
+                effect.entry(removal.entity_type).or_default().removed += 1;
+                gone.push(old.id);
+            }
+        }
+        delete_entries(conn, &gone).await.map_err(&sql)?;
+        hold(conn, scope, &held, self.now_ms()).await.map_err(&sql)?;
+        self.apply_links(conn, scope, chunk.links, &mut sums, &mut effect).await.map_err(&sql)?;
+        write_sums(conn, scope, &sums, &chunk.positions).await.map_err(&sql)?;
+        Ok(effect)
+    }
+
+    async fn write_upserts(
+        &self,
+        conn: &mut SqliteConnection,
+        scope: i64,
+        mut fresh: Vec<(Uuid, Upsert)>,
+    ) -> Result<(), sqlx::Error> {
+        fresh.sort_unstable_by_key(|(id, _)| *id);
+        rows::insert(
+            conn,
+            "INSERT INTO replica_entry (id, scope, type, uri, seq, digest, body, login_index) ",
+            &fresh,
+            "ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, digest = excluded.digest, body = excluded.body,
+             login_index = excluded.login_index",
+            |mut row, (id, upsert)| {
+                let sealed = self.keyring().columns().seal("replica_entry", id.as_bytes(), "body", &upsert.body);
+                let login = upsert.login.as_ref().map(|l| self.keyring().index().of("login", l).to_vec());
+                row.push_bind(*id).push_bind(scope).push_bind(upsert.entity_type.code());
+                row.push_bind(upsert.uri.clone()).push_bind(upsert.seq).push_bind(upsert.digest.0.to_vec());
+                row.push_bind(sealed).push_bind(login);
+            },
+        )
+        .await
+    }
+
+    async fn apply_links(
+        &self,
+        conn: &mut SqliteConnection,
+        scope: i64,
+        links: Vec<Link>,
+        sums: &mut BTreeMap<EntityType, Sum>,
+        effect: &mut ChunkEffect,
+    ) -> Result<(), sqlx::Error> {
+        if links.is_empty() {
+            return Ok(());
+        }
+        let names: HashSet<&str> = links.iter().map(|l| l.predicate.as_str()).collect();
+        let codes = predicates::codes(conn, &names.into_iter().collect::<Vec<_>>()).await?;
+        let mut latest: HashMap<(Uuid, i64, Uuid), Link> = HashMap::new();
+        for link in links {
+            let Some(&code) = codes.get(&link.predicate) else { continue };
+            latest.insert((owner_key(&link.owner), code, value_key(&link.value)), link);
+        }
+        let keys: Vec<_> = latest.keys().copied().collect();
+        let mut held: HashSet<(Uuid, i64, Uuid)> = HashSet::new();
+        for part in keys.chunks(20_000) {
+            let found: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
+                "SELECT l.owner_key, l.predicate, l.value_key FROM json_each($1) j JOIN replica_link l
+                   ON l.scope = $2 AND l.owner_key = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1
+                   AND l.value_key = unhex(j.value ->> 2)",
+            )
+            .bind(crate::entities::change::key_array(part.iter().copied()))
+            .bind(scope)
+            .fetch_all(&mut *conn)
+            .await?;
+            held.extend(found);
+        }
+        let (mut came, mut went) = (Vec::new(), Vec::new());
+        for (key, link) in latest {
+            let sum = sum_of(sums, link.entity_type);
+            let member = link_member(&link.owner, &link.predicate, &link.value);
+            match (held.contains(&key), link.present) {
+                (false, true) => {
+                    sum.digest.add(member);
+                    sum.links += 1;
+                    came.push((key, link));
+                }
+                (true, false) => {
+                    sum.digest.remove(member);
+                    sum.links -= 1;
+                    went.push((key, link));
+                }
+                _ => {}
+            }
+        }
+        let owners: HashSet<(EntityType, &str)> =
+            came.iter().chain(&went).map(|(_, l)| (l.entity_type, l.owner.as_str())).collect();
+        for (entity_type, _) in owners {
+            effect.entry(entity_type).or_default().updated += 1;
+        }
+        came.sort_unstable_by_key(|(key, _)| *key);
+        rows::insert(
+            conn,
+            "INSERT INTO replica_link (scope, type, owner_key, predicate, value_key, owner, value) ",
+            &came,
+            "",
+            |mut row, (key, link)| {
+                let value = self.stored_value(key.2, link);
+                row.push_bind(scope).push_bind(link.entity_type.code()).push_bind(key.0).push_bind(key.1);
+                row.push_bind(key.2).push_bind(link.owner.clone()).push_bind(value);
+            },
+        )
+        .await?;
+        let went: Vec<_> = went.into_iter().map(|(key, _)| key).collect();
+        for part in went.chunks(20_000) {
+            sqlx::query(
+                "DELETE FROM replica_link WHERE scope = $2 AND (owner_key, predicate, value_key) IN
+                 (SELECT unhex(value ->> 0), value ->> 1, unhex(value ->> 2) FROM json_each($1))",
+            )
+            .bind(crate::entities::change::key_array(part.iter().copied()))
+            .bind(scope)
+            .execute(&mut *conn)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// URIs of other entities stand as they are; other values may be personal and are sealed.
+    fn stored_value(&self, key: Uuid, link: &Link) -> Vec<u8> {
+        if vocabulary::is_relation(&link.predicate) {
+            return link.value.text.clone().into_bytes();
+        }
+        let plain = serde_json::to_vec(&link.value).unwrap_or_default();
+        self.keyring().columns().seal("replica_link", key.as_bytes(), "value", &plain)
+    }
+
+    /// Applies the removals that waited, after a person's word. Returns how many.
+    pub async fn removals_accept(&self, scope: i64) -> Result<u64, StoreError> {
+        let mut tx = self.write("removals_accept", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let found: Vec<(i64, String, i64)> = sqlx::query_as("SELECT type, uri, seq FROM held_removal WHERE scope = $1")
+            .bind(scope)
+            .fetch_all(tx.conn())
+            .await
+            .map_err(&sql)?;
+        let removes = found
+            .into_iter()
+            .filter_map(|(code, uri, seq)| Some(Removal { entity_type: EntityType::from_code(code)?, seq, uri }))
+            .collect();
+        let chunk = Chunk { removes, ..Chunk::default() };
+        let effect = self.apply(&mut tx, scope, chunk, &BTreeMap::new()).await?;
+        sqlx::query("DELETE FROM held_removal WHERE scope = $1").bind(scope).execute(tx.conn()).await.map_err(&sql)?;
+        tx.commit().await?;
+        Ok(effect.values().map(|t| t.removed).sum())
+    }
+}
+
+/// The first 16 bytes of a URI's hash.
+pub(crate) fn owner_key(uri: &str) -> Uuid {
+    value_key(&Value::plain(uri))
+}
+
+fn value_key(value: &Value) -> Uuid {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(value.text.as_bytes());
+    if let Some(lang) = &value.lang {
+        hasher.update(&[0]).update(lang.as_bytes());
+    }
+    let mut key = [0; 16];
+    key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    Uuid::from_bytes(key)
+}
+
+/// The last word about each entity of a chunk.
+fn latest(upserts: Vec<Upsert>) -> Vec<Upsert> {
+    let mut places: HashMap<(EntityType, String), usize> = HashMap::with_capacity(upserts.len());
+    let mut list: Vec<Upsert> = Vec::with_capacity(upserts.len());
+    for upsert in upserts {
+        let key = (upsert.entity_type, upsert.uri.clone());
+        match places.get(&key) {
+            Some(&place) => list[place] = upsert,
+            None => {
+                places.insert(key, list.len());
+                list.push(upsert);
+            }
+        }
+    }
+    list
+}
+
+fn sum_of(sums: &mut BTreeMap<EntityType, Sum>, entity_type: EntityType) -> &mut Sum {
+    sums.entry(entity_type).or_insert(Sum { digest: SetDigest::EMPTY, count: 0, links: 0 })
+}
+
+async fn read_sums(conn: &mut SqliteConnection, scope: i64) -> Result<BTreeMap<EntityType, Sum>, sqlx::Error> {
+    let found: Vec<(i64, Vec<u8>, i64, i64)> =
+        sqlx::query_as("SELECT type, set_digest, count, links FROM replica_type WHERE scope = $1")
+            .bind(scope)
+            .fetch_all(conn)
+            .await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|(code, digest, count, links)| {
+            let digest = SetDigest::from_digest(Digest::from_slice(&digest).unwrap_or_default());
+            Some((EntityType::from_code(code)?, Sum { digest, count, links }))
+        })
+        .collect())
+}
+
+async fn write_sums(
+    conn: &mut SqliteConnection,
+    scope: i64,
+    sums: &BTreeMap<EntityType, Sum>,
+    positions: &BTreeMap<EntityType, i64>,
+) -> Result<(), sqlx::Error> {
+    let list: Vec<_> = sums.iter().collect();
+    rows::insert(
+        conn,
+        "INSERT INTO replica_type (scope, type, seq, set_digest, count, links) ",
+        &list,
+        "ON CONFLICT (scope, type) DO UPDATE SET seq = max(seq, excluded.seq), set_digest = excluded.set_digest,
+         count = excluded.count, links = excluded.links",
+        |mut row, (entity_type, sum)| {
+            row.push_bind(scope).push_bind(entity_type.code());
+            row.push_bind(positions.get(entity_type).copied().unwrap_or(0));
+            row.push_bind(sum.digest.to_digest().0.to_vec()).push_bind(sum.count).push_bind(sum.links);
+        },
+    )
+    .await
+}
+
+async fn read_known(
+    conn: &mut SqliteConnection,
+    scope: i64,
+    uris: HashSet<&str>,
+) -> Result<HashMap<(EntityType, String), Held>, sqlx::Error> {
+    let uris: Vec<&str> = uris.into_iter().collect();
+    let mut known = HashMap::new();
+    for part in uris.chunks(20_000) {
+        let found: Vec<(Uuid, i64, String, Vec<u8>)> = sqlx::query_as(
+            "SELECT e.id, e.type, e.uri, e.digest FROM json_each($1) j
+             JOIN replica_entry e ON e.uri = j.value AND e.scope = $2",
+        )
+        .bind(rows::text_array(part.iter().copied()))
+        .bind(scope)
+        .fetch_all(&mut *conn)
+        .await?;
+        known.extend(found.into_iter().filter_map(|(id, code, uri, digest)| {
+            let held = Held { id, digest: Digest::from_slice(&digest).unwrap_or_default() };
+            Some(((EntityType::from_code(code)?, uri), held))
+        }));
+    }
+    Ok(known)
+}
+
+async fn delete_entries(conn: &mut SqliteConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    for part in ids.chunks(20_000) {
+        sqlx::query("DELETE FROM replica_entry WHERE id IN (SELECT unhex(value) FROM json_each($1))")
+            .bind(rows::id_array(part))
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn hold(conn: &mut SqliteConnection, scope: i64, held: &[Removal], now: i64) -> Result<(), sqlx::Error> {
+    rows::insert(
+        conn,
+        "INSERT INTO held_removal (scope, type, uri, seq, at) ",
+        held,
+        "ON CONFLICT (scope, type, uri) DO UPDATE SET seq = excluded.seq",
+        |mut row, removal| {
+            row.push_bind(scope).push_bind(removal.entity_type.code()).push_bind(removal.uri.clone());
+            row.push_bind(removal.seq).push_bind(now);
+        },
+    )
+    .await
+}
+
+/// What central says is there again needs nobody's approval to be removed.
+async fn unhold(conn: &mut SqliteConnection, scope: i64, upserts: &[Upsert]) -> Result<(), sqlx::Error> {
+    let keys: Vec<(i64, &str)> = upserts.iter().map(|u| (u.entity_type.code(), u.uri.as_str())).collect();
+    sqlx::query(
+        "DELETE FROM held_removal WHERE scope = $2 AND (type, uri) IN
+         (SELECT value ->> 0, value ->> 1 FROM json_each($1))",
+    )
+    .bind(serde_json::to_string(&keys).unwrap_or_default())
+    .bind(scope)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

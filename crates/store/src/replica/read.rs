@@ -1,0 +1,240 @@
+//! Reading the replica: what people and test runners see on a local server, and checking it.
+
+use std::collections::BTreeMap;
+
+use taosync_model::canonical::{entity_digest, entry_member, link_member};
+use taosync_model::{Digest, Entity, EntityType, OrgId, SetDigest, Value, vocabulary};
+use uuid::Uuid;
+
+use super::apply::owner_key;
+use crate::tx::Snapshot;
+use crate::{Store, StoreError, predicates};
+
+/// Something stored that is not what central's digest said.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ReplicaProblem {
+    /// The org.
+    pub org: OrgId,
+    /// The entity or counter.
+    pub what: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+type EntryRow = (Uuid, Vec<u8>);
+
+impl Store {
+    /// Number of entities per type over all orgs of this local server; one entity in two orgs counts once.
+    pub async fn replica_count(&self) -> Result<BTreeMap<EntityType, i64>, StoreError> {
+        let mut snapshot = self.read("replica_count").await?;
+        let sql = snapshot.sql();
+        let found: Vec<(i64, i64)> =
+            sqlx::query_as("SELECT type, count(DISTINCT uri) FROM replica_entry GROUP BY type")
+                .fetch_all(snapshot.conn())
+                .await
+                .map_err(sql)?;
+        Ok(found.into_iter().filter_map(|(code, count)| Some((EntityType::from_code(code)?, count))).collect())
+    }
+
+    /// A page of entities of a type, in order of arrival, without links; see [`crate::entities::LIST_PAGE`].
+    pub async fn replica_list(
+        &self,
+        entity_type: EntityType,
+        org: Option<&OrgId>,
+        after: Option<Uuid>,
+    ) -> Result<Vec<(Uuid, Entity)>, StoreError> {
+        let mut snapshot = self.read("replica_list").await?;
+        let sql = snapshot.sql();
+        let found: Vec<EntryRow> = sqlx::query_as(
+            "SELECT e.id, e.body FROM replica_entry e JOIN replica_scope s ON s.id = e.scope
+             WHERE e.type = $1 AND e.id > $2 AND ($3 IS NULL OR s.org = $3) ORDER BY e.id LIMIT $4",
+        )
+        .bind(entity_type.code())
+        .bind(after.unwrap_or(Uuid::nil()))
+        .bind(org.map(OrgId::as_str))
+        .bind(crate::entities::LIST_PAGE)
+        .fetch_all(snapshot.conn())
+        .await
+        .map_err(sql)?;
+        found.into_iter().map(|(id, sealed)| Ok((id, self.open_replica(id, &sealed)?))).collect()
+    }
+
+    /// An entity as each org of this local server sees it, with its links; empty when nobody has it.
+    pub async fn replica_get(&self, uri: &str) -> Result<Vec<(OrgId, EntityType, Entity)>, StoreError> {
+        let mut snapshot = self.read("replica_get").await?;
+        let sql = snapshot.sql();
+        let found: Vec<(i64, String, i64, Uuid, Vec<u8>)> = sqlx::query_as(
+            "SELECT s.id, s.org, e.type, e.id, e.body FROM replica_entry e JOIN replica_scope s ON s.id = e.scope
+             WHERE e.uri = $1 ORDER BY s.org, e.type",
+        )
+        .bind(uri)
+        .fetch_all(snapshot.conn())
+        .await
+        .map_err(&sql)?;
+        let mut list = Vec::new();
+        for (scope, org, code, id, sealed) in found {
+            let mut entity = self.open_replica(id, &sealed)?;
+            for (predicate, value) in self.replica_links(&mut snapshot, scope, uri).await? {
+                entity.push(&predicate, value);
+            }
+            if let (Ok(org), Some(t)) = (OrgId::new(org), EntityType::from_code(code)) {
+                list.push((org, t, entity));
+            }
+        }
+        Ok(list)
+    }
+
+    /// Users with this login, per org.
+    pub async fn replica_users(&self, login: &str) -> Result<Vec<(OrgId, EntityType, Entity)>, StoreError> {
+        let mut snapshot = self.read("replica_users").await?;
+        let sql = snapshot.sql();
+        let found: Vec<(String, i64, Uuid, Vec<u8>)> = sqlx::query_as(
+            "SELECT s.org, e.type, e.id, e.body FROM replica_entry e JOIN replica_scope s ON s.id = e.scope
+             WHERE e.login_index = $1 ORDER BY s.org, e.type",
+        )
+        .bind(self.keyring().index().of("login", login).to_vec())
+        .fetch_all(snapshot.conn())
+        .await
+        .map_err(sql)?;
+        let mut list = Vec::new();
+        for (org, code, id, sealed) in found {
+            if let (Ok(org), Some(t)) = (OrgId::new(org), EntityType::from_code(code)) {
+                list.push((org, t, self.open_replica(id, &sealed)?));
+            }
+        }
+        Ok(list)
+    }
+
+    /// The orgs in which this taker may sit this delivery: through an eligibility that names both, on both sides.
+    pub async fn replica_eligible(&self, taker: &str, delivery: &str) -> Result<Vec<OrgId>, StoreError> {
+        let mut orgs = Vec::new();
+        for (org, entity_type, entity) in self.replica_get(taker).await? {
+            if entity_type != EntityType::TestTaker {
+                continue;
+            }
+            for assignment in entity.values(vocabulary::USER_ASSIGNMENT) {
+                let eligibilities = self.replica_get(&assignment.text).await?;
+                let found = eligibilities.iter().any(|(o, t, e)| {
+                    *o == org
+                        && *t == EntityType::Eligibility
+                        && e.values(vocabulary::ELIGIBLE_DELIVERY).iter().any(|v| v.text == delivery)
+                        && e.values(vocabulary::ELIGIBLE_TEST_TAKER).iter().any(|v| v.text == taker)
+                });
+                if found && !orgs.contains(&org) {
+                    orgs.push(org.clone());
+                }
+            }
+        }
+        Ok(orgs)
+    }
+
+    /// Deliveries this local server should hold: URI and entity, each once.
+    pub async fn replica_deliveries(&self) -> Result<BTreeMap<String, Entity>, StoreError> {
+        let mut deliveries = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = self.replica_list(EntityType::Delivery, None, after).await?;
+            let Some((last, _)) = page.last() else { return Ok(deliveries) };
+            after = Some(*last);
+            deliveries.extend(page.into_iter().map(|(_, entity)| (entity.uri.clone(), entity)));
+        }
+    }
+
+    /// Recomputes every digest from stored bodies and every sum from stored links; names every difference.
+    pub async fn replica_check(&self) -> Result<Vec<ReplicaProblem>, StoreError> {
+        let mut problems = Vec::new();
+        for replica in self.replicas_list().await? {
+            let mut snapshot = self.read("replica_check").await?;
+            let sql = snapshot.sql();
+            let names = predicates::names(snapshot.conn()).await.map_err(&sql)?;
+            for (&entity_type, state) in &replica.types {
+                let mut report = |what: String, problem: &str| {
+                    problems.push(ReplicaProblem { org: replica.org.clone(), what, problem: problem.to_owned() });
+                };
+                let (mut sum, mut count, mut links) = (SetDigest::EMPTY, 0, 0);
+                let entries: Vec<(Uuid, String, Vec<u8>, Vec<u8>)> =
+                    sqlx::query_as("SELECT id, uri, digest, body FROM replica_entry WHERE scope = $1 AND type = $2")
+                        .bind(replica.id)
+                        .bind(entity_type.code())
+                        .fetch_all(snapshot.conn())
+                        .await
+                        .map_err(&sql)?;
+                for (id, uri, digest, sealed) in entries {
+                    match self.open_replica(id, &sealed) {
+                        Err(_) => report(uri.clone(), "its stored body is damaged or sealed with another key"),
+                        Ok(body) if entity_digest(&body).0[..] != digest[..] || body.uri != uri => {
+                            report(uri.clone(), "has another digest than its stored body gives");
+                        }
+                        Ok(_) => {}
+                    }
+                    sum.add(entry_member(&uri, Digest::from_slice(&digest).unwrap_or_default()));
+                    count += 1;
+                }
+                let stored: Vec<(String, i64, Uuid, Vec<u8>)> = sqlx::query_as(
+                    "SELECT owner, predicate, value_key, value FROM replica_link WHERE scope = $1 AND type = $2",
+                )
+                .bind(replica.id)
+                .bind(entity_type.code())
+                .fetch_all(snapshot.conn())
+                .await
+                .map_err(&sql)?;
+                for (owner, code, key, value) in stored {
+                    let predicate = names.get(&code).map_or("", String::as_str);
+                    match self.open_link_value(predicate, key, value) {
+                        Ok(value) => sum.add(link_member(&owner, predicate, &value)),
+                        Err(_) => report(owner, "one of its links is damaged or sealed with another key"),
+                    }
+                    links += 1;
+                }
+                if sum != state.digest || count != state.count || links != state.links {
+                    report(
+                        format!("type {entity_type}"),
+                        "its sum or counts differ from its members: the next sync compares with central",
+                    );
+                }
+            }
+        }
+        Ok(problems)
+    }
+
+    async fn replica_links(
+        &self,
+        snapshot: &mut Snapshot,
+        scope: i64,
+        owner: &str,
+    ) -> Result<Vec<(String, Value)>, StoreError> {
+        let sql = snapshot.sql();
+        let found: Vec<(String, Uuid, Vec<u8>)> = sqlx::query_as(
+            "SELECT p.uri, l.value_key, l.value FROM replica_link l JOIN predicate p ON p.code = l.predicate
+             WHERE l.scope = $1 AND l.owner_key = $2",
+        )
+        .bind(scope)
+        .bind(owner_key(owner))
+        .fetch_all(snapshot.conn())
+        .await
+        .map_err(sql)?;
+        found
+            .into_iter()
+            .map(|(predicate, key, value)| {
+                let value = self.open_link_value(&predicate, key, value)?;
+                Ok((predicate, value))
+            })
+            .collect()
+    }
+
+    pub(super) fn open_link_value(&self, predicate: &str, key: Uuid, value: Vec<u8>) -> Result<Value, StoreError> {
+        let damaged = || StoreError::damaged("a link");
+        if vocabulary::is_relation(predicate) {
+            return String::from_utf8(value).map(Value::plain).map_err(|_| damaged());
+        }
+        let plain = self.keyring().columns().open("replica_link", key.as_bytes(), "value", &value);
+        serde_json::from_slice(&plain.map_err(|_| damaged())?).map_err(|_| damaged())
+    }
+
+    pub(super) fn open_replica(&self, id: Uuid, sealed: &[u8]) -> Result<Entity, StoreError> {
+        let damaged = || StoreError::damaged(format!("the replica row {id}"));
+        let plain =
+            self.keyring().columns().open("replica_entry", id.as_bytes(), "body", sealed).map_err(|_| damaged())?;
+        serde_json::from_slice(&plain).map_err(|_| damaged())
+    }
+}

@@ -1,0 +1,246 @@
+//! Where the replica of an org stands.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use taosync_model::scope::Positions;
+use taosync_model::{Digest, EntityType, OrgId, SetDigest};
+use uuid::Uuid;
+
+use crate::tx::Snapshot;
+use crate::{Durability, Store, StoreError};
+
+/// The replica of one org.
+#[derive(Clone, Debug)]
+pub struct ReplicaScope {
+    /// Row number.
+    pub id: i64,
+    /// The remote it comes from.
+    pub remote: Uuid,
+    /// The org.
+    pub org: OrgId,
+    /// Central's epoch at the last successful sync.
+    pub epoch: Option<Uuid>,
+    /// What to show central next time (DESIGN §4, "Which node").
+    pub continuation: Option<String>,
+    /// When the digests were last equal.
+    pub verified_at: Option<Timestamp>,
+    /// When data was last received, equal or not.
+    pub synced_at: Option<Timestamp>,
+    /// Central's items up to this receipt are in a verified backup.
+    pub safe_receipt_no: i64,
+    /// Highest receipt number ever seen from this central.
+    pub top_receipt_no: i64,
+    /// Per type.
+    pub types: BTreeMap<EntityType, ReplicaType>,
+}
+
+/// One type of a replica.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicaType {
+    /// Everything up to this number is applied.
+    pub seq: i64,
+    /// Sum of the members' hashes.
+    pub digest: SetDigest,
+    /// Entities held.
+    pub count: i64,
+    /// Links held.
+    pub links: i64,
+}
+
+/// A removal that waits for a person.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct HeldRemoval {
+    /// The org.
+    pub org: OrgId,
+    /// The type.
+    #[serde(rename = "type")]
+    pub entity_type: EntityType,
+    /// What central removed.
+    pub uri: String,
+}
+
+impl ReplicaScope {
+    /// The position per type.
+    pub fn positions(&self) -> Positions {
+        Positions(self.types.iter().map(|(t, state)| (*t, state.seq)).collect())
+    }
+}
+
+impl Store {
+    /// The replica of an org, made empty when there is none.
+    pub async fn replica_open(&self, remote: Uuid, org: &OrgId) -> Result<ReplicaScope, StoreError> {
+        let mut tx = self.write("replica_open", Durability::Flushed).await?;
+        let sql = tx.sql();
+        sqlx::query(
+            "INSERT INTO replica_scope (id, remote, org, safe_receipt_no, top_receipt_no)
+             SELECT coalesce(max(id), 0) + 1, $1, $2, 0, 0 FROM replica_scope WHERE true ON CONFLICT (remote, org) DO NOTHING",
+        )
+        .bind(remote)
+        .bind(org.as_str())
+        .execute(tx.conn())
+        .await
+        .map_err(&sql)?;
+        for entity_type in EntityType::FEED {
+            sqlx::query(
+                "INSERT INTO replica_type (scope, type, seq, set_digest, count, links)
+                 SELECT id, $1, 0, $2, 0, 0 FROM replica_scope WHERE remote = $3 AND org = $4
+                 ON CONFLICT (scope, type) DO NOTHING",
+            )
+            .bind(entity_type.code())
+            .bind(SetDigest::EMPTY.to_digest().0.to_vec())
+            .bind(remote)
+            .bind(org.as_str())
+            .execute(tx.conn())
+            .await
+            .map_err(&sql)?;
+        }
+        tx.commit().await?;
+        let found = self.replicas_list().await?.into_iter().find(|r| r.remote == remote && &r.org == org);
+        found.ok_or_else(|| StoreError::damaged(format!("the replica of org {org}")))
+    }
+
+    /// All replicas.
+    pub async fn replicas_list(&self) -> Result<Vec<ReplicaScope>, StoreError> {
+        let mut snapshot = self.read("replicas_list").await?;
+        replicas(&mut snapshot).await
+    }
+
+    /// Central calls the org by another name now: the replica follows.
+    pub async fn replica_rename(&self, scope: i64, org: &OrgId) -> Result<(), StoreError> {
+        let mut tx = self.write("replica_rename", Durability::Flushed).await?;
+        let sql = tx.sql();
+        for statement in [
+            "UPDATE outbox SET org = $2 WHERE state <> 'sent' AND org = (SELECT org FROM replica_scope WHERE id = $1)",
+            "UPDATE execution SET org = $2 WHERE org = (SELECT org FROM replica_scope WHERE id = $1)",
+            "UPDATE replica_scope SET org = $2 WHERE id = $1",
+        ] {
+            sqlx::query(statement).bind(scope).bind(org.as_str()).execute(tx.conn()).await.map_err(&sql)?;
+        }
+        tx.commit().await
+    }
+
+    /// Keeps what a finished sync learned. `verified` is the moment when both digests were equal.
+    pub async fn replica_finish(
+        &self,
+        scope: i64,
+        epoch: Uuid,
+        continuation: &str,
+        safe_receipt_no: i64,
+        verified: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write("replica_finish", Durability::Flushed).await?;
+        let sql = tx.sql();
+        sqlx::query(
+            "UPDATE replica_scope SET epoch = $2, continuation = $3, safe_receipt_no = max(safe_receipt_no, $4),
+             verified_at = coalesce($5, verified_at), synced_at = $6 WHERE id = $1",
+        )
+        .bind(scope)
+        .bind(epoch)
+        .bind(continuation)
+        .bind(safe_receipt_no)
+        .bind(verified.map(Timestamp::as_millisecond))
+        .bind(self.now_ms())
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
+        tx.commit().await
+    }
+
+    /// Removals that wait for a person.
+    pub async fn removals_held(&self) -> Result<Vec<HeldRemoval>, StoreError> {
+        let mut snapshot = self.read("removals_held").await?;
+        let sql = snapshot.sql();
+        let found: Vec<(String, i64, String)> = sqlx::query_as(
+            "SELECT s.org, h.type, h.uri FROM held_removal h JOIN replica_scope s ON s.id = h.scope
+             ORDER BY s.org, h.type, h.uri",
+        )
+        .fetch_all(snapshot.conn())
+        .await
+        .map_err(sql)?;
+        Ok(found
+            .into_iter()
+            .filter_map(|(org, code, uri)| {
+                Some(HeldRemoval { org: OrgId::new(org).ok()?, entity_type: EntityType::from_code(code)?, uri })
+            })
+            .collect())
+    }
+
+    /// Notes whose history the positions belong to, before the first of them is stored.
+    pub async fn replica_begin(&self, scope: i64, epoch: Uuid) -> Result<(), StoreError> {
+        let mut tx = self.write("replica_begin", Durability::Relaxed).await?;
+        let sql = tx.sql();
+        sqlx::query("UPDATE replica_scope SET epoch = $2 WHERE id = $1 AND epoch IS NOT $2")
+            .bind(scope)
+            .bind(epoch)
+            .execute(tx.conn())
+            .await
+            .map_err(sql)?;
+        tx.commit().await
+    }
+
+    /// Notes the highest receipt number seen, so that a central that went back is noticed.
+    pub async fn replica_receipts_seen(&self, scope: i64, top_receipt_no: i64) -> Result<(), StoreError> {
+        let mut tx = self.write("replica_receipts_seen", Durability::Flushed).await?;
+        let sql = tx.sql();
+        sqlx::query("UPDATE replica_scope SET top_receipt_no = $2 WHERE id = $1")
+            .bind(scope)
+            .bind(top_receipt_no)
+            .execute(tx.conn())
+            .await
+            .map_err(sql)?;
+        tx.commit().await
+    }
+
+    /// Number of removals of a replica that wait for a person.
+    pub async fn removals_held_count(&self, scope: i64) -> Result<u64, StoreError> {
+        let mut snapshot = self.read("removals_held_count").await?;
+        let sql = snapshot.sql();
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM held_removal WHERE scope = $1")
+            .bind(scope)
+            .fetch_one(snapshot.conn())
+            .await
+            .map_err(sql)?;
+        Ok(count.unsigned_abs())
+    }
+}
+
+async fn replicas(snapshot: &mut Snapshot) -> Result<Vec<ReplicaScope>, StoreError> {
+    let sql = snapshot.sql();
+    type Found = (i64, Uuid, String, Option<Uuid>, Option<String>, Option<i64>, Option<i64>, i64, i64);
+    let scopes: Vec<Found> = sqlx::query_as(
+        "SELECT id, remote, org, epoch, continuation, verified_at, synced_at, safe_receipt_no, top_receipt_no
+         FROM replica_scope ORDER BY id",
+    )
+    .fetch_all(snapshot.conn())
+    .await
+    .map_err(&sql)?;
+    let types: Vec<(i64, i64, i64, Vec<u8>, i64, i64)> =
+        sqlx::query_as("SELECT scope, type, seq, set_digest, count, links FROM replica_type ORDER BY scope, type")
+            .fetch_all(snapshot.conn())
+            .await
+            .map_err(&sql)?;
+    let time = |ms: Option<i64>| ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let mut list = Vec::new();
+    for (id, remote, org, epoch, continuation, verified, synced, safe_receipt_no, top_receipt_no) in scopes {
+        let mut scope = ReplicaScope {
+            id,
+            remote,
+            org: OrgId::new(org).map_err(|_| StoreError::damaged("the org of a replica"))?,
+            epoch,
+            continuation,
+            verified_at: time(verified),
+            synced_at: time(synced),
+            safe_receipt_no,
+            top_receipt_no,
+            types: BTreeMap::new(),
+        };
+        for (_, code, seq, digest, count, links) in types.iter().filter(|t| t.0 == id) {
+            let digest = Digest::from_slice(digest).map_err(|_| StoreError::damaged("a replica's digest"))?;
+            let state = ReplicaType { seq: *seq, digest: SetDigest::from_digest(digest), count: *count, links: *links };
+            scope.types.extend(EntityType::from_code(*code).map(|t| (t, state)));
+        }
+        list.push(scope);
+    }
+    Ok(list)
+}

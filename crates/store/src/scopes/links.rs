@@ -1,0 +1,156 @@
+//! Which link rows an org sees: those of its members, to its members.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::SqliteConnection;
+use taosync_model::EntityType;
+use uuid::Uuid;
+
+use super::register::Scopes;
+use super::{LinkKey, Moves};
+use crate::entities::change::key_array;
+use crate::rows;
+
+/// A link that comes to an org or leaves it.
+#[derive(Debug)]
+pub(crate) struct LinkVerdict {
+    pub scope: i64,
+    pub key: LinkKey,
+    pub present: bool,
+}
+
+/// Finds the links that come and go.
+pub(super) async fn find(
+    conn: &mut SqliteConnection,
+    scopes: &Scopes,
+    changed: &[LinkKey],
+    moves: &Moves,
+) -> Result<Vec<LinkVerdict>, sqlx::Error> {
+    let moved: HashSet<Uuid> = moves.entered.iter().chain(&moves.left).map(|p| p.2).collect();
+    let mut candidates: HashSet<LinkKey> = changed.iter().copied().collect();
+    let ids: Vec<Uuid> = moved.into_iter().collect();
+    for part in ids.chunks(20_000) {
+        candidates.extend(links_around(conn, &rows::id_array(part)).await?);
+    }
+    if candidates.is_empty() {
+        return Ok(Vec::new());
+    }
+    let candidates: Vec<LinkKey> = candidates.into_iter().collect();
+    let exists = existing(conn, &candidates).await?;
+    let owners: HashSet<Uuid> = candidates.iter().map(|k| k.owner).collect();
+    let members = membership(conn, owners.iter().chain(candidates.iter().map(|k| &k.value)), moves).await?;
+    let current = current(conn, scopes, &candidates, &members, moves).await?;
+    let everything = scopes.everything();
+    let mut verdicts = Vec::new();
+    for &scope in scopes.orgs.keys() {
+        for key in &candidates {
+            let shown = exists.get(key).is_some_and(|is_relation| {
+                members.contains(&(scope, key.owner))
+                    && (!is_relation || Some(scope) == everything || members.contains(&(scope, key.value)))
+            });
+            if shown != current.contains(&(scope, *key)) {
+                verdicts.push(LinkVerdict { scope, key: *key, present: shown });
+            }
+        }
+    }
+    Ok(verdicts)
+}
+
+/// Links of these owners, and links to these targets.
+async fn links_around(conn: &mut SqliteConnection, keys: &str) -> Result<Vec<LinkKey>, sqlx::Error> {
+    let found: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
+        "SELECT r.owner, r.predicate, r.target FROM json_each($1) j
+           JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 1
+         UNION SELECT r.owner, r.predicate, r.target FROM json_each($1) j
+           JOIN relation r ON r.target = unhex(j.value) AND r.linked = 1
+         UNION SELECT l.owner, l.predicate, l.value_id FROM json_each($1) j
+           JOIN literal_link l ON l.owner = unhex(j.value) AND l.gone = 0",
+    )
+    .bind(keys)
+    .fetch_all(conn)
+    .await?;
+    Ok(found.into_iter().map(|(owner, predicate, value)| LinkKey { owner, predicate, value }).collect())
+}
+
+/// Which of these links are true now; the value says whether it is a relation (and not a literal).
+async fn existing(conn: &mut SqliteConnection, candidates: &[LinkKey]) -> Result<HashMap<LinkKey, bool>, sqlx::Error> {
+    let mut exists = HashMap::new();
+    for part in candidates.chunks(20_000) {
+        let found: Vec<(Uuid, i64, Uuid, bool)> = sqlx::query_as(
+            "SELECT r.owner, r.predicate, r.target, 1 FROM json_each($1) j JOIN relation r
+               ON r.owner = unhex(j.value ->> 0) AND r.predicate = j.value ->> 1 AND r.target = unhex(j.value ->> 2)
+             WHERE r.linked = 1
+             UNION ALL SELECT l.owner, l.predicate, l.value_id, 0 FROM json_each($1) j JOIN literal_link l
+               ON l.owner = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1 AND l.value_id = unhex(j.value ->> 2)
+             WHERE l.gone = 0",
+        )
+        .bind(key_array(part.iter().map(|k| (k.owner, k.predicate, k.value))))
+        .fetch_all(&mut *conn)
+        .await?;
+        exists.extend(
+            found
+                .into_iter()
+                .map(|(owner, predicate, value, relation)| (LinkKey { owner, predicate, value }, relation)),
+        );
+    }
+    Ok(exists)
+}
+
+async fn membership<'a>(
+    conn: &mut SqliteConnection,
+    ids: impl Iterator<Item = &'a Uuid>,
+    moves: &Moves,
+) -> Result<HashSet<(i64, Uuid)>, sqlx::Error> {
+    let ids: Vec<Uuid> = ids.copied().collect::<HashSet<_>>().into_iter().collect();
+    let mut members = HashSet::new();
+    for part in ids.chunks(20_000) {
+        let found: Vec<(i64, i64, Uuid)> = sqlx::query_as(
+            "SELECT s.scope, s.type, s.entity FROM json_each($1) j
+             JOIN scope_entry s ON s.entity = unhex(j.value) AND s.present = 1",
+        )
+        .bind(rows::id_array(part))
+        .fetch_all(&mut *conn)
+        .await?;
+        members.extend(found.into_iter().filter_map(|(scope, code, id)| {
+            let place = (scope, EntityType::from_code(code)?, id);
+            (!moves.left.contains(&place)).then_some((scope, id))
+        }));
+    }
+    members.extend(moves.entered.iter().map(|&(scope, _, id)| (scope, id)));
+    Ok(members)
+}
+
+/// Which of these links are present in which scope. Only scopes where the owner is or was a member can have any.
+async fn current(
+    conn: &mut SqliteConnection,
+    scopes: &Scopes,
+    candidates: &[LinkKey],
+    members: &HashSet<(i64, Uuid)>,
+    moves: &Moves,
+) -> Result<HashSet<(i64, LinkKey)>, sqlx::Error> {
+    let was: HashSet<(i64, Uuid)> = moves.left.iter().map(|&(scope, _, id)| (scope, id)).collect();
+    let mut current = HashSet::new();
+    for &scope in scopes.orgs.keys() {
+        let possible: Vec<LinkKey> = candidates
+            .iter()
+            .copied()
+            .filter(|k| members.contains(&(scope, k.owner)) || was.contains(&(scope, k.owner)))
+            .collect();
+        for part in possible.chunks(20_000) {
+            let found: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
+                "SELECT l.owner, l.predicate, l.value_id FROM json_each($1) j JOIN scope_link l
+                   ON l.scope = $2 AND l.owner = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1
+                   AND l.value_id = unhex(j.value ->> 2)
+                 WHERE l.present = 1",
+            )
+            .bind(key_array(part.iter().map(|k| (k.owner, k.predicate, k.value))))
+            .bind(scope)
+            .fetch_all(&mut *conn)
+            .await?;
+            current.extend(
+                found.into_iter().map(|(owner, predicate, value)| (scope, LinkKey { owner, predicate, value })),
+            );
+        }
+    }
+    Ok(current)
+}

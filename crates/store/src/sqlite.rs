@@ -1,0 +1,85 @@
+//! What only SQLite needs: pools, pragmas, migrations.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{SqlSafeStr as _, SqlitePool};
+use tokio::sync::Mutex;
+
+use crate::StoreError;
+
+/// The schema, step by step; a released step is never edited.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let steps = [(1, "first", include_str!("../migrations/sqlite/0001_first.sql"))];
+    let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(steps.into_iter().map(migration).collect())
+});
+
+/// How long a statement waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Readers that can run at once.
+const READERS: u32 = 6;
+
+/// One writer connection per durability, and some readers. Writers of this process queue at `turn`, so that SQLite's
+/// own polling is only needed between processes.
+#[derive(Clone)]
+pub(crate) struct Pools {
+    pub flushed: SqlitePool,
+    pub relaxed: SqlitePool,
+    pub readers: SqlitePool,
+    pub turn: Arc<Mutex<()>>,
+}
+
+impl Pools {
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .pragma("secure_delete", "ON")
+            .pragma("cache_size", "-16384")
+            .pragma("temp_store", "MEMORY")
+            .pragma("journal_size_limit", "67108864")
+            .statement_cache_capacity(256);
+        let full = options.clone().synchronous(SqliteSynchronous::Full);
+        let normal = options.synchronous(SqliteSynchronous::Normal);
+        let open_error = |source| StoreError::Open { path: path.to_owned(), source };
+        let flushed = SqlitePoolOptions::new().max_connections(1).connect_with(full).await.map_err(open_error)?;
+        migrate(&flushed).await?;
+        let relaxed = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(normal.clone());
+        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(normal.read_only(true));
+        Ok(Self { flushed, relaxed, readers, turn: Arc::default() })
+    }
+
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.relaxed.close().await;
+        self.flushed.close().await;
+    }
+}
+
+async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+    let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
+    let has_table: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'")
+            .fetch_optional(pool)
+            .await
+            .map_err(StoreError::sql("schema version"))?;
+    if has_table.is_some() {
+        let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(pool)
+            .await
+            .map_err(StoreError::sql("schema version"))?;
+        if let Some(found) = found.filter(|f| *f > known) {
+            return Err(StoreError::NewerSchema { found, known });
+        }
+    }
+    MIGRATIONS.run(pool).await.map_err(StoreError::Migrate)
+}

@@ -1,0 +1,124 @@
+//! Access tokens of this central: kept as hashes, short-lived, gone at once when their consumer or node is revoked.
+
+use jiff::Timestamp;
+use taosync_model::OrgId;
+use uuid::Uuid;
+
+use crate::values::Record;
+use crate::{Durability, Store, StoreError};
+
+/// A token to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct NewToken<'a> {
+    /// Hash of the token.
+    pub hash: [u8; 32],
+    /// Consumer that asked for it.
+    pub consumer: Uuid,
+    /// The one organisation it is for.
+    pub org: &'a OrgId,
+    /// Node it is bound to; none for TAO's plain tokens.
+    pub node: Option<Uuid>,
+    /// Not valid from then on.
+    pub expires_at: Timestamp,
+}
+
+/// What a valid token stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// Consumer.
+    pub consumer: Uuid,
+    /// The consumer's client key.
+    pub client_key: String,
+    /// The one organisation the token is for.
+    pub org: OrgId,
+    /// Node the token is bound to.
+    pub node: Option<Uuid>,
+    /// Thumbprint of that node's key: requests must be signed with it.
+    pub thumbprint: Option<String>,
+    /// User the consumer acts as.
+    pub user: String,
+    /// Role the consumer acts in.
+    pub role: String,
+}
+
+impl Store {
+    /// Keeps a token. Refused when meanwhile the consumer was revoked or lost the organisation, or the node was revoked
+    /// or is unknown.
+    pub async fn token_issue(&self, token: &NewToken<'_>) -> Result<(), StoreError> {
+        // A token lost with the power is asked for again.
+        let mut tx = self.write("token_issue", Durability::Relaxed).await?;
+        let sql = tx.sql();
+        let issued = sqlx::query(
+            "INSERT INTO token (hash, consumer, org, node, issued_at, expires_at)
+             SELECT $1, c.id, o.org, $4, $5, $6 FROM consumer c JOIN consumer_org o ON o.consumer = c.id
+             WHERE c.id = $2 AND c.revoked_at IS NULL AND o.org = $3
+               AND ($4 IS NULL OR EXISTS (SELECT 1 FROM node WHERE id = $4 AND revoked_at IS NULL))",
+        )
+        .bind(token.hash.as_slice())
+        .bind(token.consumer)
+        .bind(token.org.as_str())
+        .bind(token.node)
+        .bind(self.now_ms())
+        .bind(token.expires_at.as_millisecond())
+        .execute(tx.conn())
+        .await
+        .map_err(&sql)?;
+        if issued.rows_affected() == 0 {
+            return Err(StoreError::Refused(format!(
+                "no token for organisation '{}': the consumer or its node is revoked, or not allowed to act for it",
+                token.org
+            )));
+        }
+        sqlx::query("UPDATE consumer SET last_used_at = $2 WHERE id = $1")
+            .bind(token.consumer)
+            .bind(self.now_ms())
+            .execute(tx.conn())
+            .await
+            .map_err(&sql)?;
+        tx.commit().await
+    }
+
+    /// What a token stands for; `None` when it is unknown, expired or revoked.
+    pub async fn token_check(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<TokenFacts>, StoreError> {
+        let row = sqlx::query(
+            "SELECT t.consumer, c.client_key, t.org, t.node, n.thumbprint, c.user, c.role
+             FROM token t JOIN consumer c ON c.id = t.consumer LEFT JOIN node n ON n.id = t.node
+             WHERE t.hash = $1 AND t.expires_at > $2 AND c.revoked_at IS NULL AND n.revoked_at IS NULL",
+        )
+        .bind(hash.as_slice())
+        .bind(now.as_millisecond())
+        .fetch_optional(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("token_check"))?;
+        let Some(row) = row else { return Ok(None) };
+        let row = Record::new("token", &row);
+        Ok(Some(TokenFacts {
+            consumer: row.get("consumer")?,
+            client_key: row.get("client_key")?,
+            org: row.word("org")?,
+            node: row.get("node")?,
+            thumbprint: row.get("thumbprint")?,
+            user: row.get("user")?,
+            role: row.get("role")?,
+        }))
+    }
+
+    /// Removes one token (RFC 7009): it is not an error when there is none.
+    pub async fn token_revoke(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        let mut tx = self.write("token_revoke", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let query = sqlx::query("DELETE FROM token WHERE hash = $1").bind(hash.as_slice());
+        query.execute(tx.conn()).await.map_err(sql)?;
+        tx.commit().await
+    }
+
+    /// Removes expired tokens and says how many.
+    pub async fn tokens_sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut tx = self.write("tokens_sweep", Durability::Relaxed).await?;
+        let sql = tx.sql();
+        let query = sqlx::query("DELETE FROM token WHERE expires_at <= $1").bind(now.as_millisecond());
+        let swept = query.execute(tx.conn()).await.map_err(sql)?.rows_affected();
+        tx.commit().await?;
+        Ok(swept)
+    }
+}

@@ -1,0 +1,82 @@
+use std::fs;
+
+use taosync_model::Digest;
+use taosync_store::StoreError;
+use taosync_store::blobs::Blobs;
+
+use crate::support::now;
+
+fn chunk(text: &str) -> (Digest, Vec<u8>) {
+    (Digest::of(text.as_bytes()), text.as_bytes().to_vec())
+}
+
+#[tokio::test]
+async fn chunks_are_found_by_their_hash_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).await.unwrap();
+    let batch: Vec<_> = (0..300).map(|n| chunk(&format!("chunk {n}"))).collect();
+    blobs.put_batch(batch.clone()).await.unwrap();
+    for (name, bytes) in &batch {
+        assert_eq!(&blobs.get(*name).await.unwrap(), bytes);
+    }
+    let (name, bytes) = &batch[0];
+    let hex = name.to_hex();
+    assert!(dir.path().join("chunks").join(&hex[..2]).join(&hex).is_file());
+    assert_eq!(blobs.size(*name).await.unwrap(), Some(bytes.len() as u64));
+    blobs.remove(vec![*name, Digest::of(b"never there")]).await.unwrap();
+    assert!(!blobs.has(*name).await.unwrap());
+    assert!(matches!(blobs.get(*name).await, Err(StoreError::NotFound { .. })));
+    assert!(blobs.free_bytes().await.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_wrong_name_is_refused_and_nothing_of_the_batch_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).await.unwrap();
+    let good = chunk("good");
+    let wrong = (Digest::of(b"something else"), b"bytes".to_vec());
+    let refused = blobs.put_batch(vec![good.clone(), wrong]).await;
+    assert!(matches!(refused, Err(StoreError::Damaged { .. })));
+    assert!(!blobs.has(good.0).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_damaged_chunk_is_noticed_and_repaired_by_writing_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).await.unwrap();
+    let (name, bytes) = chunk("good");
+    blobs.put_batch(vec![(name, bytes.clone())]).await.unwrap();
+    let hex = name.to_hex();
+    fs::write(dir.path().join("chunks").join(&hex[..2]).join(&hex), b"gooD").unwrap();
+    assert!(matches!(blobs.get(name).await, Err(StoreError::Damaged { .. })));
+    blobs.put_batch(vec![(name, bytes.clone())]).await.unwrap();
+    assert_eq!(blobs.get(name).await.unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_is_never_a_chunk() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).await.unwrap();
+    let (name, bytes) = chunk("half written");
+    let hex = name.to_hex();
+    let folder = dir.path().join("chunks").join(&hex[..2]);
+    fs::create_dir_all(&folder).unwrap();
+    let leftover = folder.join(".part-abc123");
+    fs::write(&leftover, &bytes[..5]).unwrap();
+    assert!(!blobs.has(name).await.unwrap());
+    let hour = jiff::SignedDuration::from_hours(1);
+    assert_eq!(blobs.remove_leftovers(now().checked_sub(hour).unwrap()).await.unwrap(), 0, "perhaps still written");
+    blobs.put_batch(vec![(name, bytes.clone())]).await.unwrap();
+    assert_eq!(blobs.remove_leftovers(now().checked_add(hour).unwrap()).await.unwrap(), 1);
+    assert!(!leftover.exists());
+    assert_eq!(blobs.get(name).await.unwrap(), bytes);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no temporary file stays");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_used_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("chunks"), b"a file").unwrap();
+    let error = Blobs::open(dir.path()).await.unwrap_err();
+    assert!(error.to_string().contains("chunks"), "{error}");
+}

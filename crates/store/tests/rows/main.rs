@@ -1,0 +1,12 @@
+//! The nouns of the store, each on a real database in a directory of its own.
+
+mod answers;
+mod blobs;
+mod executions;
+mod outbox;
+mod packages;
+mod received;
+mod remotes;
+mod schema;
+mod support;
+mod tokens;

@@ -1,0 +1,145 @@
+use taosync_model::Digest;
+use taosync_model::clock::Clock as _;
+use taosync_model::delivery::PackageRef;
+use taosync_store::packages::{ChunkRef, NewPackage, PackageContents, PackageState};
+use taosync_store::{Durability, StoreError};
+use taosync_vault::delivery_key::DeliveryKey;
+
+use crate::support::{TestStore, open};
+
+const DELIVERY: &str = "http://example.org/#delivery";
+
+fn name(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}
+
+fn reference(version: u32) -> PackageRef {
+    PackageRef {
+        version,
+        tree_digest: name("tree"),
+        compiled_digest: name("compiled"),
+        compiler: 1,
+        sealed_tree: name(&format!("sealed tree {version}")),
+        sealed_tree_bytes: 100,
+        files: 2,
+        bytes: 300,
+    }
+}
+
+fn chunks(names: &[&str]) -> Vec<ChunkRef> {
+    names.iter().map(|n| ChunkRef { name: name(n), bytes: 10 }).collect()
+}
+
+async fn publish(t: &TestStore, delivery: &str, version: u32, names: &[&str]) -> Result<(), StoreError> {
+    let (reference, chunks) = (reference(version), chunks(names));
+    let new = NewPackage { delivery, reference: &reference, chunks: &chunks };
+    let mut tx = t.write("publish", Durability::Flushed).await?;
+    t.package_publish(&mut tx, &new, &DeliveryKey::generate()).await?;
+    tx.commit().await
+}
+
+#[tokio::test]
+async fn versions_rise_and_a_withdrawn_one_no_longer_counts() {
+    let t = open().await;
+    publish(&t, DELIVERY, 1, &["a"]).await.unwrap();
+    assert!(matches!(publish(&t, DELIVERY, 1, &["b"]).await, Err(StoreError::Refused(_))));
+    assert!(publish(&t, DELIVERY, 3, &["b"]).await.is_err());
+    publish(&t, DELIVERY, 2, &["a", "b"]).await.unwrap();
+    assert_eq!(t.package_current(DELIVERY).await.unwrap().unwrap().version, 2);
+    let mut tx = t.write("withdraw", Durability::Flushed).await.unwrap();
+    tx.package_withdraw(DELIVERY, 2).await.unwrap();
+    assert!(tx.package_withdraw(DELIVERY, 2).await.is_err());
+    tx.commit().await.unwrap();
+    assert_eq!(t.package_current(DELIVERY).await.unwrap().unwrap().version, 1);
+    let mut tx = t.write("next", Durability::Flushed).await.unwrap();
+    assert_eq!(tx.package_next_version(DELIVERY).await.unwrap(), 3, "a version is never used twice");
+    tx.undo().await.unwrap();
+    let second = t.package_get(DELIVERY, 2).await.unwrap().unwrap();
+    assert_eq!((second.state, second.reference), (PackageState::Withdrawn, reference(2)));
+    assert!(t.package_open(second.id).await.unwrap().key.is_some());
+    assert_eq!(t.number("SELECT count(*) FROM chunk").await, 4, "two files and two trees");
+}
+
+#[tokio::test]
+async fn an_org_gets_the_chunks_of_its_own_deliveries_only() {
+    let t = open().await;
+    publish(&t, DELIVERY, 1, &["a", "shared"]).await.unwrap();
+    publish(&t, "http://example.org/#other", 1, &["secret", "shared"]).await.unwrap();
+    t.run("INSERT INTO entity (id, uri, types, changed_at) VALUES (x'01', 'http://example.org/#delivery', 64, 0), (x'02', 'http://example.org/#other', 64, 0)").await;
+    t.run("INSERT INTO scope_entry (scope, type, entity, seq, present, filtered, digest) VALUES (1, 6, x'01', 1, 1, 0, x''), (1, 6, x'02', 2, 0, 0, x''), (2, 6, x'02', 1, 1, 0, x'')").await;
+    let tree = reference(1).sealed_tree;
+    let asked = [name("a"), name("secret"), name("nowhere"), name("shared"), tree];
+    assert_eq!(t.chunks_allowed(1, &asked).await.unwrap(), [name("a"), name("shared"), tree]);
+    assert_eq!(t.chunks_allowed(2, &asked).await.unwrap(), [name("secret"), name("shared"), tree]);
+    assert!(t.chunks_allowed(3, &asked).await.unwrap().is_empty());
+    let mut tx = t.write("withdraw", Durability::Flushed).await.unwrap();
+    tx.package_withdraw(DELIVERY, 1).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(t.chunks_allowed(1, &asked).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_local_package_becomes_ready_locked_and_is_unlocked_later() {
+    let t = open().await;
+    let (first, second, chunks) = (reference(1), reference(2), chunks(&["a", "b"]));
+    let new = NewPackage { delivery: DELIVERY, reference: &first, chunks: &chunks };
+    let id = t.package_fetching(&new).await.unwrap();
+    assert!(t.package_current(DELIVERY).await.unwrap().is_none());
+    t.package_failed(id, "the line broke").await.unwrap();
+    assert_eq!(t.package_get(DELIVERY, 1).await.unwrap().unwrap().reason.as_deref(), Some("the line broke"));
+    assert_eq!(t.package_fetching(&new).await.unwrap(), id);
+    t.package_ready(id, &PackageContents::default()).await.unwrap();
+    let locked = t.package_current(DELIVERY).await.unwrap().unwrap();
+    assert_eq!((locked.state, locked.unlocked), (PackageState::Ready, false));
+    let key = DeliveryKey::generate();
+    let contents = PackageContents { key: Some(&key), tree: Some(b"tree"), compiled: Some(b"compiled") };
+    t.package_ready(id, &contents).await.unwrap();
+    let opened = t.package_open(id).await.unwrap();
+    assert_eq!(opened.key.unwrap().to_bytes(), key.to_bytes());
+    assert_eq!(
+        (opened.tree.as_deref(), opened.compiled.as_deref()),
+        (Some(b"tree".as_slice()), Some(b"compiled".as_slice()))
+    );
+    assert_eq!(t.number("SELECT count(*) FROM package WHERE instr(tree, 'tree') > 0").await, 0);
+    // The next version counts only once it is complete.
+    let next = t.package_fetching(&NewPackage { reference: &second, ..new }).await.unwrap();
+    assert_eq!(t.package_current(DELIVERY).await.unwrap().unwrap().version, 1);
+    t.package_ready(next, &PackageContents::default()).await.unwrap();
+    assert_eq!(t.package_current(DELIVERY).await.unwrap().unwrap().version, 2);
+    t.package_failed(next, "late news").await.unwrap();
+    assert_eq!(t.packages_list().await.unwrap()[1].state, PackageState::Ready);
+}
+
+#[tokio::test]
+async fn chunks_on_local_are_missing_until_they_are_on_disk() {
+    let t = open().await;
+    let asked = [name("b"), name("a"), name("b")];
+    assert_eq!(t.chunks_missing(&asked).await.unwrap(), [name("b"), name("a")]);
+    t.chunks_add(&chunks(&["a"])).await.unwrap();
+    assert_eq!(t.chunks_missing(&asked).await.unwrap(), [name("b")]);
+    let mut tx = t.write("forget", Durability::Flushed).await.unwrap();
+    tx.chunks_forget(&[name("a")]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(t.chunks_missing(&asked).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn garbage_waits_is_revived_by_a_publisher_and_then_goes() {
+    let t = open().await;
+    publish(&t, DELIVERY, 1, &["a", "b"]).await.unwrap();
+    t.chunks_add(&chunks(&["orphan", "claimed", "reused"])).await.unwrap();
+    assert_eq!(t.chunks_mark_dying().await.unwrap(), 3);
+    assert_eq!(t.chunks_mark_dying().await.unwrap(), 0);
+    assert_eq!(t.chunks_claim(&[name("claimed"), name("new")]).await.unwrap(), [name("new")]);
+    publish(&t, DELIVERY, 2, &["reused"]).await.unwrap();
+    let mut tx = t.write("collect", Durability::Flushed).await.unwrap();
+    assert!(tx.chunks_take_dead(t.in_seconds(-60), 100).await.unwrap().is_empty(), "the wait is not over");
+    tx.undo().await.unwrap();
+    t.clock.shift(60);
+    let mut tx = t.write("collect", Durability::Flushed).await.unwrap();
+    assert_eq!(tx.chunks_take_dead(t.clock.now(), 100).await.unwrap(), [name("orphan")]);
+    tx.packages_forget(DELIVERY).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(t.chunks_mark_dying().await.unwrap(), 6);
+    assert_eq!(t.chunks_list().await.unwrap().len(), 6);
+}

@@ -1,0 +1,270 @@
+//! Entities and scopes: every change is held against a rebuild from nothing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use taosync_model::clock::SystemClock;
+use taosync_model::scope::Positions;
+use taosync_model::{Entity, EntityType, OrgId, Value, vocabulary as v};
+use taosync_store::entities::{Applied, Change};
+use taosync_store::feed::Row;
+use taosync_store::settings::{Identity, Role};
+use taosync_store::{Durability, Store};
+use taosync_vault::keyring::Keyring;
+use taosync_vault::random;
+
+struct Central {
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+async fn central() -> Central {
+    let dir = tempfile::tempdir().unwrap();
+    let keyring = Arc::new(Keyring::create(&dir.path().join("keys")).unwrap());
+    let store = Store::open(dir.path(), keyring, Arc::new(SystemClock)).await.unwrap();
+    let identity = Identity { node: random::uuid(), role: Role::Central, epoch: random::uuid() };
+    store.identity_set(&identity).await.unwrap();
+    Central { store, _dir: dir }
+}
+
+impl Central {
+    async fn change(&self, changes: Vec<Change>) -> Applied {
+        let mut tx = self.store.write("test", Durability::Flushed).await.unwrap();
+        let applied = self.store.entities_change(&mut tx, changes).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(self.store.scopes_check().await.unwrap(), []);
+        applied
+    }
+
+    async fn uris(&self, org: &str, entity_type: EntityType) -> HashSet<String> {
+        let org = OrgId::new(org).unwrap();
+        let state = self.store.feed_state(&org).await.unwrap().unwrap();
+        let page = self.store.feed_page(&state, &org, entity_type, 0, true).await.unwrap();
+        page.rows
+            .into_iter()
+            .filter_map(|row| match row {
+                Row::Upsert { body, .. } => Some(serde_json::from_slice::<Entity>(&body).unwrap().uri),
+                _ => None,
+            })
+            .collect()
+    }
+
+    async fn seen(&self, org: &str, entity_type: EntityType, uri: &str) -> Entity {
+        let org = OrgId::new(org).unwrap();
+        let state = self.store.feed_state(&org).await.unwrap().unwrap();
+        let page = self.store.feed_page(&state, &org, entity_type, 0, true).await.unwrap();
+        let bodies = page.rows.into_iter().filter_map(|row| match row {
+            Row::Upsert { body, .. } => Some(serde_json::from_slice::<Entity>(&body).unwrap()),
+            _ => None,
+        });
+        bodies.into_iter().find(|e| e.uri == uri).unwrap()
+    }
+
+    async fn seqs(&self, org: &str) -> Positions {
+        let state = self.store.feed_state(&OrgId::new(org).unwrap()).await.unwrap().unwrap();
+        Positions(state.types.iter().map(|(t, s)| (*t, s.last_seq)).collect())
+    }
+}
+
+fn up(entity_type: EntityType, entity: &Entity) -> Change {
+    Change::Upsert(entity_type, entity.clone())
+}
+
+fn center(n: &str, orgs: &[&str]) -> Entity {
+    let mut e =
+        Entity::new(format!("http://x/center{n}"), v::CLASS_TEST_CENTER).with(v::RDFS_LABEL, format!("Center {n}"));
+    for org in orgs {
+        e.push(v::ORGANISATION_ID, Value::plain(*org));
+    }
+    e
+}
+
+fn taker(n: usize, eligibilities: &[&str]) -> Entity {
+    let mut e = Entity::new(format!("http://x/taker{n}"), "http://x/class1").with(v::USER_LOGIN, format!("taker{n}"));
+    for eligibility in eligibilities {
+        e.push(v::USER_ASSIGNMENT, Value::plain(*eligibility));
+    }
+    e
+}
+
+fn eligibility(n: &str, center: &str, takers: impl IntoIterator<Item = usize>) -> Entity {
+    let mut e = Entity::new(format!("http://x/elig{n}"), v::CLASS_ELIGIBILITY)
+        .with(v::ELIGIBLE_TEST_CENTER, format!("http://x/center{center}"))
+        .with(v::ELIGIBLE_DELIVERY, "http://x/delivery1");
+    for taker in takers {
+        e.push(v::ELIGIBLE_TEST_TAKER, Value::plain(format!("http://x/taker{taker}")));
+    }
+    e
+}
+
+fn class(n: &str, parent: &str) -> Entity {
+    Entity::new(format!("http://x/class{n}"), v::RDFS_CLASS)
+        .with(v::RDFS_LABEL, format!("Class {n}"))
+        .with(v::RDFS_SUB_CLASS_OF, parent)
+}
+
+fn delivery() -> Entity {
+    Entity::new("http://x/delivery1", v::CLASS_DELIVERY).with(v::RDFS_LABEL, "Maths")
+}
+
+async fn two_orgs() -> Central {
+    let c = central().await;
+    c.change(vec![
+        up(EntityType::Class, &class("1", "http://x/class0")),
+        up(EntityType::Class, &class("0", v::CLASS_SUBJECT)),
+        up(EntityType::TestCenter, &center("A", &["A"])),
+        up(EntityType::TestCenter, &center("B", &["B"])),
+        up(EntityType::Delivery, &delivery()),
+        up(EntityType::TestTaker, &taker(1, &["http://x/eligA"])),
+        up(EntityType::TestTaker, &taker(2, &["http://x/eligA", "http://x/eligB"])),
+        up(EntityType::TestTaker, &taker(3, &["http://x/eligB"])),
+        up(EntityType::Eligibility, &eligibility("A", "A", [1, 2])),
+        up(EntityType::Eligibility, &eligibility("B", "B", [2, 3])),
+    ])
+    .await;
+    c
+}
+
+fn set(uris: &[&str]) -> HashSet<String> {
+    uris.iter().map(|u| (*u).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn each_org_sees_its_own_and_nothing_of_the_other() {
+    let c = two_orgs().await;
+    assert_eq!(c.uris("A", EntityType::TestCenter).await, set(&["http://x/centerA"]));
+    assert_eq!(c.uris("A", EntityType::TestTaker).await, set(&["http://x/taker1", "http://x/taker2"]));
+    assert_eq!(c.uris("B", EntityType::TestTaker).await, set(&["http://x/taker2", "http://x/taker3"]));
+    assert_eq!(c.uris("A", EntityType::Delivery).await, set(&["http://x/delivery1"]));
+    assert_eq!(c.uris("A", EntityType::Class).await, set(&["http://x/class1", "http://x/class0"]));
+    let shared = c.seen("A", EntityType::TestTaker, "http://x/taker2").await;
+    assert_eq!(shared.values(v::USER_ASSIGNMENT), [Value::plain("http://x/eligA")]);
+    let eligibility = c.seen("A", EntityType::Eligibility, "http://x/eligA").await;
+    assert!(eligibility.values(v::ELIGIBLE_TEST_TAKER).is_empty(), "takers travel as links");
+}
+
+#[tokio::test]
+async fn the_same_again_changes_nothing() {
+    let c = two_orgs().await;
+    let before = (c.seqs("A").await, c.seqs("B").await);
+    let applied = c
+        .change(vec![
+            up(EntityType::TestTaker, &taker(1, &["http://x/eligA"])),
+            up(EntityType::Eligibility, &eligibility("A", "A", [2, 1])),
+        ])
+        .await;
+    assert_eq!(applied.types[&EntityType::TestTaker].unchanged, 1);
+    assert_eq!(applied.types[&EntityType::Eligibility].unchanged, 1);
+    assert_eq!(applied.orgs, []);
+    assert_eq!((c.seqs("A").await, c.seqs("B").await), before);
+}
+
+#[tokio::test]
+async fn a_taker_moves_from_one_org_to_the_other() {
+    let c = two_orgs().await;
+    let applied = c
+        .change(vec![
+            up(EntityType::Eligibility, &eligibility("A", "A", [2])),
+            up(EntityType::Eligibility, &eligibility("B", "B", [1, 2, 3])),
+            up(EntityType::TestTaker, &taker(1, &["http://x/eligB"])),
+        ])
+        .await;
+    assert_eq!(applied.orgs.iter().filter(|o| o.left == 1 && o.org.as_str() == "A").count(), 1);
+    assert_eq!(c.uris("A", EntityType::TestTaker).await, set(&["http://x/taker2"]));
+    assert_eq!(
+        c.uris("B", EntityType::TestTaker).await,
+        set(&["http://x/taker1", "http://x/taker2", "http://x/taker3"])
+    );
+}
+
+#[tokio::test]
+async fn one_taker_out_of_a_long_list_is_one_link() {
+    let c = two_orgs().await;
+    let many: Vec<Change> = (10..500).map(|n| up(EntityType::TestTaker, &taker(n, &["http://x/eligA"]))).collect();
+    c.change(many).await;
+    c.change(vec![up(EntityType::Eligibility, &eligibility("A", "A", 10..500))]).await;
+    let before = c.seqs("A").await;
+    c.change(vec![up(EntityType::Eligibility, &eligibility("A", "A", 11..500))]).await;
+    let after = c.seqs("A").await;
+    assert_eq!(after.get(EntityType::Eligibility) - before.get(EntityType::Eligibility), 1, "one link row");
+    assert_eq!(after.get(EntityType::TestTaker) - before.get(EntityType::TestTaker), 1, "one taker leaves");
+}
+
+#[tokio::test]
+async fn centers_change_their_org_and_go() {
+    let c = two_orgs().await;
+    c.change(vec![up(EntityType::TestCenter, &center("A", &["A", "B"]))]).await;
+    assert_eq!(c.uris("B", EntityType::TestTaker).await.len(), 3);
+    c.change(vec![up(EntityType::TestCenter, &center("A", &["C"]))]).await;
+    assert_eq!(c.uris("A", EntityType::TestTaker).await.len(), 0);
+    assert_eq!(c.uris("C", EntityType::TestTaker).await.len(), 2);
+    assert_eq!(c.uris("A", EntityType::Class).await.len(), 0);
+    c.change(vec![Change::Remove("http://x/centerA".into())]).await;
+    assert_eq!(c.uris("C", EntityType::Eligibility).await.len(), 0);
+    c.change(vec![up(EntityType::TestCenter, &center("A", &["A"]))]).await;
+    assert_eq!(c.uris("A", EntityType::TestTaker).await.len(), 2, "what was there comes back");
+}
+
+#[tokio::test]
+async fn the_unscoped_scope_holds_everything_from_its_registration() {
+    let c = two_orgs().await;
+    let everything = OrgId::everything();
+    let mut tx = c.store.write("test", Durability::Flushed).await.unwrap();
+    assert!(c.store.scope_register(&mut tx, &everything).await.unwrap());
+    assert!(!c.store.scope_register(&mut tx, &everything).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(c.store.scopes_check().await.unwrap(), []);
+    assert_eq!(c.uris("*", EntityType::TestTaker).await.len(), 3);
+    c.change(vec![up(EntityType::TestTaker, &taker(9, &[])), Change::Remove("http://x/taker3".into())]).await;
+    assert_eq!(
+        c.uris("*", EntityType::TestTaker).await,
+        set(&["http://x/taker1", "http://x/taker2", "http://x/taker9"])
+    );
+}
+
+#[tokio::test]
+async fn long_literal_lists_are_links_too() {
+    let c = two_orgs().await;
+    let long = |range: std::ops::Range<usize>| {
+        let mut e = taker(1, &["http://x/eligA"]);
+        for n in range {
+            e.push("http://x/note", Value { text: format!("note {n}"), lang: Some("fr".into()) });
+        }
+        e
+    };
+    c.change(vec![up(EntityType::TestTaker, &long(0..300))]).await;
+    let before = c.seqs("A").await;
+    c.change(vec![up(EntityType::TestTaker, &long(1..300))]).await;
+    let after = c.seqs("A").await;
+    assert_eq!(after.get(EntityType::TestTaker) - before.get(EntityType::TestTaker), 1);
+    let stored = c.store.entity_get("http://x/taker1").await.unwrap().unwrap();
+    assert_eq!(stored.entity.values("http://x/note").len(), 299);
+    c.change(vec![up(EntityType::TestTaker, &long(0..0))]).await;
+    assert!(c.store.entity_get("http://x/taker1").await.unwrap().unwrap().entity.values("http://x/note").is_empty());
+}
+
+#[tokio::test]
+async fn a_person_can_be_two_types_and_each_has_its_fields() {
+    let c = two_orgs().await;
+    let person = Entity::new("http://x/person", v::CLASS_TAO_USER)
+        .with(v::ADMINISTRATOR_OF, "http://x/centerA")
+        .with(v::ASSIGNED_PROCTOR, "http://x/centerA")
+        .with(v::AUTHORIZED_PROCTOR, "http://x/centerA");
+    c.change(vec![up(EntityType::Administrator, &person), up(EntityType::Proctor, &person)]).await;
+    let administrator = c.seen("A", EntityType::Administrator, "http://x/person").await;
+    let proctor = c.seen("A", EntityType::Proctor, "http://x/person").await;
+    assert_eq!(administrator.values(v::AUTHORIZED_PROCTOR).len(), 1);
+    assert_eq!(proctor.values(v::AUTHORIZED_PROCTOR).len(), 0);
+}
+
+#[tokio::test]
+async fn an_org_gets_another_name_without_a_new_history() {
+    let c = two_orgs().await;
+    let before = c.seqs("A").await;
+    c.store.org_rename(&OrgId::new("A").unwrap(), &OrgId::new("Z").unwrap()).await.unwrap();
+    assert_eq!(c.store.scopes_check().await.unwrap(), []);
+    let after = c.seqs("Z").await;
+    assert_eq!(after.get(EntityType::TestTaker), before.get(EntityType::TestTaker));
+    assert_eq!(after.get(EntityType::TestCenter), before.get(EntityType::TestCenter) + 1);
+    assert!(c.store.feed_state(&OrgId::new("A").unwrap()).await.unwrap().is_none());
+}

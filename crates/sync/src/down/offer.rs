@@ -1,0 +1,343 @@
+//! Central's side of the feed: a stream of frames, read from the database page by page while the network takes them.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use taosync_model::canonical::DIGEST_VERSION;
+use taosync_model::scope::Positions;
+use taosync_model::{EntityType, OrgId};
+use taosync_store::feed::{Ahead, FeedState, Row};
+use taosync_store::history::NewRun;
+use taosync_store::nodes::ContinuationCheck;
+use taosync_store::settings::RECEIPT_NO;
+use taosync_store::{Durability, Store, StoreError};
+use taosync_wire::Problem;
+use taosync_wire::frame::FrameWriter;
+use taosync_wire::v1::feed::{self, Checkpoint, End, FeedFrame, FeedQuery, Hello, TypeEnd};
+use uuid::Uuid;
+
+/// Setting that names the newest receipt inside a verified backup or replica.
+pub const SAFE_RECEIPT_NO: &str = "safe_receipt_no";
+/// Bytes gathered before a piece is handed to the network.
+const PIECE: usize = 64 * 1024;
+/// Closing looks before central gives up on a database that changes faster than the line carries.
+const MAX_CLOSINGS: u32 = 1_000;
+
+/// A request for a feed; org and node come from the token.
+#[derive(Clone, Debug)]
+pub struct OfferRequest {
+    /// The org.
+    pub org: OrgId,
+    /// What was asked.
+    pub query: FeedQuery,
+    /// The continuation shown.
+    pub continuation: Option<String>,
+    /// Who asks.
+    pub node: Uuid,
+    /// The consumer's key, for the record.
+    pub actor: String,
+    /// The sync the request belongs to.
+    pub sync: Option<Uuid>,
+    /// Rows between checkpoints.
+    pub chunk_size: usize,
+}
+
+/// Checks a request and starts the stream. Problems known before the first byte are answered as such.
+pub async fn offer(
+    store: Store,
+    request: OfferRequest,
+) -> Result<impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static, Problem> {
+    let types = parse_types(request.query.types.as_deref())?;
+    let after = Positions::from_text(&request.query.after)
+        .map_err(|e| Problem::new(400, "positions_malformed", e.to_string(), "update taosync on the local side"))?;
+    let state = feed_state(&store, &request.org).await?;
+    check_positions(&state, &request, &after)?;
+    begin_record(&store, &request).await.map_err(internal)?;
+    let hello = hello(&store, &request, &state, &after, &types).await.map_err(internal)?;
+    let walk = Walk::start(store, request, state, after, types, &hello).map_err(|e| internal_io(&e))?;
+    Ok(futures_util::stream::unfold(walk, Walk::step))
+}
+
+/// The state of an org's feed, or the problem that there is none.
+pub(super) async fn feed_state(store: &Store, org: &OrgId) -> Result<FeedState, Problem> {
+    store.feed_state(org).await.map_err(internal)?.ok_or_else(|| {
+        let detail = "this org has no scope at central any more";
+        Problem::new(404, "scope_unknown", detail, "ask the office to run 'taosync scope register'")
+    })
+}
+
+pub(super) fn internal(error: StoreError) -> Problem {
+    tracing::error!(%error, "the feed could not be read");
+    let temporary = error.is_temporary();
+    let (status, code) = if temporary { (503, "busy") } else { (500, "internal") };
+    Problem::new(status, code, "central could not read its database", "try again; the office sees why in its log")
+}
+
+fn internal_io(error: &std::io::Error) -> Problem {
+    tracing::error!(%error, "the feed could not be compressed");
+    Problem::new(500, "internal", "central could not make the stream", "try again")
+}
+
+fn parse_types(text: Option<&str>) -> Result<Vec<EntityType>, Problem> {
+    let Some(text) = text else { return Ok(EntityType::FEED.to_vec()) };
+    let wanted: HashSet<&str> = text.split(',').take(16).collect();
+    let types: Vec<EntityType> = EntityType::FEED.into_iter().filter(|t| wanted.contains(t.as_str())).collect();
+    if types.is_empty() || types.len() != wanted.len() {
+        return Err(Problem::new(
+            400,
+            "type_unknown",
+            "a type in the request is not known here",
+            "see 'taosync sync data --help'",
+        ));
+    }
+    Ok(types)
+}
+
+/// Positions of another history, ahead of ours, or behind what we remember cannot be continued from.
+fn check_positions(state: &FeedState, request: &OfferRequest, after: &Positions) -> Result<(), Problem> {
+    let compare = "compare instead (POST api/v1/compare)";
+    let started = after.0.values().any(|&seq| seq > 0);
+    if started && request.query.epoch != Some(state.epoch) {
+        return Err(Problem::new(
+            409,
+            "epoch_unknown",
+            "central's history is another one than at the last sync",
+            compare,
+        ));
+    }
+    for (&entity_type, &seq) in &after.0 {
+        let Some(now) = state.types.get(&entity_type) else { continue };
+        if seq > now.last_seq {
+            let detail = format!("the local server is ahead of central in type {entity_type}");
+            return Err(Problem::new(409, "cursor_ahead", detail, compare));
+        }
+        if seq > 0 && seq < now.floor {
+            let detail = format!("central has forgotten the removals since then in type {entity_type}");
+            return Err(Problem::new(410, "cursor_too_old", detail, compare));
+        }
+    }
+    Ok(())
+}
+
+async fn begin_record(store: &Store, request: &OfferRequest) -> Result<(), StoreError> {
+    let Some(id) = request.sync else { return Ok(()) };
+    let run = NewRun { id, node: request.node, org: &request.org, actor: &request.actor, what: "data" };
+    store.sync_begin(&run).await
+}
+
+/// The first frame. Continuations are exchanged in one flushed transaction.
+pub(super) async fn hello(
+    store: &Store,
+    request: &OfferRequest,
+    state: &FeedState,
+    after: &Positions,
+    types: &[EntityType],
+) -> Result<Hello, StoreError> {
+    let ahead = store.feed_ahead(state.scope, after).await?;
+    let mut tx = store.write("feed hello", Durability::Flushed).await?;
+    let check =
+        store.continuation_present(&mut tx, request.node, &request.org, request.continuation.as_deref()).await?;
+    let continuation = tx.continuation_issue(request.node, &request.org).await?;
+    tx.commit().await?;
+    let wanted = |t: &EntityType| types.contains(t);
+    let moving = |a: &Ahead| a.upserts + a.removals > 0;
+    let floor = state.types.iter().filter(|(_, s)| s.floor > 0).map(|(t, s)| (*t, s.floor)).collect();
+    let counts: BTreeMap<EntityType, feed::Ahead> = ahead
+        .iter()
+        .filter(|(t, a)| wanted(t) && moving(a))
+        .map(|(t, a)| (*t, feed::Ahead { upserts: a.upserts, removals: a.removals }))
+        .collect();
+    let approved = state
+        .types
+        .iter()
+        .filter(|(t, s)| s.removals_approved_through > 0 && counts.get(t).is_some_and(|c| c.removals > 0));
+    let removals_approved_through = approved.map(|(t, s)| (*t, s.removals_approved_through)).collect();
+    let identity = store.identity().await?;
+    Ok(Hello {
+        central: identity.node,
+        org: request.org.as_str().to_owned(),
+        epoch: state.epoch,
+        floor,
+        counts,
+        removals_approved_through,
+        continuation,
+        continuation_known: check != ContinuationCheck::Old,
+        safe_receipt_no: number(store, SAFE_RECEIPT_NO).await?,
+        top_receipt_no: number(store, RECEIPT_NO).await?,
+        capabilities: Vec::new(),
+        digest_version: DIGEST_VERSION,
+        time: store.clock().now(),
+    })
+}
+
+async fn number(store: &Store, setting: &str) -> Result<i64, StoreError> {
+    Ok(store.setting_get(setting).await?.and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// What is still to be done for a stream.
+struct Walk {
+    store: Store,
+    org: OrgId,
+    state: FeedState,
+    types: Vec<EntityType>,
+    left: VecDeque<EntityType>,
+    walked: Positions,
+    from_start: HashSet<EntityType>,
+    checkpoint_every: usize,
+    since_checkpoint: usize,
+    closings: u32,
+    writer: Option<FrameWriter>,
+}
+
+impl Walk {
+    fn start(
+        store: Store,
+        request: OfferRequest,
+        state: FeedState,
+        after: Positions,
+        types: Vec<EntityType>,
+        hello: &Hello,
+    ) -> std::io::Result<Self> {
+        let mut writer = FrameWriter::new()?;
+        writer.push(&FeedFrame::Hello(Box::new(hello.clone())), b"")?;
+        Ok(Self {
+            store,
+            org: request.org,
+            left: types.iter().copied().filter(|t| is_behind(&state, &after, *t)).collect(),
+            from_start: types.iter().copied().filter(|t| after.get(*t) == 0).collect(),
+            walked: after,
+            state,
+            types,
+            checkpoint_every: request.chunk_size.max(1),
+            since_checkpoint: 0,
+            closings: 0,
+            writer: Some(writer),
+        })
+    }
+
+    /// The next piece of the stream, and the walk after it; `None` at the end.
+    async fn step(mut self) -> Option<(Result<Bytes, std::io::Error>, Self)> {
+        loop {
+            self.writer.as_ref()?;
+            let result = match self.left.front().copied() {
+                Some(entity_type) => self.page(entity_type).await,
+                None => self.close().await,
+            };
+            let piece = match result {
+                Ok(piece) => piece,
+                Err(problem) => self.fail(problem),
+            };
+            match piece {
+                Ok(Some(bytes)) => return Some((Ok(bytes), self)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.writer = None;
+                    return Some((Err(error), self));
+                }
+            }
+        }
+    }
+
+    /// Writes one page of a type.
+    async fn page(&mut self, entity_type: EntityType) -> Result<std::io::Result<Option<Bytes>>, Problem> {
+        let after = self.walked.get(entity_type);
+        let from_start = self.from_start.contains(&entity_type);
+        let page =
+            self.store.feed_page(&self.state, &self.org, entity_type, after, from_start).await.map_err(internal)?;
+        let more = page.more;
+        self.walked.0.insert(entity_type, page.through);
+        if !more {
+            self.left.pop_front();
+        }
+        Ok(self.write_rows(entity_type, page.rows, page.through, !more).and_then(|()| self.take_piece()))
+    }
+
+    /// Looks once more at everything together: if little has appeared, the stream ends in that picture.
+    async fn close(&mut self) -> Result<std::io::Result<Option<Bytes>>, Problem> {
+        self.closings += 1;
+        if self.closings > MAX_CLOSINGS {
+            let detail = "data at central change faster than they can be sent";
+            return Err(Problem::new(503, "too_busy", detail, "try again when the import at central is done"));
+        }
+        let closed =
+            self.store.feed_close(&self.org, &self.walked, &self.from_start, &self.types).await.map_err(internal)?;
+        let Some((state, late)) = closed else {
+            self.state = feed_state(&self.store, &self.org).await?;
+            self.left = self.types.iter().copied().filter(|t| is_behind(&self.state, &self.walked, *t)).collect();
+            return Ok(Ok(None));
+        };
+        let mut result = Ok(());
+        for (entity_type, rows) in late {
+            let through = state.types.get(&entity_type).map_or(0, |t| t.last_seq);
+            result = result.and_then(|()| self.write_rows(entity_type, rows, through, true));
+        }
+        let types = state
+            .types
+            .iter()
+            .filter(|(t, _)| self.types.contains(t))
+            .map(|(t, s)| (*t, TypeEnd { seq: s.last_seq, digest: s.digest, count: s.count }));
+        let end = FeedFrame::End(End { types: types.collect() });
+        Ok(result.and_then(|()| self.finish(&end)))
+    }
+
+    fn write_rows(
+        &mut self,
+        entity_type: EntityType,
+        rows: Vec<Row>,
+        through: i64,
+        is_last_page: bool,
+    ) -> std::io::Result<()> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let any = !rows.is_empty();
+        for row in rows {
+            let seq = row.seq();
+            write_row(writer, entity_type, row)?;
+            self.since_checkpoint += 1;
+            if self.since_checkpoint >= self.checkpoint_every {
+                writer.push(&FeedFrame::Checkpoint(Checkpoint { entity_type, seq }), b"")?;
+                self.since_checkpoint = 0;
+            }
+        }
+        if any && is_last_page {
+            writer.push(&FeedFrame::Checkpoint(Checkpoint { entity_type, seq: through }), b"")?;
+            self.since_checkpoint = 0;
+        }
+        Ok(())
+    }
+
+    fn take_piece(&mut self) -> std::io::Result<Option<Bytes>> {
+        let Some(writer) = &mut self.writer else { return Ok(None) };
+        if writer.ready() < PIECE { Ok(None) } else { Ok(Some(writer.take().into())) }
+    }
+
+    fn finish(&mut self, last: &FeedFrame) -> std::io::Result<Option<Bytes>> {
+        let Some(mut writer) = self.writer.take() else { return Ok(None) };
+        writer.push(last, b"")?;
+        writer.finish().map(|bytes| Some(bytes.into()))
+    }
+
+    /// Ends the stream with the reason, so that local can tell it from a cut line.
+    fn fail(&mut self, problem: Problem) -> std::io::Result<Option<Bytes>> {
+        self.finish(&FeedFrame::Failed(problem))
+    }
+}
+
+fn is_behind(state: &FeedState, after: &Positions, entity_type: EntityType) -> bool {
+    state.types.get(&entity_type).is_some_and(|s| s.last_seq > after.get(entity_type))
+}
+
+/// Writes one word of the feed.
+pub(super) fn write_row(writer: &mut FrameWriter, entity_type: EntityType, row: Row) -> std::io::Result<()> {
+    match row {
+        Row::Upsert { seq, body } => {
+            let head = feed::Upsert { entity_type, seq, len: body.len() as u64 };
+            writer.push(&FeedFrame::Upsert(head), &body)
+        }
+        Row::Link { seq, owner, predicate, value, present } => {
+            let link = feed::Link { entity_type, seq, owner, predicate, value, gone: !present };
+            writer.push(&FeedFrame::Link(link), b"")
+        }
+        Row::Remove { seq, uri } => writer.push(&FeedFrame::Remove(feed::Remove { entity_type, seq, uri }), b""),
+    }
+}

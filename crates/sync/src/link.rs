@@ -1,0 +1,198 @@
+//! Requests to a central: one connection pool with pinned TLS, a token per org, retries where they are safe, and exact
+//! counts of what travelled.
+
+mod connect;
+mod count;
+mod error;
+mod request;
+mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use secrecy::{ExposeSecret as _, SecretString};
+use taosync_model::{Clock, OrgId};
+use taosync_vault::keyring::Keyring;
+use taosync_vault::tls::Fingerprint;
+use taosync_wire::{Problem, v1};
+use url::Url;
+use uuid::Uuid;
+
+pub use count::Traffic;
+pub use error::LinkError;
+pub use request::{Frames, Request, Response};
+pub use token::{Access, Central};
+
+/// How long central may stay silent before a request counts as lost.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Where a central is and who we are there.
+#[derive(Clone)]
+pub struct Address {
+    /// Root URL, ending in `/`.
+    pub root: Url,
+    /// URL of the token endpoint.
+    pub token: Url,
+    /// OAuth2 client key.
+    pub client_key: String,
+    /// OAuth2 client secret.
+    pub secret: SecretString,
+    /// Pinned certificate authority.
+    pub pin: Option<Fingerprint>,
+    /// The org tokens are asked for; needed when the consumer has several.
+    pub org: Option<OrgId>,
+    /// Proxy, when configured; otherwise `HTTPS_PROXY` and its kin are honoured.
+    pub proxy: Option<String>,
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub struct Caller {
+    /// This node.
+    pub node: Uuid,
+    /// Its keys.
+    pub keyring: Arc<Keyring>,
+    /// Its clock.
+    pub clock: Arc<dyn Clock>,
+    /// Version of this program.
+    pub version: String,
+}
+
+/// A way to one central for one org.
+pub struct Link {
+    address: Address,
+    caller: Caller,
+    client: Client<connect::Connector, Full<Bytes>>,
+    traffic: Arc<count::Counters>,
+    access: tokio::sync::Mutex<Option<Access>>,
+    sync: Option<Uuid>,
+}
+
+impl Link {
+    /// A link; nothing is sent yet. Plain HTTP is refused except on loopback.
+    pub fn new(address: Address, caller: Caller) -> Result<Self, LinkError> {
+        for url in [&address.root, &address.token] {
+            connect::check_scheme(url)?;
+        }
+        let traffic = Arc::new(count::Counters::default());
+        let connector = connect::Connector::new(&address, traffic.clone())?;
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(50))
+            .pool_max_idle_per_host(8)
+            .build(connector);
+        Ok(Self { address, caller, client, traffic, access: tokio::sync::Mutex::default(), sync: None })
+    }
+
+    /// Names the sync that further requests belong to.
+    #[must_use]
+    pub fn for_sync(mut self, sync: Uuid) -> Self {
+        self.sync = Some(sync);
+        self
+    }
+
+    /// What travelled so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.read()
+    }
+
+    /// Access to the org: a token is fetched when there is none or it is old.
+    pub async fn access(&self) -> Result<Access, LinkError> {
+        let mut access = self.access.lock().await;
+        let now = self.caller.clock.now();
+        if let Some(known) = access.as_ref().filter(|a| a.is_fresh(now)) {
+            return Ok(known.clone());
+        }
+        let fresh = self.fetch_token().await?;
+        *access = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    /// Facts about the central at the other end.
+    pub async fn central(&self) -> Result<Central, LinkError> {
+        Ok(self.access().await?.central)
+    }
+
+    /// Sends a request with the token; a refused token is replaced once. Anything but success is an error.
+    pub async fn send(&self, request: Request) -> Result<Response, LinkError> {
+        let access = self.access().await?;
+        match self.send_with(&request, &access).await {
+            Err(LinkError::Problem(problem)) if problem.status == 401 => {
+                let mut held = self.access.lock().await;
+                if held.as_ref().is_some_and(|h| h.same_token(&access)) {
+                    *held = None;
+                }
+                drop(held);
+                let access = self.access().await?;
+                self.send_with(&request, &access).await
+            }
+            other => other,
+        }
+    }
+
+    async fn send_with(&self, request: &Request, access: &Access) -> Result<Response, LinkError> {
+        let url = self.url(&request.path)?;
+        let mut builder = http::Request::builder().method(request.method.clone()).uri(url.as_str());
+        builder = builder.header("authorization", format!("Bearer {}", access.token.expose_secret()));
+        if let Some(sync) = self.sync {
+            builder = builder.header(v1::SYNC_ID, sync.simple().to_string());
+        }
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        let body = Full::new(request.body.clone());
+        let request = builder.body(body).map_err(|_| LinkError::Request(url.to_string()))?;
+        self.exchange(request).await
+    }
+
+    /// Sends a request as it is; success gives the answer's head and its body to be read.
+    async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Result<Response, LinkError> {
+        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        self.traffic.count_request();
+        let answer = tokio::time::timeout(SILENCE, self.client.request(request))
+            .await
+            .map_err(|_| LinkError::Silent { host: host.clone(), seconds: SILENCE.as_secs() })?
+            .map_err(|error| LinkError::from_client(&host, error))?;
+        let (head, body) = answer.into_parts();
+        let response = Response::new(head.status, head.headers, body, host, SILENCE);
+        if response.status.is_success() {
+            return Ok(response);
+        }
+        Err(problem_of(response).await)
+    }
+
+    fn url(&self, path: &str) -> Result<Url, LinkError> {
+        self.address.root.join(path).map_err(|_| LinkError::Request(path.to_owned()))
+    }
+}
+
+/// Longest error body that is read.
+const MAX_PROBLEM: usize = 64 * 1024;
+
+async fn problem_of(response: Response) -> LinkError {
+    let status = response.status.as_u16();
+    let host = response.host.clone();
+    let is_ours = response
+        .headers
+        .get("content-type")
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|v| v.starts_with(taosync_wire::problem::MEDIA_TYPE));
+    if !is_ours {
+        return LinkError::Stranger { host, status };
+    }
+    let body = response.bytes(MAX_PROBLEM).await.unwrap_or_default();
+    match serde_json::from_slice::<Problem>(&body) {
+        Ok(problem) => LinkError::Problem(problem),
+        Err(_) => LinkError::Stranger { host, status },
+    }
+}
+
+/// Reads a whole small body, bounded; for the token endpoint, whose errors have their own form.
+async fn read_small(body: hyper::body::Incoming, limit: usize) -> Option<Bytes> {
+    let limited = http_body_util::Limited::new(body, limit);
+    tokio::time::timeout(SILENCE, limited.collect()).await.ok()?.ok().map(http_body_util::Collected::to_bytes)
+}

@@ -1,0 +1,126 @@
+//! Getting a token: OAuth2 client credentials with a proof of the node's key.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::Full;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret as _, SecretString};
+use taosync_model::OrgId;
+use taosync_vault::proof::{Proof, ProofClaims};
+use taosync_wire::v1::token::{ORG_PARAMETER, TokenAnswer, TokenError};
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use super::{Link, LinkError, SILENCE, read_small};
+
+/// Longest answer of a token endpoint.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// A token for one org, and what came with it.
+#[derive(Clone)]
+pub struct Access {
+    pub(super) token: Arc<SecretString>,
+    /// The org the token is for, as central calls it now.
+    pub org: OrgId,
+    /// All orgs the consumer may ask for.
+    pub orgs: Vec<OrgId>,
+    /// Who answered.
+    pub central: Central,
+    renew_at: Timestamp,
+}
+
+/// A central, as it names itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Central {
+    /// Node id.
+    pub id: Uuid,
+    /// Public key that signs receipts.
+    pub key: [u8; 32],
+}
+
+impl Access {
+    /// Whether the token has more than a fifth of its life before it.
+    pub(super) fn is_fresh(&self, now: Timestamp) -> bool {
+        now < self.renew_at
+    }
+
+    pub(super) fn same_token(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.token, &other.token)
+    }
+}
+
+impl Link {
+    pub(super) async fn fetch_token(&self) -> Result<Access, LinkError> {
+        let asked_at = self.caller.clock.now();
+        let request = self.token_request(asked_at)?;
+        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        self.traffic.count_request();
+        let answer = tokio::time::timeout(SILENCE, self.client.request(request))
+            .await
+            .map_err(|_| LinkError::Silent { host: host.clone(), seconds: SILENCE.as_secs() })?
+            .map_err(|error| LinkError::from_client(&host, error))?;
+        let status = answer.status();
+        let stranger = || LinkError::Stranger { host: host.clone(), status: status.as_u16() };
+        let body = read_small(answer.into_body(), MAX_ANSWER).await.ok_or_else(stranger)?;
+        if !status.is_success() {
+            let error: TokenError = serde_json::from_slice(&body).map_err(|_| stranger())?;
+            return Err(token_error(error));
+        }
+        let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| stranger())?;
+        access_of(answer, asked_at)
+    }
+
+    fn token_request(&self, now: Timestamp) -> Result<http::Request<Full<Bytes>>, LinkError> {
+        let url = &self.address.token;
+        let claims = ProofClaims {
+            node: Some(self.caller.node),
+            recipient: Some(self.caller.keyring.identity().recipient()),
+            version: Some(self.caller.version.clone()),
+        };
+        let proof = Proof::sign(self.caller.keyring.node_key(), "POST", url.as_str(), now, None, None, claims);
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        if let Some(org) = &self.address.org {
+            form.append_pair(ORG_PARAMETER, org.as_str());
+        }
+        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let pair = format!("{}:{}", encode(&self.address.client_key), encode(self.address.secret.expose_secret()));
+        http::Request::post(url.as_str())
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("authorization", format!("Basic {}", STANDARD.encode(pair)))
+            .header("dpop", proof)
+            .body(Full::new(Bytes::from(form.finish())))
+            .map_err(|_| LinkError::Request(url.to_string()))
+    }
+}
+
+fn token_error(error: TokenError) -> LinkError {
+    let advice = match error.error.as_str() {
+        "invalid_client" => {
+            "central does not know this key and secret, or revoked them; make new ones there with 'oauth generate' and import them here"
+        }
+        "invalid_scope" => "the key is not allowed for this org; see 'oauth list' at central",
+        _ => "",
+    };
+    let text = [advice, error.error_description.as_str()].into_iter().filter(|t| !t.is_empty());
+    LinkError::Token { code: error.error.chars().take(64).collect(), advice: text.collect::<Vec<_>>().join(" — ") }
+}
+
+fn access_of(answer: TokenAnswer, asked_at: Timestamp) -> Result<Access, LinkError> {
+    let bad = |what: &str| LinkError::Protocol(format!("the token answer has {what}"));
+    let org = OrgId::new(answer.organisation_id).map_err(|_| bad("no valid organisation_id"))?;
+    let orgs = answer.organisations.into_iter().filter_map(|o| OrgId::new(o).ok()).collect();
+    let mut key = [0; 32];
+    hex::decode_to_slice(&answer.central_key, &mut key).map_err(|_| bad("no valid central_key"))?;
+    let life = SignedDuration::from_secs(answer.expires_in.min(86_400) as i64);
+    Ok(Access {
+        token: Arc::new(SecretString::from(answer.access_token)),
+        org,
+        orgs,
+        central: Central { id: answer.central, key },
+        renew_at: asked_at.saturating_add(life * 4 / 5).unwrap_or(asked_at),
+    })
+}

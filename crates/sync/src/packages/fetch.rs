@@ -1,0 +1,295 @@
+//! Fetching at local: missing chunks only, verified, then compiled; a package is visible when all of it is right.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use taosync_model::{Digest, Entity};
+use taosync_packages::tree::{TreeFiles, open_tree};
+use taosync_packages::{COMPILER_VERSION, Tree, compile};
+use taosync_store::blobs::Blobs;
+use taosync_store::packages::{ChunkRef, NewPackage, PackageContents, PackageState};
+use taosync_store::{Store, StoreError};
+use taosync_vault::delivery_key::DeliveryKey;
+use taosync_wire::v1;
+use taosync_wire::v1::packages::{ChunkFrame, ChunksWanted, KeyWanted, Keys, KeysWanted};
+use uuid::Uuid;
+
+use super::contents::{fetch_with, joined_plain};
+use super::publish::chunk_refs;
+use crate::link::{Link, LinkError, Request};
+use crate::session::{Progress, SyncError};
+
+/// Ciphertext bytes of one request for chunks: what is lost at most when the line is cut.
+const REQUEST_BYTES: u64 = 8 * 1024 * 1024;
+/// Chunks of one request at most.
+const REQUEST_CHUNKS: usize = 256;
+/// Requests for chunks at once.
+const AT_ONCE: usize = 3;
+/// Keys of one request at most.
+const KEYS_AT_ONCE: usize = 100;
+/// Room that must stay free on the disk after fetching.
+const SPARE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What fetching did.
+#[derive(Clone, Debug, Default)]
+pub struct FetchOutcome {
+    /// Packages that became ready.
+    pub fetched: u64,
+    /// Packages that compiled to the expected digest.
+    pub compiled: u64,
+    /// Ciphertext bytes that travelled.
+    pub bytes: u64,
+    /// Chunks that travelled.
+    pub chunks: u64,
+    /// Files of packages that became ready.
+    pub files: u64,
+    /// Deliveries that are not ready, with the reason.
+    pub failed: BTreeMap<String, String>,
+}
+
+/// Whether a delivery can be started here.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Readiness {
+    /// URI.
+    pub uri: String,
+    /// Label.
+    pub label: String,
+    /// Version central has.
+    pub wanted: Option<u32>,
+    /// Version that is ready here.
+    pub ready: Option<u32>,
+    /// Why it is not, in words.
+    pub reason: Option<String>,
+}
+
+impl Readiness {
+    /// Whether the version central has is ready here.
+    pub fn is_ready(&self) -> bool {
+        self.ready.is_some() && self.ready == self.wanted
+    }
+}
+
+/// How each delivery of this local server stands.
+pub async fn readiness(store: &Store) -> Result<Vec<Readiness>, StoreError> {
+    let mut list = Vec::new();
+    for (uri, entity) in store.replica_deliveries().await? {
+        let wanted = entity.package.as_ref().map(|p| p.version);
+        let current = store.package_current(&uri).await?;
+        let newest = match wanted {
+            Some(version) => store.package_get(&uri, version).await?,
+            None => None,
+        };
+        let reason = match (&newest, wanted) {
+            (_, None) => Some("central has published no package for it".to_owned()),
+            (Some(package), _) if package.state == PackageState::Ready => None,
+            (Some(package), _) if package.state == PackageState::Failed => package.reason.clone(),
+            (Some(_), _) => Some("its package is not completely here; synchronise again".to_owned()),
+            (None, _) => Some("its package has not been fetched; synchronise again".to_owned()),
+        };
+        let label = entity.label().to_owned();
+        list.push(Readiness { label, wanted, ready: current.map(|p| p.version), reason, uri });
+    }
+    Ok(list)
+}
+
+/// Makes every delivery of the replica ready that is not. One that fails does not hold up the others.
+pub async fn fetch(
+    store: &Store,
+    link: &Link,
+    wanted: &BTreeMap<String, Entity>,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<FetchOutcome, SyncError> {
+    let mut todo = Vec::new();
+    for (uri, entity) in wanted {
+        let Some(reference) = &entity.package else { continue };
+        let known = store.package_get(uri, reference.version).await?;
+        let is_ready = known.is_some_and(|p| p.state == PackageState::Ready && p.reference == *reference);
+        if !is_ready {
+            let new = NewPackage { delivery: uri, reference, chunks: &[] };
+            let id = store.package_fetching(&new).await?;
+            todo.push(Todo { id, uri: uri.clone(), reference: reference.clone() });
+        }
+    }
+    let mut outcome = FetchOutcome::default();
+    if todo.is_empty() {
+        return Ok(outcome);
+    }
+    progress(Progress::Phase("fetching tests".into()));
+    let keys = keys(store, link, &todo).await?;
+    let blobs = Blobs::open(store.dir()).await?;
+    for package in todo {
+        let fetcher = Fetcher { store, link, blobs: &blobs, progress };
+        match fetcher.package(&package, keys.get(&package.uri), &mut outcome).await {
+            Ok(()) => {}
+            Err(SyncError::Link(error)) if error.is_temporary() => return Err(error.into()),
+            Err(error) => {
+                let reason = error.to_string();
+                store.package_failed(package.id, &reason).await?;
+                outcome.failed.insert(package.uri, reason);
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+struct Todo {
+    id: Uuid,
+    uri: String,
+    reference: taosync_model::delivery::PackageRef,
+}
+
+async fn keys(store: &Store, link: &Link, todo: &[Todo]) -> Result<BTreeMap<String, DeliveryKey>, SyncError> {
+    let mut keys = BTreeMap::new();
+    for part in todo.chunks(KEYS_AT_ONCE) {
+        let deliveries = part.iter().map(|t| KeyWanted { uri: t.uri.clone(), version: t.reference.version }).collect();
+        let request = Request::post_json(v1::PATH_DELIVERY_KEYS, &KeysWanted { deliveries });
+        let answer: Keys = link.send(request).await?.json(4 * 1024 * 1024).await?;
+        for sealed in answer.keys {
+            let malformed = || LinkError::Protocol(format!("the key of {} cannot be read", sealed.uri));
+            let bytes = STANDARD.decode(&sealed.sealed).map_err(|_| malformed())?;
+            let key = store.keyring().identity().unwrap_delivery_key(&bytes).map_err(|_| malformed())?;
+            keys.insert(sealed.uri, key);
+        }
+    }
+    Ok(keys)
+}
+
+struct Fetcher<'a> {
+    store: &'a Store,
+    link: &'a Link,
+    blobs: &'a Blobs,
+    progress: &'a (dyn Fn(Progress) + Send + Sync),
+}
+
+impl Fetcher<'_> {
+    async fn package(
+        &self,
+        package: &Todo,
+        key: Option<&DeliveryKey>,
+        outcome: &mut FetchOutcome,
+    ) -> Result<(), SyncError> {
+        let key = key.ok_or_else(|| SyncError::Package("central gave no key for it".into()))?;
+        let reference = &package.reference;
+        let head = ChunkRef { name: reference.sealed_tree, bytes: reference.sealed_tree_bytes };
+        self.chunks(vec![head], outcome).await?;
+        let sealed = self.blobs.get(reference.sealed_tree).await?;
+        let tree = open_tree(&sealed, key).map_err(|e| SyncError::Package(e.to_string()))?;
+        if tree.tree_digest() != reference.tree_digest {
+            return Err(SyncError::Package("its list of files is not the one that was published".into()));
+        }
+        let chunks = chunk_refs(&tree);
+        let new = NewPackage { delivery: &package.uri, reference, chunks: &chunks };
+        self.store.package_fetching(&new).await?;
+        self.chunks(chunks, outcome).await?;
+        let files = tree.files.len() as u64;
+        let tree_bytes = serde_json::to_vec(&tree).map_err(|e| SyncError::Package(e.to_string()))?;
+        let compiled = self.compile(tree, reference).await?;
+        let contents = PackageContents { key: Some(key), tree: Some(&tree_bytes), compiled: Some(&compiled) };
+        self.store.package_ready(package.id, &contents).await?;
+        outcome.compiled += 1;
+        outcome.fetched += 1;
+        outcome.files += files;
+        Ok(())
+    }
+
+    /// Compiles the fetched files and compares with what central got.
+    async fn compile(&self, tree: Tree, reference: &taosync_model::delivery::PackageRef) -> Result<Vec<u8>, SyncError> {
+        if reference.compiler != COMPILER_VERSION {
+            return Err(SyncError::Package(format!(
+                "central compiled it with version {} of the compiler, this program has version {COMPILER_VERSION}; update the older one",
+                reference.compiler
+            )));
+        }
+        let blobs = self.blobs.clone();
+        let handle = tokio::runtime::Handle::current();
+        let work = move || compile(&TreeFiles::new(&tree, &fetch_with(&blobs, &handle)));
+        let compiled = joined_plain(tokio::task::spawn_blocking(work).await);
+        let compiled = compiled.map_err(|e| SyncError::Package(e.to_string()))?;
+        if compiled.digest != reference.compiled_digest {
+            return Err(SyncError::Package("it compiles to something else than at central".into()));
+        }
+        Ok(compiled.bytes)
+    }
+
+    /// Fetches the chunks that are not here, several requests at once; each answer is stored before it counts.
+    async fn chunks(&self, wanted: Vec<ChunkRef>, outcome: &mut FetchOutcome) -> Result<(), SyncError> {
+        let names: Vec<Digest> = wanted.iter().map(|c| c.name).collect();
+        let sizes: BTreeMap<Digest, u64> = wanted.into_iter().map(|c| (c.name, c.bytes)).collect();
+        let missing = self.store.chunks_missing(&names).await?;
+        let total: u64 = missing.iter().filter_map(|name| sizes.get(name)).sum();
+        if total == 0 {
+            return Ok(());
+        }
+        let free = self.blobs.free_bytes().await?;
+        if free < total + SPARE_BYTES {
+            return Err(SyncError::Package(format!(
+                "{} MB are needed for it and only {} MB are free on the disk",
+                total / 1_000_000,
+                free / 1_000_000
+            )));
+        }
+        let before = outcome.bytes;
+        let requests = futures_util::stream::iter(batches(missing, &sizes)).map(|names| self.request(names));
+        let mut requests = std::pin::pin!(requests.buffer_unordered(AT_ONCE));
+        while let Some((chunks, bytes)) = requests.try_next().await? {
+            outcome.chunks += chunks;
+            outcome.bytes += bytes;
+            (self.progress)(Progress::Bytes { done: outcome.bytes - before, of: total });
+        }
+        Ok(())
+    }
+
+    async fn request(&self, names: Vec<Digest>) -> Result<(u64, u64), SyncError> {
+        let asked: std::collections::HashSet<Digest> = names.iter().copied().collect();
+        let request = Request::post_json(v1::PATH_CHUNKS, &ChunksWanted { names });
+        let mut frames = self.link.send(request).await?.frames::<ChunkFrame>()?;
+        let (mut batch, mut rows) = (Vec::new(), Vec::new());
+        let mut end = Ok(());
+        loop {
+            match frames.next().await {
+                Ok(Some((ChunkFrame::Chunk(head), body))) => {
+                    if !asked.contains(&head.name) || Digest::of(&body) != head.name {
+                        end = Err(LinkError::Protocol("a chunk that does not have its name's hash".into()).into());
+                        break;
+                    }
+                    rows.push(ChunkRef { name: head.name, bytes: head.len });
+                    batch.push((head.name, body));
+                }
+                Ok(Some((ChunkFrame::Missing(name), _))) => {
+                    end = Err(SyncError::Package(format!("central has no chunk {name} for it")));
+                }
+                Ok(Some((ChunkFrame::End, _)) | None) => break,
+                // What arrived whole is kept; the next try asks for the rest only.
+                Err(error) => {
+                    end = Err(error.into());
+                    break;
+                }
+            }
+        }
+        let (count, bytes) = (rows.len() as u64, rows.iter().map(|r| r.bytes).sum());
+        self.blobs.put_batch(batch).await?;
+        self.store.chunks_add(&rows).await?;
+        end.map(|()| (count, bytes))
+    }
+}
+
+/// Names in requests of bounded bytes and number.
+fn batches(missing: Vec<Digest>, sizes: &BTreeMap<Digest, u64>) -> Vec<Vec<Digest>> {
+    let mut batches = Vec::new();
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    for name in missing {
+        let size = sizes.get(&name).copied().unwrap_or(0);
+        if !batch.is_empty() && (bytes + size > REQUEST_BYTES || batch.len() >= REQUEST_CHUNKS) {
+            batches.push(std::mem::take(&mut batch));
+            bytes = 0;
+        }
+        bytes += size;
+        batch.push(name);
+    }
+    if !batch.is_empty() {
+        batches.push(batch);
+    }
+    batches
+}

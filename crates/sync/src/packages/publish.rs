@@ -1,0 +1,206 @@
+//! Publishing at central: check the zip, cut it into sealed chunks, compile it, and let the delivery name it.
+
+use std::path::PathBuf;
+
+use taosync_model::delivery::PackageRef;
+use taosync_model::{Digest, Entity, EntityType, Value, vocabulary};
+use taosync_packages::{COMPILER_VERSION, CheckReport, Limits, PackageError, Tree, check, tree};
+use taosync_store::blobs::Blobs;
+use taosync_store::entities::{Applied, Change, Stored};
+use taosync_store::packages::{ChunkRef, NewPackage};
+use taosync_store::{Durability, Store, StoreError};
+use taosync_vault::delivery_key::DeliveryKey;
+
+use super::contents::joined_plain;
+
+/// Ciphertext gathered before it is written to the object store.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// A package to be published.
+#[derive(Clone, Debug)]
+pub struct PublishRequest {
+    /// The zip.
+    pub file: PathBuf,
+    /// Label of the delivery.
+    pub label: String,
+    /// URI of the delivery; a new one is made from `naming` when absent.
+    pub uri: Option<String>,
+    /// What new URIs begin with.
+    pub naming: String,
+}
+
+/// What publishing did.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// URI of the delivery.
+    pub uri: String,
+    /// The package.
+    pub reference: PackageRef,
+    /// Whether something changed: the same package under the same label is not published twice.
+    pub changed: bool,
+    /// Chunks that were new to the object store.
+    pub new_chunks: u64,
+    /// What it did to the scopes.
+    pub applied: Applied,
+    /// Warnings of the check.
+    pub report: CheckReport,
+}
+
+/// Why a package was not published. Nothing is stored then.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The package has errors.
+    #[error("the package has {} errors and was not published", .0.errors.len())]
+    Check(CheckReport),
+    /// The package cannot be cut or sealed.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The database or the object store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A chunk could not be written.
+    #[error("a part of the package could not be written to this node's directory")]
+    Write(#[source] std::io::Error),
+}
+
+impl PublishError {
+    /// What the object store said, where it was the object store.
+    fn from_io(error: std::io::Error) -> Self {
+        error.downcast::<StoreError>().map_or_else(Self::Write, Self::Store)
+    }
+}
+
+/// Publishes a package as a new version of a delivery.
+pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published, PublishError> {
+    let uri = request.uri.clone().unwrap_or_else(|| format!("{}i{}", request.naming, store.clock().new_id().simple()));
+    let existing = store.entity_get(&uri).await?;
+    refuse_other_type(&uri, existing.as_ref())?;
+    let blobs = Blobs::open(store.dir()).await?;
+    let cut = cut(store.clone(), blobs.clone(), request.file.clone()).await?;
+    if let Some(current) = store.package_current(&uri).await?
+        && current.reference.tree_digest == cut.tree.tree_digest()
+        && existing.as_ref().is_some_and(|e| e.entity.label() == request.label)
+    {
+        let applied = Applied::default();
+        let reference = current.reference;
+        return Ok(Published { uri, reference, changed: false, new_chunks: 0, applied, report: cut.report });
+    }
+    let key = DeliveryKey::generate();
+    let sealed = tree::seal_tree(&cut.tree, &key)?;
+    let sealed_tree = Digest::of(&sealed);
+    let sealed_tree_bytes = sealed.len() as u64;
+    blobs.put_batch(vec![(sealed_tree, sealed)]).await?;
+    let mut tx = store.write("delivery publish", Durability::Flushed).await?;
+    let reference = PackageRef {
+        version: tx.package_next_version(&uri).await?,
+        tree_digest: cut.tree.tree_digest(),
+        compiled_digest: cut.compiled_digest,
+        compiler: COMPILER_VERSION,
+        sealed_tree,
+        sealed_tree_bytes,
+        files: cut.tree.files.len() as u64,
+        bytes: cut.tree.bytes(),
+    };
+    let chunks = chunk_refs(&cut.tree);
+    let new = NewPackage { delivery: &uri, reference: &reference, chunks: &chunks };
+    store.package_publish(&mut tx, &new, &key).await?;
+    let entity = delivery_entity(existing, &uri, &request.label, &reference);
+    let applied = store.entities_change(&mut tx, vec![Change::Upsert(EntityType::Delivery, entity)]).await?;
+    tx.commit().await?;
+    Ok(Published { uri, reference, changed: true, new_chunks: cut.new_chunks, applied, report: cut.report })
+}
+
+/// Takes a delivery back: local servers remove it at their next sync. What it holds stays until garbage collection.
+pub async fn withdraw(store: &Store, uri: &str) -> Result<Applied, StoreError> {
+    let current = store.package_current(uri).await?.ok_or_else(|| StoreError::NotFound {
+        what: format!("a published delivery {uri}"),
+        advice: "see 'taosync delivery list'",
+    })?;
+    let mut tx = store.write("delivery withdraw", Durability::Flushed).await?;
+    tx.package_withdraw(uri, current.version).await?;
+    let applied = store.entities_change(&mut tx, vec![Change::Remove(uri.to_owned())]).await?;
+    tx.commit().await?;
+    Ok(applied)
+}
+
+fn refuse_other_type(uri: &str, existing: Option<&Stored>) -> Result<(), StoreError> {
+    match existing {
+        Some(stored) if !stored.types.contains(&EntityType::Delivery) => Err(StoreError::Refused(format!(
+            "{uri} is a {} already; give the delivery another --uri",
+            stored.types.first().map_or("thing", |t| t.as_str())
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn delivery_entity(existing: Option<Stored>, uri: &str, label: &str, reference: &PackageRef) -> Entity {
+    let mut entity = existing.map_or_else(
+        || Entity::new(uri, vocabulary::CLASS_DELIVERY).with(vocabulary::RDF_TYPE, vocabulary::CLASS_DELIVERY),
+        |stored| stored.entity,
+    );
+    entity.set(vocabulary::RDFS_LABEL, vec![Value::plain(label)]);
+    entity.package = Some(reference.clone());
+    entity
+}
+
+struct Cut {
+    tree: Tree,
+    compiled_digest: Digest,
+    new_chunks: u64,
+    report: CheckReport,
+}
+
+/// Checks the zip and writes the chunks that are new. Runs beside the other requests: it reads every byte.
+async fn cut(store: Store, blobs: Blobs, file: PathBuf) -> Result<Cut, PublishError> {
+    let handle = tokio::runtime::Handle::current();
+    let work = move || {
+        let (report, package) = check(&file, &Limits::default());
+        let Some(package) = package else { return Err(PublishError::Check(report)) };
+        let mut writer =
+            ChunkWriter { store: &store, blobs: &blobs, handle: &handle, batch: Vec::new(), bytes: 0, new: 0 };
+        let tree =
+            tree::build(&package, store.keyring().chunks(), &mut |name, bytes| writer.add(*name, bytes.to_vec()))?;
+        writer.write().map_err(PublishError::from_io)?;
+        let new_chunks = writer.new;
+        Ok(Cut { tree, compiled_digest: package.compiled.digest, new_chunks, report })
+    };
+    joined_plain(tokio::task::spawn_blocking(work).await)
+}
+
+/// Gathers chunks and writes those that are not there yet. A chunk that was about to be collected is kept.
+struct ChunkWriter<'a> {
+    store: &'a Store,
+    blobs: &'a Blobs,
+    handle: &'a tokio::runtime::Handle,
+    batch: Vec<(Digest, Vec<u8>)>,
+    bytes: usize,
+    new: u64,
+}
+
+impl ChunkWriter<'_> {
+    fn add(&mut self, name: Digest, bytes: Vec<u8>) -> std::io::Result<()> {
+        self.bytes += bytes.len();
+        self.batch.push((name, bytes));
+        if self.bytes >= BATCH_BYTES { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> std::io::Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        self.bytes = 0;
+        let names: Vec<Digest> = batch.iter().map(|(name, _)| *name).collect();
+        self.handle
+            .block_on(async {
+                let missing = self.store.chunks_claim(&names).await?;
+                self.new += missing.len() as u64;
+                let missing: std::collections::HashSet<Digest> = missing.into_iter().collect();
+                self.blobs.put_batch(batch.into_iter().filter(|(name, _)| missing.contains(name)).collect()).await
+            })
+            .map_err(std::io::Error::other)
+    }
+}
+
+/// The chunks of a tree, each once.
+pub(super) fn chunk_refs(tree: &Tree) -> Vec<ChunkRef> {
+    let unique: std::collections::BTreeMap<Digest, u64> = tree.chunks().map(|c| (c.name, c.bytes)).collect();
+    unique.into_iter().map(|(name, bytes)| ChunkRef { name, bytes }).collect()
+}

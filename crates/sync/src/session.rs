@@ -1,0 +1,12 @@
+//! One whole sync: for each org results first, then data, packages, and results again; record and report.
+
+mod error;
+mod org;
+mod report;
+mod run;
+pub mod summary;
+
+pub use error::SyncError;
+pub use org::link_for;
+pub use run::{Mode, Plan, What, run};
+pub use summary::{Progress, Summary};

@@ -1,0 +1,74 @@
+//! Why a sync, or a part of it, did not succeed.
+
+use taosync_store::StoreError;
+
+use crate::link::LinkError;
+use crate::up::UpError;
+
+/// An error of a sync.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// Between the nodes.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// In this node's database or object store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// While handing in.
+    #[error(transparent)]
+    Up(#[from] UpError),
+    /// A stream could not be compressed.
+    #[error("a stream could not be compressed")]
+    Compress(#[source] std::io::Error),
+    /// The programs do not fit.
+    #[error("{0}; install the same version on both sides")]
+    Version(String),
+    /// Central shows an older state than it has confirmed.
+    #[error(
+        "central went back in time: it had confirmed results up to receipt {held} and now knows {shown} only; it was restored from a backup. No data were changed here and no result is lost; tell the office"
+    )]
+    WentBack {
+        /// Highest receipt seen here.
+        held: i64,
+        /// Highest receipt central knows.
+        shown: i64,
+    },
+    /// There is nobody to sync with.
+    #[error("this local server knows no central yet; run the 'taosync oauth import' command that the office gave you")]
+    NoRemote,
+    /// The org is not one of this local server's.
+    #[error("this local server does not serve org '{0}'; see 'taosync scope list'")]
+    UnknownOrg(String),
+    /// A package cannot be made ready.
+    #[error("{0}")]
+    Package(String),
+}
+
+impl SyncError {
+    /// Whether trying again later can help.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Link(error) => error.is_temporary(),
+            Self::Store(error) => error.is_temporary(),
+            Self::Up(error) => error.is_temporary(),
+            _ => false,
+        }
+    }
+
+    /// Stable short code (docs/ERRORS.md).
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Link(error) => error.code(),
+            Self::Store(StoreError::DiskFull) => "TS-301",
+            Self::Store(StoreError::Busy) => "TS-302",
+            Self::Store(_) => "TS-303",
+            Self::Up(_) => "TS-304",
+            Self::Compress(_) => "TS-305",
+            Self::Version(_) => "TS-306",
+            Self::WentBack { .. } => "TS-307",
+            Self::NoRemote => "TS-308",
+            Self::UnknownOrg(_) => "TS-309",
+            Self::Package(_) => "TS-310",
+        }
+    }
+}

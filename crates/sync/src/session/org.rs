@@ -1,0 +1,344 @@
+//! The sync of one org: results first, so that nothing that is finished waits for a long download.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use taosync_model::{Entity, EntityType, OrgId};
+use taosync_store::Store;
+use taosync_store::history::NewRun;
+use taosync_store::packages::PackageState;
+use taosync_store::replica::ReplicaScope;
+use taosync_vault::tls::Fingerprint;
+use url::Url;
+
+use super::run::{Mode, Plan, What};
+use super::summary::{DeliveryCounts, OrgSummary, Progress, ResultCounts, Summary, TypeCounts};
+use super::{SyncError, report};
+use crate::down::pull::{self, PullPlan, Pulled};
+use crate::link::{Address, Caller, Link, LinkError};
+use crate::packages::fetch::{self, FetchOutcome};
+use crate::up::{self, UpOutcome};
+
+/// Syncs one org and keeps the record, also when it fails half-way.
+pub(super) async fn sync(
+    store: &Store,
+    plan: &Plan,
+    replica: &ReplicaScope,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<Summary, SyncError> {
+    let since = Instant::now();
+    let started_at = store.clock().now();
+    let identity = store.identity().await?;
+    let id = store.clock().new_id();
+    let what = plan.what.as_str();
+    if plan.mode == Mode::Apply {
+        let run = NewRun { id, node: identity.node, org: &replica.org, actor: &plan.actor, what };
+        store.sync_begin(&run).await?;
+    }
+    let link = link_for(store, replica, &plan.version, plan.proxy.as_deref()).await?.for_sync(id);
+    let mut done = Done::default();
+    let result = steps(store, plan, replica, &link, &mut done, progress).await;
+    let replica = pull::reopened(store, replica).await?;
+    let mut summary = done.summary(&replica, &link);
+    summary.sync = id;
+    if let Err(error) = &result {
+        summary.code = Some(error.code().to_owned());
+        summary.reason = Some(with_causes(error));
+        summary.digest_equal = false;
+    }
+    advise(&mut summary, &done);
+    summary.status = report::status_of(&summary).to_owned();
+    summary.seconds = since.elapsed().as_secs_f64();
+    if plan.mode == Mode::Apply {
+        report::end(store, plan, &replica, &link, &mut summary, started_at, &done).await?;
+    }
+    Ok(summary)
+}
+
+/// The way to the central of a replica.
+pub async fn link_for(
+    store: &Store,
+    replica: &ReplicaScope,
+    version: &str,
+    proxy: Option<&str>,
+) -> Result<Link, SyncError> {
+    let login = store.remote_login(replica.remote).await?;
+    let malformed = |text: &str| LinkError::Request(text.to_owned());
+    let url = |text: &str| Url::parse(text).map_err(|_| malformed(text));
+    let pin = login.remote.ca_fingerprint.as_deref().map(str::parse::<Fingerprint>).transpose();
+    let address = Address {
+        root: url(&login.remote.root_url)?,
+        token: url(&login.remote.token_url)?,
+        client_key: login.remote.client_key.clone(),
+        secret: login.secret,
+        pin: pin.map_err(|_| malformed("a central with a malformed fingerprint"))?,
+        org: Some(replica.org.clone()),
+        proxy: proxy.map(ToOwned::to_owned),
+    };
+    let caller = Caller {
+        node: store.identity().await?.node,
+        keyring: store.keyring().clone(),
+        clock: store.clock().clone(),
+        version: version.to_owned(),
+    };
+    Ok(Link::new(address, caller)?)
+}
+
+/// What was done so far; kept outside of the steps, so that a failure half-way is told truly.
+#[derive(Default)]
+pub(super) struct Done {
+    pub pulled: Option<Pulled>,
+    pub fetched: Option<FetchOutcome>,
+    pub results: Vec<UpOutcome>,
+    pub would: BTreeMap<EntityType, TypeCounts>,
+    pub pending_before: u64,
+    pub pull_seconds: f64,
+}
+
+async fn steps(
+    store: &Store,
+    plan: &Plan,
+    replica: &ReplicaScope,
+    link: &Link,
+    done: &mut Done,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<(), SyncError> {
+    let access = link.access().await?;
+    store.remote_introduce(replica.remote, access.central.id, &access.central.key).await?;
+    let mut replica = replica.clone();
+    if access.org != replica.org {
+        store.replica_rename(replica.id, &access.org).await?;
+        replica.org = access.org;
+    }
+    if plan.mode == Mode::DryRun {
+        return dry_run(store, plan, &replica, link, done).await;
+    }
+    if plan.what != What::Data {
+        results(store, plan, &replica.org, link, done, progress).await?;
+    }
+    if plan.what != What::Results {
+        data(store, plan, &replica, link, done, progress).await?;
+    }
+    if plan.what == What::All && store.outbox_counts(Some(&replica.org)).await?.pending > 0 {
+        results(store, plan, &replica.org, link, done, progress).await?;
+    }
+    Ok(())
+}
+
+async fn results(
+    store: &Store,
+    plan: &Plan,
+    org: &OrgId,
+    link: &Link,
+    done: &mut Done,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<(), SyncError> {
+    progress(Progress::Phase("handing in results".into()));
+    match up::push(store, link, org, &plan.up, progress).await {
+        Ok(outcome) => done.results.push(outcome),
+        Err(failed) => {
+            done.results.push(*failed.outcome);
+            return Err(failed.cause.into());
+        }
+    }
+    Ok(())
+}
+
+async fn data(
+    store: &Store,
+    plan: &Plan,
+    replica: &ReplicaScope,
+    link: &Link,
+    done: &mut Done,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<(), SyncError> {
+    progress(Progress::Phase("receiving data".into()));
+    if plan.removals == crate::down::guard::Removals::Accepted {
+        store.removals_accept(replica.id).await?;
+    }
+    let pull_plan = PullPlan { types: plan.types.clone(), removals: plan.removals, chunk_size: plan.chunk_size };
+    let since = Instant::now();
+    let pulled = pull::pull(store, link, replica, &pull_plan, progress).await?;
+    done.pull_seconds = since.elapsed().as_secs_f64();
+    let hello = pulled.hello.clone();
+    done.pulled = Some(pulled);
+    if plan.types.is_empty() || plan.types.contains(&EntityType::Delivery) {
+        let wanted = deliveries_of(store, &replica.org).await?;
+        done.fetched = Some(fetch::fetch(store, link, &wanted, progress).await?);
+    }
+    let verified = done.pulled.as_ref().and_then(|p| p.verified_at).filter(|_| plan.types.is_empty());
+    store.replica_finish(replica.id, hello.epoch, &hello.continuation, hello.safe_receipt_no, verified).await?;
+    store.replica_receipts_seen(replica.id, hello.top_receipt_no).await?;
+    Ok(())
+}
+
+async fn deliveries_of(store: &Store, org: &OrgId) -> Result<BTreeMap<String, Entity>, SyncError> {
+    let mut deliveries = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let page = store.replica_list(EntityType::Delivery, Some(org), after).await?;
+        let Some((last, _)) = page.last() else { return Ok(deliveries) };
+        after = Some(*last);
+        deliveries.extend(page.into_iter().map(|(_, entity)| (entity.uri.clone(), entity)));
+    }
+}
+
+/// Asks for the feed's first frame only, and counts what waits here.
+async fn dry_run(
+    store: &Store,
+    plan: &Plan,
+    replica: &ReplicaScope,
+    link: &Link,
+    done: &mut Done,
+) -> Result<(), SyncError> {
+    if plan.what != What::Data {
+        done.pending_before = store.outbox_counts(Some(&replica.org)).await?.pending;
+    }
+    if plan.what != What::Results {
+        let pull_plan = PullPlan { types: plan.types.clone(), removals: plan.removals, chunk_size: plan.chunk_size };
+        for (entity_type, ahead) in pull::look_ahead(link, replica, &pull_plan).await? {
+            let counts = TypeCounts {
+                updated: ahead.upserts.unsigned_abs(),
+                removed: ahead.removals.unsigned_abs(),
+                ..TypeCounts::default()
+            };
+            done.would.insert(entity_type, counts);
+        }
+    }
+    Ok(())
+}
+
+impl Done {
+    fn summary(&self, replica: &ReplicaScope, link: &Link) -> Summary {
+        let traffic = link.traffic();
+        let mut types: BTreeMap<EntityType, TypeCounts> = EntityType::FEED
+            .into_iter()
+            .map(|t| {
+                let counts = self.pulled.as_ref().and_then(|p| p.effect.get(&t)).copied().unwrap_or_default();
+                let held = replica.types.get(&t).map_or(0, |s| s.count.unsigned_abs());
+                (
+                    t,
+                    TypeCounts {
+                        created: counts.created,
+                        updated: counts.updated,
+                        removed: counts.removed,
+                        unchanged: held.saturating_sub(counts.created + counts.updated),
+                    },
+                )
+            })
+            .collect();
+        for (entity_type, would) in &self.would {
+            types.insert(*entity_type, *would);
+        }
+        let seq: BTreeMap<EntityType, i64> = replica.types.iter().map(|(t, s)| (*t, s.seq)).collect();
+        let digest_equal = self.pulled.as_ref().is_none_or(|p| p.equal);
+        let org = OrgSummary {
+            org: replica.org.clone(),
+            epoch: replica.epoch,
+            seq: seq.clone(),
+            digests: pull::digests(replica),
+            digest_equal,
+            counts: replica.types.iter().map(|(t, s)| (*t, s.count)).collect(),
+        };
+        let proof = match (&self.pulled, self.results.last()) {
+            (Some(pulled), _) if pulled.equal => "digest",
+            (None, Some(_)) => "receipt",
+            _ => "none",
+        };
+        Summary {
+            epoch: replica.epoch,
+            seq,
+            digest_equal,
+            proof: proof.to_owned(),
+            types,
+            deliveries: self.deliveries(),
+            results: self.result_counts(),
+            held_removals: self.pulled.as_ref().map_or(0, |p| p.held),
+            requests: traffic.requests,
+            bytes_down: traffic.bytes_down,
+            bytes_up: traffic.bytes_up,
+            bytes_socket: traffic.bytes_socket,
+            orgs: vec![org],
+            ..Summary::default()
+        }
+    }
+
+    fn deliveries(&self) -> DeliveryCounts {
+        self.fetched.as_ref().map_or_else(DeliveryCounts::default, |f| DeliveryCounts {
+            fetched: f.fetched,
+            compiled: f.compiled,
+            bytes: f.bytes,
+            files: f.files,
+            chunks: f.chunks,
+            failed: f.failed.len() as u64,
+        })
+    }
+
+    fn result_counts(&self) -> ResultCounts {
+        let mut counts = ResultCounts { pending: self.pending_before, ..ResultCounts::default() };
+        for outcome in &self.results {
+            counts.sent += outcome.sent;
+            counts.duplicate += outcome.duplicate;
+            counts.conflict += outcome.conflict;
+        }
+        if let Some(last) = self.results.last() {
+            counts.refused = last.refused;
+            counts.pending = last.pending;
+        }
+        counts
+    }
+}
+
+/// What a person should do after this sync.
+fn advise(summary: &mut Summary, done: &Done) {
+    if summary.held_removals > 0 {
+        summary.advice.push(format!(
+            "central removed {} entries at once; they are kept until somebody agrees: ask the office, then run 'taosync sync data --accept-removals'",
+            summary.held_removals
+        ));
+    }
+    if let Some(pulled) = &done.pulled
+        && !pulled.hello.continuation_known
+    {
+        summary.advice.push(
+            "this machine looks like a copy or an older backup of one that has synced since; tell the office which machine it is"
+                .to_owned(),
+        );
+    }
+    if let Some(fetched) = &done.fetched {
+        summary.advice.extend(fetched.failed.iter().map(|(uri, reason)| format!("test {uri} is not ready: {reason}")));
+    }
+    if summary.results.refused > 0 {
+        summary.advice.push(format!(
+            "{} results could not be read by central; they stay here, see 'taosync results list'",
+            summary.results.refused
+        ));
+    }
+}
+
+fn with_causes(error: &SyncError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text} ({more})");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Packages of these deliveries that are not ready, for the report.
+pub(super) async fn not_ready(store: &Store, org: &OrgId) -> Result<(u64, BTreeMap<String, String>), SyncError> {
+    let wanted = deliveries_of(store, org).await?;
+    let mut states = BTreeMap::new();
+    for (uri, entity) in &wanted {
+        let Some(reference) = &entity.package else { continue };
+        let state = store.package_get(uri, reference.version).await?.map(|p| p.state);
+        if state != Some(PackageState::Ready) {
+            states.insert(uri.clone(), state.map_or("missing", PackageState::as_str).to_owned());
+        }
+    }
+    Ok((wanted.len() as u64, states))
+}

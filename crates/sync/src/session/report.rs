@@ -1,0 +1,125 @@
+//! The end of a sync: its record here, and its report to central, which is kept until it is answered.
+
+use jiff::Timestamp;
+use taosync_store::Store;
+use taosync_store::blobs::Blobs;
+use taosync_store::history::{RunEnd, SyncOutcome};
+use taosync_store::replica::ReplicaScope;
+use taosync_wire::v1;
+use taosync_wire::v1::report::{Report, scope_digest};
+
+use super::SyncError;
+use super::org::{self, Done};
+use super::run::Plan;
+use super::summary::Summary;
+use crate::down::pull;
+use crate::link::{Link, Request};
+
+/// Reports sent at the end of one sync at most: older ones follow at the next.
+const REPORTS_AT_ONCE: u32 = 20;
+/// Below this many bytes the line's speed cannot be said.
+const MEASURABLE_BYTES: u64 = 256 * 1024;
+
+/// `success`, `partial` or `failed`.
+pub(super) fn status_of(summary: &Summary) -> &'static str {
+    if summary.code.is_some() {
+        return "failed";
+    }
+    let waits = summary.held_removals > 0
+        || summary.deliveries.failed > 0
+        || summary.results.refused > 0
+        || summary.results.pending > 0
+        || !summary.digest_equal;
+    if waits { "partial" } else { "success" }
+}
+
+/// Writes the record and sends the report. A report that cannot be sent waits for the next sync.
+pub(super) async fn end(
+    store: &Store,
+    plan: &Plan,
+    replica: &ReplicaScope,
+    link: &Link,
+    summary: &mut Summary,
+    started_at: Timestamp,
+    done: &Done,
+) -> Result<(), SyncError> {
+    let report = report(store, plan, replica, summary, started_at, done).await?;
+    let body = serde_json::to_value(&report).unwrap_or_default();
+    store.report_add(replica.remote, &replica.org, &body).await?;
+    if let Err(error) = send(store, replica, link).await {
+        tracing::info!(%error, "the report waits for the next sync");
+    }
+    let traffic = link.traffic();
+    summary.requests = traffic.requests;
+    summary.bytes_down = traffic.bytes_down;
+    summary.bytes_up = traffic.bytes_up;
+    summary.bytes_socket = traffic.bytes_socket;
+    let outcome = match summary.status.as_str() {
+        "success" => SyncOutcome::Success,
+        "partial" => SyncOutcome::Partial,
+        _ => SyncOutcome::Failed,
+    };
+    let record = serde_json::to_value(&*summary).unwrap_or_default();
+    let end = RunEnd { outcome, code: summary.code.as_deref(), reason: summary.reason.as_deref(), summary: &record };
+    Ok(store.sync_end(summary.sync, &end).await?)
+}
+
+async fn report(
+    store: &Store,
+    plan: &Plan,
+    replica: &ReplicaScope,
+    summary: &Summary,
+    started_at: Timestamp,
+    done: &Done,
+) -> Result<Report, SyncError> {
+    let (deliveries, not_ready) = org::not_ready(store, &replica.org).await?;
+    let disk = Blobs::open(store.dir()).await?.free_bytes().await?;
+    let sum = |pick: fn(&super::summary::TypeCounts) -> u64| summary.types.values().map(pick).sum::<u64>();
+    let line = match &done.pulled {
+        Some(_) if summary.bytes_down >= MEASURABLE_BYTES && done.pull_seconds > 0.0 => {
+            (summary.bytes_down as f64 / done.pull_seconds) as u64
+        }
+        _ => 0,
+    };
+    Ok(Report {
+        sync: summary.sync,
+        outcome: summary.status.clone(),
+        code: summary.code.clone(),
+        reason: summary.reason.clone().map(|r| r.chars().take(300).collect()),
+        started_at,
+        ended_at: store.clock().now(),
+        seqs: replica.types.iter().filter(|(_, s)| s.seq > 0).map(|(t, s)| (*t, s.seq)).collect(),
+        digest: Some(scope_digest(&pull::digests(replica))),
+        equal: summary.digest_equal,
+        not_ready,
+        deliveries,
+        pending: store.outbox_counts(Some(&replica.org)).await?.pending,
+        held: summary.held_removals,
+        changed: [sum(|c| c.created), sum(|c| c.updated), sum(|c| c.removed)],
+        sent: summary.results.sent,
+        version: plan.version.clone(),
+        clock: done.pulled.as_ref().map_or(0, |p| p.clock_ahead),
+        disk,
+        line,
+    })
+}
+
+/// Sends waiting reports of this org, oldest first.
+async fn send(store: &Store, replica: &ReplicaScope, link: &Link) -> Result<(), SyncError> {
+    let waiting = store.report_next(replica.remote, REPORTS_AT_ONCE).await?;
+    let mut answered = Vec::new();
+    let mut result = Ok(());
+    for report in waiting.into_iter().filter(|r| r.org == replica.org) {
+        match link.send(Request::post_json(v1::PATH_REPORT, &report.body)).await {
+            Ok(_) => answered.push(report.id),
+            Err(error) => {
+                result = Err(error.into());
+                break;
+            }
+        }
+    }
+    if !answered.is_empty() {
+        store.report_done(&answered).await?;
+    }
+    result
+}

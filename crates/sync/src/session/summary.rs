@@ -1,0 +1,145 @@
+//! What a sync did: the document behind `sync … --json`, the history, and the report.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use taosync_model::{Digest, EntityType, OrgId};
+use uuid::Uuid;
+
+/// A sync in figures. With several orgs: counts are sums, `orgs` has each.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Id of the sync.
+    pub sync: Uuid,
+    /// `success`, `partial` (something waits for a person or another try) or `failed`.
+    pub status: String,
+    /// Code of the first failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Why, in plain words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What to do next, when something is to be done.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub advice: Vec<String>,
+    /// Identity of central's history.
+    pub epoch: Option<Uuid>,
+    /// Position per type.
+    pub seq: BTreeMap<EntityType, i64>,
+    /// Whether both sides had equal digests.
+    pub digest_equal: bool,
+    /// `digest` (compared with a taosync central), `listing`, `receipt` or `none`.
+    pub proof: String,
+    /// Per type.
+    pub types: BTreeMap<EntityType, TypeCounts>,
+    /// Packages.
+    pub deliveries: DeliveryCounts,
+    /// Results and other items.
+    pub results: ResultCounts,
+    /// Removals that wait for a person.
+    #[serde(default)]
+    pub held_removals: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// HTTP heads and bodies received.
+    pub bytes_down: u64,
+    /// HTTP heads and bodies sent.
+    pub bytes_up: u64,
+    /// Bytes on the socket, both ways.
+    pub bytes_socket: u64,
+    /// Wall time.
+    pub seconds: f64,
+    /// Each org by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orgs: Vec<OrgSummary>,
+}
+
+/// One org of a sync.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OrgSummary {
+    /// The org.
+    pub org: OrgId,
+    /// Identity of central's history.
+    pub epoch: Option<Uuid>,
+    /// Position per type.
+    pub seq: BTreeMap<EntityType, i64>,
+    /// Digest per type.
+    pub digests: BTreeMap<EntityType, Digest>,
+    /// Whether both sides had equal digests.
+    pub digest_equal: bool,
+    /// Entities held per type.
+    pub counts: BTreeMap<EntityType, i64>,
+}
+
+/// What happened to entities of a type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeCounts {
+    /// New here.
+    pub created: u64,
+    /// Changed here.
+    pub updated: u64,
+    /// Gone from here.
+    pub removed: u64,
+    /// Same as before.
+    pub unchanged: u64,
+}
+
+/// What happened to packages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryCounts {
+    /// Packages fetched whole.
+    pub fetched: u64,
+    /// Packages compiled to the expected digest.
+    pub compiled: u64,
+    /// Ciphertext bytes that travelled.
+    pub bytes: u64,
+    /// Files in fetched packages.
+    pub files: u64,
+    /// Chunks that travelled.
+    pub chunks: u64,
+    /// Packages that could not be made ready.
+    pub failed: u64,
+}
+
+/// What happened to results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultCounts {
+    /// Confirmed by a receipt in this sync.
+    pub sent: u64,
+    /// Of these, ones central held already.
+    pub duplicate: u64,
+    /// Could not be read by central.
+    pub refused: u64,
+    /// Held by central beside another version: a person has to look there.
+    pub conflict: u64,
+    /// Still waiting.
+    pub pending: u64,
+}
+
+/// What a sync is doing, for the person watching.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// A phase begins.
+    Phase(String),
+    /// Entities applied so far, of about this many.
+    Entities {
+        /// Done.
+        done: u64,
+        /// Expected.
+        of: u64,
+    },
+    /// Package bytes fetched so far.
+    Bytes {
+        /// Done.
+        done: u64,
+        /// Expected.
+        of: u64,
+    },
+    /// Results confirmed so far.
+    Results {
+        /// Done.
+        done: u64,
+        /// Expected.
+        of: u64,
+    },
+}

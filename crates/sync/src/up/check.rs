@@ -1,0 +1,59 @@
+//! Whether an incoming item can be read (central). Only unreadable bytes are refused: everything genuine is held.
+
+use taosync_model::Digest;
+use taosync_model::OrgId;
+use taosync_model::item::{Envelope, FORM_AGE_ZSTD, FORM_ZSTD_JSON, ItemKind, Refusal};
+
+use super::payload;
+
+/// How an `age` file begins.
+const AGE_HEAD: &[u8] = b"age-encryption.org/v1\n";
+
+/// Checks an item against its own envelope and the org of the token.
+pub(super) fn check(envelope: &Envelope, payload: &[u8], org: &OrgId) -> Result<(), Refusal> {
+    let refuse = |code: &str, reason: &str| {
+        let (code, reason) = (code.to_owned(), reason.to_owned());
+        Err(Refusal { item: envelope.item, version: envelope.version, code, reason })
+    };
+    if &envelope.org != org {
+        return refuse("wrong_org", "the item is of another organisation than the token it came with");
+    }
+    if envelope.size != payload.len() as u64 || envelope.digest != Digest::of(payload) {
+        return refuse("digest_mismatch", "the payload is not the one the envelope names: it was changed on its way");
+    }
+    if !is_complete(envelope) {
+        return refuse("incomplete_envelope", "the envelope lacks what an item of its kind must say");
+    }
+    match envelope.form {
+        FORM_ZSTD_JSON if is_readable(envelope.kind, payload) => Ok(()),
+        FORM_ZSTD_JSON => refuse("unreadable_payload", "the payload is not what its kind and form say, or too long"),
+        FORM_AGE_ZSTD if payload.starts_with(AGE_HEAD) => Ok(()),
+        FORM_AGE_ZSTD => refuse("unreadable_payload", "the payload is not an age file"),
+        _ => refuse("unknown_form", "the payload is in a form this central does not know; update central, then retry"),
+    }
+}
+
+fn is_complete(envelope: &Envelope) -> bool {
+    let is_attempt_whole = || {
+        envelope.delivery.is_some()
+            && envelope.test_taker.is_some()
+            && envelope.state.is_some_and(|state| state.is_over())
+            && envelope.started_at.is_some()
+            && envelope.finished_at.is_some()
+    };
+    envelope.version > 0
+        && match envelope.kind {
+            ItemKind::Attempt => is_attempt_whole(),
+            ItemKind::Log | ItemKind::Session => envelope.execution.is_some(),
+            ItemKind::LtiUser => true,
+        }
+}
+
+fn is_readable(kind: ItemKind, bytes: &[u8]) -> bool {
+    match kind {
+        ItemKind::Attempt => taosync_results::decode_attempt(bytes, taosync_results::MAX_PLAIN).is_ok(),
+        ItemKind::Log | ItemKind::Session | ItemKind::LtiUser => {
+            payload::decode(bytes, payload::MAX_PLAIN).is_some_and(|document| document.is_object())
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Payloads of items that are not attempts, in form 1: zstd around JSON, bounded both ways.
+
+use std::io::Read as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use taosync_model::assessment::LogEntry;
+use uuid::Uuid;
+
+/// Bytes such a payload may have once unpacked.
+pub const MAX_PLAIN: u64 = 16 * 1024 * 1024;
+
+/// As for attempts: more costs much and gains nothing.
+const LEVEL: i32 = 3;
+/// Largest zstd window accepted (log2), 8 MiB.
+const MAX_WINDOW_LOG: u32 = 23;
+
+/// Log rows written after the attempt's item was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogBatch {
+    /// The attempt.
+    pub execution: Uuid,
+    /// The rows.
+    pub log: Vec<LogEntry>,
+}
+
+/// Packs a document.
+pub fn encode(document: &impl Serialize) -> Result<Vec<u8>, std::io::Error> {
+    let json = serde_json::to_vec(document)?;
+    zstd::bulk::compress(&json, LEVEL)
+}
+
+/// Unpacks a document of at most `max_plain` bytes; `None` when it is no zstd, no JSON, longer, or followed by more.
+pub fn decode(bytes: &[u8], max_plain: u64) -> Option<Value> {
+    let mut decoder = zstd::Decoder::with_buffer(bytes).ok()?.single_frame();
+    decoder.window_log_max(MAX_WINDOW_LOG).ok()?;
+    let mut json = Vec::new();
+    decoder.by_ref().take(max_plain.saturating_add(1)).read_to_end(&mut json).ok()?;
+    let is_whole = json.len() as u64 <= max_plain && decoder.finish().is_empty();
+    is_whole.then(|| serde_json::from_slice(&json).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_read_back_up_to_the_limit() {
+        let document = serde_json::json!({ "name": "Anna" });
+        let bytes = encode(&document).unwrap();
+        let plain = serde_json::to_vec(&document).unwrap().len() as u64;
+        assert_eq!(decode(&bytes, plain), Some(document));
+        assert_eq!(decode(&bytes, plain - 1), None);
+        assert_eq!(decode(&bytes[..bytes.len() - 1], plain), None);
+        assert_eq!(decode(&[bytes.clone(), bytes].concat(), plain), None);
+        assert_eq!(decode(b"{}", 10), None);
+    }
+}
