@@ -186,3 +186,17 @@ fn failed(act: &'static str, path: &Path, source: io::Error) -> StoreError {
         _ => StoreError::Blob { act, path: path.to_owned(), source },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_to_be_one() {
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+            assert!(matches!(failed("write", Path::new("x"), kind.into()), StoreError::DiskFull));
+        }
+        let other = failed("write", Path::new("x"), ErrorKind::PermissionDenied.into());
+        assert!(matches!(other, StoreError::Blob { act: "write", .. }));
+    }
+}

@@ -80,7 +80,8 @@ impl StoreError {
     /// Names the failed statement and recognises the two errors a person can do something about.
     pub(crate) fn sql(what: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |source| {
-            let code = source.as_database_error().and_then(sqlx::error::DatabaseError::code).map(std::borrow::Cow::into_owned);
+            let code =
+                source.as_database_error().and_then(sqlx::error::DatabaseError::code).map(std::borrow::Cow::into_owned);
             match code.as_deref() {
                 Some("13" | "778" | "1034" | "4874") => Self::DiskFull,
                 Some("5" | "261" | "517" | "6" | "262") => Self::Busy,

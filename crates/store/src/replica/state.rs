@@ -100,6 +100,12 @@ impl Store {
         found.ok_or_else(|| StoreError::damaged(format!("the replica of org {org}")))
     }
 
+    /// A replica by its number, as it stands now.
+    pub async fn replica_again(&self, id: i64) -> Result<ReplicaScope, StoreError> {
+        let found = self.replicas_list().await?.into_iter().find(|r| r.id == id);
+        found.ok_or_else(|| StoreError::NotFound { what: "the replica".into(), advice: "import the central again" })
+    }
+
     /// All replicas.
     pub async fn replicas_list(&self) -> Result<Vec<ReplicaScope>, StoreError> {
         let mut snapshot = self.read("replicas_list").await?;

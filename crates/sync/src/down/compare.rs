@@ -37,7 +37,7 @@ pub async fn run(
 ) -> Result<Pulled, SyncError> {
     progress(Progress::Phase("comparing with central".into()));
     store.replica_recount(replica.id).await?;
-    let replica = pull::reopened(store, replica).await?;
+    let replica = store.replica_again(replica.id).await?;
     let types = EntityType::FEED.to_vec();
     let mut held_links: HashMap<Digest, (EntityType, HeldLink)> = HashMap::new();
     let body = listing(store, &replica, &types, &mut held_links).await?;

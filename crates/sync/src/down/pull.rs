@@ -68,11 +68,11 @@ pub async fn pull(
     if first.equal || first.held > 0 {
         return Ok(first);
     }
-    let replica = reopened(store, replica).await?;
+    let replica = store.replica_again(replica.id).await?;
     let mut second = compare::run(store, link, &replica, plan, progress).await?;
     if !second.equal && second.held == 0 {
         // Central's data changed while both sides compared: the feed brings what is new since.
-        let replica = reopened(store, &replica).await?;
+        let replica = store.replica_again(replica.id).await?;
         let third = feed(store, link, &replica, plan, progress).await?;
         let before = std::mem::replace(&mut second, third);
         add(&mut second.effect, &before.effect);
@@ -83,10 +83,6 @@ pub async fn pull(
 
 fn needs_comparison(code: &str) -> bool {
     matches!(code, "epoch_unknown" | "cursor_ahead" | "cursor_too_old")
-}
-
-pub(crate) async fn reopened(store: &Store, replica: &ReplicaScope) -> Result<ReplicaScope, SyncError> {
-    Ok(store.replica_open(replica.remote, &replica.org).await?)
 }
 
 pub(super) fn add(effect: &mut ChunkEffect, more: &ChunkEffect) {
@@ -230,7 +226,7 @@ pub(super) async fn receive_with(
     }
     applier.apply().await?;
     let effect = applier.effect;
-    let now = reopened(store, replica).await?;
+    let now = store.replica_again(replica.id).await?;
     let held = store.removals_held_count(replica.id).await?;
     let equal = digests_equal(&now, &end);
     let verified_at = equal.then(|| store.clock().now());

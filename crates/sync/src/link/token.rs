@@ -53,9 +53,23 @@ impl Access {
 }
 
 impl Link {
+    /// Asks for a token. An org that central does not know under this name any more may have been renamed: a consumer
+    /// with a single org is then given that one.
     pub(super) async fn fetch_token(&self) -> Result<Access, LinkError> {
+        match self.ask_token(self.address.org.as_ref()).await {
+            Err(LinkError::Token { code, advice }) if code == "invalid_scope" && self.address.org.is_some() => {
+                match self.ask_token(None).await {
+                    Ok(access) if access.orgs.len() == 1 => Ok(access),
+                    _ => Err(LinkError::Token { code, advice }),
+                }
+            }
+            other => other,
+        }
+    }
+
+    async fn ask_token(&self, org: Option<&OrgId>) -> Result<Access, LinkError> {
         let asked_at = self.caller.clock.now();
-        let request = self.token_request(asked_at)?;
+        let request = self.token_request(asked_at, org)?;
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         self.traffic.count_request();
         let answer = tokio::time::timeout(SILENCE, self.client.request(request))
@@ -73,7 +87,7 @@ impl Link {
         access_of(answer, asked_at)
     }
 
-    fn token_request(&self, now: Timestamp) -> Result<http::Request<Full<Bytes>>, LinkError> {
+    fn token_request(&self, now: Timestamp, org: Option<&OrgId>) -> Result<http::Request<Full<Bytes>>, LinkError> {
         let url = &self.address.token;
         let claims = ProofClaims {
             node: Some(self.caller.node),
@@ -83,7 +97,7 @@ impl Link {
         let proof = Proof::sign(self.caller.keyring.node_key(), "POST", url.as_str(), now, None, None, claims);
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
-        if let Some(org) = &self.address.org {
+        if let Some(org) = org {
             form.append_pair(ORG_PARAMETER, org.as_str());
         }
         let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();

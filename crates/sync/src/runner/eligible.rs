@@ -3,13 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use taosync_model::{EntityType, OrgId, vocabulary};
+use taosync_model::{Entity, EntityType, OrgId, vocabulary};
 use taosync_store::{Store, StoreError};
 
 /// Remembers eligibilities while a request is worked on.
 pub(super) struct Eligibilities<'a> {
     store: &'a Store,
     known: HashMap<String, Vec<View>>,
+    /// Takers that were read already, per org.
+    noted: HashMap<String, Vec<(OrgId, Entity)>>,
 }
 
 /// An eligibility as one org sees it.
@@ -28,16 +30,19 @@ pub(super) struct Sitting {
 
 impl<'a> Eligibilities<'a> {
     pub fn new(store: &'a Store) -> Self {
-        Self { store, known: HashMap::new() }
+        Self { store, known: HashMap::new(), noted: HashMap::new() }
+    }
+
+    /// Notes a taker as a search by login found it, to read nothing twice. That search leaves out link rows: a taker
+    /// without assignments may have them there, and is read again.
+    pub fn note(&mut self, org: OrgId, taker: Entity) {
+        self.noted.entry(taker.uri.clone()).or_default().push((org, taker));
     }
 
     /// What a taker may sit: each delivery and org once, in order.
     pub async fn of(&mut self, taker: &str) -> Result<Vec<Sitting>, StoreError> {
         let mut sittings = Vec::new();
-        for (org, entity_type, entity) in self.store.replica_get(taker).await? {
-            if entity_type != EntityType::TestTaker {
-                continue;
-            }
+        for (org, entity) in self.seen(taker).await? {
             for assignment in entity.values(vocabulary::USER_ASSIGNMENT) {
                 let views = self.views(&assignment.text).await?;
                 let seen = views.iter().filter(|view| view.org == org && view.takers.contains(taker));
@@ -50,10 +55,21 @@ impl<'a> Eligibilities<'a> {
         Ok(sittings)
     }
 
+    async fn seen(&mut self, taker: &str) -> Result<Vec<(OrgId, Entity)>, StoreError> {
+        let noted = self.noted.remove(taker).unwrap_or_default();
+        let is_whole = |(_, entity): &(OrgId, Entity)| !entity.values(vocabulary::USER_ASSIGNMENT).is_empty();
+        if !noted.is_empty() && noted.iter().all(is_whole) {
+            return Ok(noted);
+        }
+        let found = self.store.replica_get(taker).await?;
+        let takers = found.into_iter().filter(|(_, entity_type, _)| *entity_type == EntityType::TestTaker);
+        Ok(takers.map(|(org, _, entity)| (org, entity)).collect())
+    }
+
     async fn views(&mut self, eligibility: &str) -> Result<&[View], StoreError> {
         if !self.known.contains_key(eligibility) {
             let found = self.store.replica_get(eligibility).await?;
-            let values = |entity: &taosync_model::Entity, predicate| {
+            let values = |entity: &Entity, predicate| {
                 entity.values(predicate).iter().map(|value| value.text.clone()).collect::<Vec<_>>()
             };
             let views = found

@@ -102,12 +102,11 @@ impl Folding {
                 None => &mut self.test,
             };
             let key = (owner, rank(variable.kind), variable.identifier.clone());
-            match self.places.get(&key) {
-                Some(&place) => list[place] = variable,
-                None => {
-                    self.places.insert(key, list.len());
-                    list.push(variable);
-                }
+            if let Some(&place) = self.places.get(&key) {
+                list[place] = variable;
+            } else {
+                self.places.insert(key, list.len());
+                list.push(variable);
             }
         }
     }

@@ -72,7 +72,8 @@ impl Runner {
 
     /// An id that is always the same for the same contents, and tells nothing about them without this node's key.
     pub(super) fn id_of(&self, field: &str, parts: &[&str]) -> Uuid {
-        let joined = parts.iter().map(|part| format!("{}:{part}", part.len())).collect::<String>();
+        let lengths = parts.iter().map(|part| part.len().to_string()).collect::<Vec<_>>();
+        let joined = format!("{}\n{}", lengths.join(","), parts.concat());
         // The index folds case; a digest does not.
         let digest = Digest::of(joined.as_bytes()).to_hex();
         uuid::Builder::from_custom_bytes(self.store.keyring().index().of(field, &digest)).into_uuid()

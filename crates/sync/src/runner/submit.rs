@@ -200,8 +200,12 @@ impl<'a> Places<'a> {
             found.extend(seen.into_iter().filter(|(_, t, _)| is_taker(*t)).map(|(_, _, entity)| entity.uri));
         }
         if found.is_empty() {
-            let seen = store.replica_users(named).await?;
-            found.extend(seen.into_iter().filter(|(_, t, _)| is_taker(*t)).map(|(_, _, entity)| entity.uri));
+            for (org, entity_type, entity) in store.replica_users(named).await? {
+                if is_taker(entity_type) {
+                    found.push(entity.uri.clone());
+                    self.eligibilities.note(org, entity);
+                }
+            }
         }
         found.sort();
         found.dedup();

@@ -38,12 +38,12 @@ pub(super) async fn sync(
     let link = link_for(store, replica, &plan.version, plan.proxy.as_deref()).await?.for_sync(id);
     let mut done = Done::default();
     let result = steps(store, plan, replica, &link, &mut done, progress).await;
-    let replica = pull::reopened(store, replica).await?;
+    let replica = store.replica_again(replica.id).await?;
     let mut summary = done.summary(&replica, &link);
     summary.sync = id;
     if let Err(error) = &result {
         summary.code = Some(error.code().to_owned());
-        summary.reason = Some(with_causes(error));
+        summary.reason = Some(in_words(error));
         summary.digest_equal = false;
     }
     advise(&mut summary, &done);
@@ -119,7 +119,7 @@ async fn steps(
     if plan.what != What::Results {
         data(store, plan, &replica, link, done, progress).await?;
     }
-    if plan.what == What::All && store.outbox_counts(Some(&replica.org)).await?.pending > 0 {
+    if plan.what == What::All && store.outbox_waiting(&replica.org, &plan.up.states).await?.due > 0 {
         results(store, plan, &replica.org, link, done, progress).await?;
     }
     Ok(())
@@ -192,7 +192,7 @@ async fn dry_run(
     done: &mut Done,
 ) -> Result<(), SyncError> {
     if plan.what != What::Data {
-        done.pending_before = store.outbox_counts(Some(&replica.org)).await?.pending;
+        done.pending_before = store.outbox_waiting(&replica.org, &plan.up.states).await?.due;
     }
     if plan.what != What::Results {
         let pull_plan = PullPlan { types: plan.types.clone(), removals: plan.removals, chunk_size: plan.chunk_size };
@@ -316,7 +316,11 @@ fn advise(summary: &mut Summary, done: &Done) {
     }
 }
 
-fn with_causes(error: &SyncError) -> String {
+/// The error and, for this node's own database, what it said; the network's own words help nobody at the button.
+fn in_words(error: &SyncError) -> String {
+    if matches!(error, SyncError::Link(_)) {
+        return error.to_string();
+    }
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

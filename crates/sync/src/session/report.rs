@@ -93,7 +93,7 @@ async fn report(
         equal: summary.digest_equal,
         not_ready,
         deliveries,
-        pending: store.outbox_counts(Some(&replica.org)).await?.pending,
+        pending: store.outbox_waiting(&replica.org, &plan.up.states).await?.due,
         held: summary.held_removals,
         changed: [sum(|c| c.created), sum(|c| c.updated), sum(|c| c.removed)],
         sent: summary.results.sent,

@@ -2,6 +2,7 @@
 
 use taosync_model::Digest;
 use taosync_model::OrgId;
+use taosync_model::execution::ExecutionState;
 use taosync_model::item::{Envelope, FORM_AGE_ZSTD, FORM_ZSTD_JSON, ItemKind, Refusal};
 
 use super::payload;
@@ -37,7 +38,7 @@ fn is_complete(envelope: &Envelope) -> bool {
     let is_attempt_whole = || {
         envelope.delivery.is_some()
             && envelope.test_taker.is_some()
-            && envelope.state.is_some_and(|state| state.is_over())
+            && envelope.state.is_some_and(ExecutionState::is_over)
             && envelope.started_at.is_some()
             && envelope.finished_at.is_some()
     };

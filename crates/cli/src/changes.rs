@@ -1,0 +1,230 @@
+//! Changing what is true at central: one transaction, a person's word for large removals, and the answer about it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+use taosync_model::{EntityType, OrgId};
+use taosync_store::Durability;
+use taosync_store::audit::AuditEntry;
+use taosync_store::entities::{Applied, Change, Tally};
+use taosync_store::scopes::OrgEffect;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::node::{ACTOR, Node};
+use crate::output;
+
+/// Options of everything that changes entities.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct ChangeOptions {
+    /// Do everything, say what it would change, and undo it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Approve large removals without being asked
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// What a change did, for people and programs.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// New ones.
+    pub created: u64,
+    /// Known ones with other content.
+    pub updated: u64,
+    /// Known ones that were the same.
+    pub unchanged: u64,
+    /// Removed ones.
+    pub removed: u64,
+    /// Other entities that changed with them.
+    pub related: u64,
+    /// Everything that was written, per type.
+    pub types: BTreeMap<EntityType, Tally>,
+    /// Where members came or went.
+    pub orgs: Vec<Effect>,
+    /// Whether everything was undone again.
+    pub dry_run: bool,
+}
+
+/// What a change means for an org.
+#[derive(Debug, Serialize)]
+pub struct Effect {
+    org: OrgId,
+    #[serde(rename = "type")]
+    entity_type: EntityType,
+    entered: u64,
+    left: u64,
+    before: u64,
+    large_removal: bool,
+}
+
+impl Report {
+    /// The sums over all types.
+    pub fn of(applied: &Applied, options: ChangeOptions) -> Self {
+        let mut report = Self { types: applied.types.clone(), dry_run: options.dry_run, ..Self::default() };
+        for tally in applied.types.values() {
+            report.created += tally.created;
+            report.updated += tally.updated;
+            report.unchanged += tally.unchanged;
+            report.removed += tally.removed;
+        }
+        report.orgs = applied.orgs.iter().map(effect).collect();
+        report
+    }
+
+    /// The answer for people.
+    pub fn to_text(&self) -> String {
+        let mut text = format!(
+            "{} created, {} updated, {} unchanged, {} removed",
+            self.created, self.updated, self.unchanged, self.removed
+        );
+        if self.related > 0 {
+            text.push_str(&format!("; {} others changed with them", self.related));
+        }
+        text.push('\n');
+        if !self.orgs.is_empty() {
+            let rows = self.orgs.iter().map(|effect| {
+                let numbers = [effect.entered, effect.left, effect.before].map(|number| number.to_string());
+                [effect.org.to_string(), effect.entity_type.to_string()].into_iter().chain(numbers).collect()
+            });
+            text.push_str(&output::table(&["org", "type", "entered", "left", "had before"], rows));
+        }
+        if self.dry_run {
+            text.push_str("This was a dry run: nothing was changed.\n");
+        }
+        text
+    }
+}
+
+fn effect(effect: &OrgEffect) -> Effect {
+    Effect {
+        org: effect.org.clone(),
+        entity_type: effect.entity_type,
+        entered: effect.entered,
+        left: effect.left,
+        before: effect.before,
+        large_removal: effect.is_large_removal(),
+    }
+}
+
+/// Applies changes in one transaction, or says why not. `act` and `object` go to the audit log.
+pub async fn apply(
+    context: &Context,
+    node: &Node,
+    changes: Vec<Change>,
+    options: ChangeOptions,
+    act: &str,
+    object: &str,
+) -> Result<Applied, Failure> {
+    let may_ask = !options.yes && !options.dry_run && output::somebody_is_there(context.output);
+    let again = if may_ask { Some(changes.clone()) } else { None };
+    match attempt(node, changes, options, act, object).await? {
+        Attempt::Done(applied) => Ok(applied),
+        // Nobody waits for a lock while a person thinks: everything was undone, and is done again after a yes.
+        Attempt::NeedsWord(large) => match again {
+            Some(changes) if ask(&large).await? => {
+                match attempt(node, changes, ChangeOptions { yes: true, ..options }, act, object).await? {
+                    Attempt::Done(applied) => Ok(applied),
+                    Attempt::NeedsWord(large) => Err(needs_word(&large)),
+                }
+            }
+            _ => Err(needs_word(&large)),
+        },
+    }
+}
+
+enum Attempt {
+    Done(Applied),
+    NeedsWord(Vec<OrgEffect>),
+}
+
+async fn attempt(
+    node: &Node,
+    changes: Vec<Change>,
+    options: ChangeOptions,
+    act: &str,
+    object: &str,
+) -> Result<Attempt, Failure> {
+    let mut tx = node.store.write("entities_change", Durability::Flushed).await?;
+    let applied = node.store.entities_change(&mut tx, changes).await?;
+    if options.dry_run {
+        tx.undo().await?;
+        return Ok(Attempt::Done(applied));
+    }
+    let large: Vec<_> = applied.orgs.iter().filter(|effect| effect.is_large_removal()).cloned().collect();
+    if !large.is_empty() {
+        if !options.yes {
+            tx.undo().await?;
+            return Ok(Attempt::NeedsWord(large));
+        }
+        let approved: Vec<_> = large.iter().map(|effect| (effect.org.clone(), effect.entity_type)).collect();
+        node.store.removals_approve(&mut tx, &approved).await?;
+    }
+    let detail = json!({"types": applied.types, "large_removals": large});
+    node.store.audit_add(&mut tx, &AuditEntry { actor: ACTOR, act, object, detail }).await?;
+    tx.commit().await?;
+    Ok(Attempt::Done(applied))
+}
+
+fn sentence(effect: &OrgEffect) -> String {
+    format!("{} of {} {}s leave org {}", effect.left, effect.before, effect.entity_type, effect.org)
+}
+
+fn needs_word(large: &[OrgEffect]) -> Failure {
+    let message = format!("nothing was changed: {}", large.iter().map(sentence).collect::<Vec<_>>().join("; "));
+    let mut failure =
+        Failure::new("TS-402", message, "see it with --dry-run; when it is meant, run the same command with --yes");
+    failure.errors = large.iter().map(|large| json!(effect(large))).collect();
+    failure
+}
+
+/// Asks the person at the keyboard.
+async fn ask(large: &[OrgEffect]) -> Result<bool, Failure> {
+    let mut question: String = large.iter().map(|effect| format!("{}\n", sentence(effect))).collect();
+    question.push_str("Local servers will remove them at their next sync. Go on? [y/N] ");
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut answer = String::new();
+        io::stderr().write_all(question.as_bytes()).and_then(|()| io::stdin().read_line(&mut answer)).map(|_| answer)
+    });
+    let answer = answer
+        .await?
+        .map_err(|source| Failure::new("TS-402", "the question was not answered", "use --yes").because(source))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaving(left: u64, before: u64) -> OrgEffect {
+        let org = OrgId::new("School-7").unwrap();
+        OrgEffect { org, entity_type: EntityType::TestTaker, entered: 0, left, before }
+    }
+
+    #[test]
+    fn a_large_removal_is_explained() {
+        insta::assert_snapshot!(needs_word(&[leaving(30, 100)]).to_text(), @r"
+        error[TS-402]: nothing was changed: 30 of 100 test-takers leave org School-7
+          → see it with --dry-run; when it is meant, run the same command with --yes
+        ");
+    }
+
+    #[test]
+    fn a_report_reads_well() {
+        let tally = Tally { created: 2, updated: 0, removed: 1, unchanged: 4 };
+        let applied = Applied { types: [(EntityType::TestTaker, tally)].into(), orgs: vec![leaving(1, 7)] };
+        let report = Report::of(&applied, ChangeOptions { dry_run: true, yes: false });
+        insta::assert_snapshot!(report.to_text(), @r"
+        2 created, 0 updated, 4 unchanged, 1 removed
+         org       type        entered  left  had before
+         School-7  test-taker  0        1     7
+        This was a dry run: nothing was changed.
+        ");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["orgs"][0]["type"], "test-taker");
+        assert_eq!(json["dry_run"], true);
+    }
+}

@@ -1,0 +1,92 @@
+//! One file a verb: its options, what it does, what it prints.
+
+mod completions;
+mod delivery;
+mod demo;
+mod doctor;
+mod entity;
+mod execution;
+mod history;
+pub mod import;
+pub mod init;
+mod man;
+mod node;
+pub mod oauth;
+mod results;
+pub mod scope;
+pub mod serve;
+mod status;
+pub mod sync;
+pub mod verify;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new node: a central or a local server
+    Init(init::Options),
+    /// Run the server of this node
+    Serve(serve::Options),
+    /// Say whether this node is ready, and what is not
+    Status(status::Options),
+    /// Recompute every digest from what is stored
+    Verify(verify::Options),
+    /// Look for what could go wrong, and say what to do
+    Doctor(doctor::Options),
+    /// Show past syncs
+    History(history::Options),
+    /// Show who this node is
+    Node(node::Options),
+    /// Bring people, centers and eligibilities in from CSV (central)
+    Import(import::Options),
+    /// Check, publish and withdraw tests
+    Delivery(delivery::Options),
+    /// Look at single entities, and change them (central)
+    Entity(entity::Options),
+    /// Connect a local server with central
+    Oauth(oauth::Options),
+    /// Organisations and what they see (central)
+    Scope(scope::Options),
+    /// Exchange data and results with central (local)
+    Sync(sync::Options),
+    /// Attempts of test takers (local)
+    Execution(execution::Options),
+    /// Results: list, show, export
+    Results(results::Options),
+    /// See two servers exchange an exam's data and results, on this machine alone
+    Demo(demo::Options),
+    /// Print completions for a shell
+    Completions(completions::Options),
+    /// Print the manual page
+    Man(man::Options),
+}
+
+impl Command {
+    /// Runs the command.
+    pub async fn run(self, context: Context) -> Result<Exit, Failure> {
+        match self {
+            Self::Init(options) => options.run(&context).await,
+            Self::Serve(options) => options.run(&context).await,
+            Self::Status(options) => options.run(&context).await,
+            Self::Verify(options) => options.run(&context).await,
+            Self::Doctor(options) => options.run(&context).await,
+            Self::History(options) => options.run(&context).await,
+            Self::Node(options) => options.run(&context).await,
+            Self::Import(options) => options.run(&context).await,
+            Self::Delivery(options) => options.run(&context).await,
+            Self::Entity(options) => options.run(&context).await,
+            Self::Oauth(options) => options.run(&context).await,
+            Self::Scope(options) => options.run(&context).await,
+            Self::Sync(options) => options.run(&context).await,
+            Self::Execution(options) => options.run(&context).await,
+            Self::Results(options) => options.run(&context).await,
+            Self::Demo(options) => options.run(&context).await,
+            Self::Completions(options) => options.run(&context),
+            Self::Man(options) => options.run(&context),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `taosync doctor`: what could go wrong, and what to do about it. Works also when the node does not open.
+
+mod examine;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+
+/// Look for what could go wrong, and say what to do
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Looks at configuration, rights of key files, certificate, database, disk, clock, port and unfinished syncs.
+Exit code 1 when something has failed.
+
+Example:
+  taosync --dir /srv/local doctor"
+)]
+pub struct Options {}
+
+/// How an examination went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Finding {
+    name: &'static str,
+    verdict: Verdict,
+    text: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    advice: String,
+}
+
+impl Finding {
+    fn ok(name: &'static str, text: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Ok, text: text.into(), advice: String::new() }
+    }
+
+    fn warn(name: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Warn, text: text.into(), advice: advice.into() }
+    }
+
+    fn fail(name: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Fail, text: text.into(), advice: advice.into() }
+    }
+
+    /// A failure elsewhere as a line here.
+    fn of(name: &'static str, failure: &Failure) -> Self {
+        Self::fail(name, format!("[{}] {}", failure.code, failure.message), failure.advice.clone())
+    }
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+struct Examined {
+    ok: bool,
+    findings: Vec<Finding>,
+}
+
+impl Options {
+    /// Examines.
+    pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let findings = examine::all(context).await;
+        let ok = findings.iter().all(|finding| finding.verdict != Verdict::Fail);
+        let examined = Examined { ok, findings };
+        context.output.answer(&examined, || to_text(&examined))?;
+        Ok(if ok { Exit::Done } else { Exit::Failed })
+    }
+}
+
+fn to_text(examined: &Examined) -> String {
+    let line = |finding: &Finding| {
+        let verdict = match finding.verdict {
+            Verdict::Ok => "ok  ",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        let advice = if finding.advice.is_empty() { String::new() } else { format!("      → {}\n", finding.advice) };
+        format!("{verdict}  {:<13} {}\n{advice}", finding.name, finding.text)
+    };
+    examined.findings.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_come_with_advice() {
+        let findings = vec![
+            Finding::ok("database", "opens"),
+            Finding::warn("plain http", "everybody on this machine can read along", "leave out plain_http"),
+            Finding::of("keys", &Failure::new("TS-121", "keys can be read by others", "run: chmod 0600 keys/node.key")),
+        ];
+        insta::assert_snapshot!(to_text(&Examined { ok: false, findings }), @r"
+        ok    database      opens
+        warn  plain http    everybody on this machine can read along
+              → leave out plain_http
+        FAIL  keys          [TS-121] keys can be read by others
+              → run: chmod 0600 keys/node.key
+        ");
+    }
+}

@@ -1,0 +1,175 @@
+//! The examinations, each by itself: one that fails does not hide the others.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use taosync_model::Clock;
+use taosync_store::Store;
+use taosync_store::history::SyncOutcome;
+use taosync_store::settings::Role;
+use taosync_vault::Keyring;
+use taosync_vault::tls::Tls;
+
+use super::{Finding, Verdict};
+use crate::commands::serve;
+use crate::config::{Config, Place};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::locks::{self, Way};
+use crate::node::Node;
+use crate::output;
+use crate::readiness::{self, Level};
+
+/// Before this year the clock is certainly wrong.
+const FIRST_YEAR: i16 = 2026;
+
+/// Everything that can be examined.
+pub async fn all(context: &Context) -> Vec<Finding> {
+    let place = &context.place;
+    let config = Config::load(place);
+    let mut findings = vec![configuration(place, &config), keys(place), clock(&*context.clock)];
+    if let Ok(config) = &config {
+        findings.push(transport(place, config));
+        findings.push(port(place, config).await);
+    }
+    match Node::open(context).await {
+        Ok(node) => {
+            findings.push(Finding::ok(
+                "database",
+                format!("opens; node {} is a {} server", node.identity.node, node.identity.role),
+            ));
+            findings.push(disk(&node).await);
+            findings.push(unfinished(&node).await);
+            findings.push(partner(&node.store, node.identity.role).await);
+            node.store.close().await;
+        }
+        // What failed before the database stands in a line of its own.
+        Err(_) if findings.iter().any(|finding| finding.verdict == Verdict::Fail) => {}
+        Err(failure) => findings.push(Finding::of("database", &failure)),
+    }
+    findings
+}
+
+fn configuration(place: &Place, config: &Result<Config, Failure>) -> Finding {
+    const NAME: &str = "configuration";
+    let file = place.config_file();
+    match config {
+        Err(failure) => Finding::of(NAME, failure),
+        Ok(config) if config.proxy.is_some() && mode(file) & 0o004 != 0 => Finding::warn(
+            NAME,
+            format!("{} can be read by everybody and names a proxy", file.display()),
+            format!("if it holds a password, run: chmod 0640 '{}'", file.display()),
+        ),
+        Ok(_) => Finding::ok(NAME, format!("{} is fine", file.display())),
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode())
+}
+
+fn keys(place: &Place) -> Finding {
+    match Keyring::open(&place.keys()) {
+        Ok(_) => Finding::ok("keys", "only this user can read them"),
+        Err(error) => Finding::of("keys", &error.into()),
+    }
+}
+
+fn clock(clock: &dyn Clock) -> Finding {
+    let now = clock.now();
+    if now.to_zoned_datetime(jiff::tz::TimeZone::UTC).year() < FIRST_YEAR {
+        let text = format!("this machine believes it is {}", output::time(now));
+        return Finding::fail("clock", text, "set the clock, and replace the battery of the machine if it forgets it");
+    }
+    Finding::ok("clock", format!("{} here", output::time(now)))
+}
+
+fn transport(place: &Place, config: &Config) -> Finding {
+    if config.plain_http {
+        return Finding::warn(
+            "plain http",
+            "no encryption: only for trying things out",
+            "make a node without --plain-http",
+        );
+    }
+    match Tls::open(&place.keys()) {
+        Ok(tls) => {
+            Finding::ok("certificate", format!("fits its key; fingerprint of its authority {}", tls.fingerprint()))
+        }
+        Err(error) => Finding::of("certificate", &error.into()),
+    }
+}
+
+async fn port(place: &Place, config: &Config) -> Finding {
+    let listen = config.listen;
+    match tokio::net::TcpListener::bind(listen.0).await {
+        Ok(_) => Finding::ok("port", format!("{listen} is free")),
+        Err(_) if serve::read_serving(place).is_some_and(|serving| is_alive(serving.pid)) => {
+            Finding::ok("port", format!("the server runs on {listen}"))
+        }
+        Err(error) => Finding::fail(
+            "port",
+            format!("cannot listen on {listen}: {error}"),
+            "stop the other program, or change 'listen'",
+        ),
+    }
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+async fn disk(node: &Node) -> Finding {
+    let free = async { Ok::<_, Failure>(node.blobs().await?.free_bytes().await?) };
+    match free.await {
+        Ok(free) => {
+            let check = readiness::disk(free);
+            match check.level {
+                Level::Ok => Finding::ok("disk", check.text),
+                Level::Warning => Finding::warn("disk", check.text, "delete what is not needed"),
+                Level::Critical => Finding::fail("disk", check.text, "delete what is not needed"),
+            }
+        }
+        Err(failure) => Finding::of("disk", &failure),
+    }
+}
+
+/// Syncs that never ended although nobody is syncing.
+async fn unfinished(node: &Node) -> Finding {
+    const NAME: &str = "syncs";
+    let is_syncing =
+        [Way::Down, Way::Up].into_iter().any(|way| locks::sync_lock(node.place.dir(), way, &*node.clock).is_err());
+    match node.store.sync_list(None, 100).await {
+        Err(error) => Finding::of(NAME, &error.into()),
+        Ok(_) if is_syncing => Finding::ok(NAME, "a sync is running"),
+        Ok(runs) => {
+            let open = runs.iter().filter(|run| run.outcome == SyncOutcome::Running).count();
+            if open > 0 && node.identity.role == Role::Local {
+                let text = format!("{open} ended half-way");
+                return Finding::warn(NAME, text, "run 'taosync sync all': it continues where the last one stopped");
+            }
+            Finding::ok(NAME, "none was left half-way")
+        }
+    }
+}
+
+/// Whether there is anybody to exchange with.
+async fn partner(store: &Store, role: Role) -> Finding {
+    let counted = async {
+        Ok::<_, Failure>(match role {
+            Role::Central => store.consumers_list().await?.iter().filter(|c| c.revoked_at.is_none()).count(),
+            Role::Local => store.remotes_list().await?.len(),
+        })
+    };
+    match (role, counted.await) {
+        (_, Err(failure)) => Finding::of("partners", &failure),
+        (Role::Central, Ok(0)) => {
+            Finding::warn("partners", "no local server has a key", "make one with 'taosync oauth generate --org ORG'")
+        }
+        (Role::Local, Ok(0)) => {
+            Finding::warn("partners", "no central is known", "run the 'taosync oauth import' command from the office")
+        }
+        (Role::Central, Ok(number)) => Finding::ok("partners", format!("{number} keys for local servers")),
+        (Role::Local, Ok(number)) => Finding::ok("partners", format!("{number} central(s) known")),
+    }
+}

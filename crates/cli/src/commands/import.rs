@@ -1,0 +1,258 @@
+//! `taosync import`: people, centers and eligibilities from CSV.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use taosync_model::{Clock, EntityType, vocabulary};
+use taosync_roster::{Found, FoundEntity, Lookup, LookupBy, MAX_FILE, Naming, Plan, Roster, RosterKind, RosterProblem};
+use taosync_store::Store;
+use taosync_store::entities::{Change, Key, Stored};
+
+use crate::changes::{self, ChangeOptions, Report};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::locks;
+use crate::node::Node;
+use crate::progress::Bar;
+
+/// Bring people, centers and eligibilities in from CSV (central)
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The files are those of TAO's importers: a header line, then one row each; comma, semicolon or tab; UTF-8; lists
+separated by '|'; references by login, label, organisation id or URI. A wrong line changes nothing at all, and
+the same file twice changes nothing.
+
+  test-centers    label, organisation id; administrators, proctors, sub centers, uri
+  administrators, proctors
+                  label, interface language, login, password; default language, first name, last name, mail,
+                  test centers, uri
+  test-takers     label, interface language, login, password; default language, first name, last name, mail, uri
+  sync-managers   as test-takers, and organisation id
+  eligibilities   test center, delivery, test takers; is proctored, label, uri
+
+Examples:
+  taosync --dir /srv/central import test-centers centers.csv
+  taosync --dir /srv/central import test-takers takers.csv --dry-run"
+)]
+pub struct Options {
+    /// What the file holds
+    #[arg(value_enum)]
+    kind: Kind,
+    /// The CSV file; '-' for standard input
+    #[arg(value_name = "FILE.csv")]
+    file: PathBuf,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    TestCenters,
+    Administrators,
+    Proctors,
+    TestTakers,
+    SyncManagers,
+    Eligibilities,
+}
+
+impl Kind {
+    const fn of_roster(self) -> RosterKind {
+        match self {
+            Self::TestCenters => RosterKind::TestCenters,
+            Self::Administrators => RosterKind::Administrators,
+            Self::Proctors => RosterKind::Proctors,
+            Self::TestTakers => RosterKind::TestTakers,
+            Self::SyncManagers => RosterKind::SyncManagers,
+            Self::Eligibilities => RosterKind::Eligibilities,
+        }
+    }
+}
+
+impl Options {
+    /// Imports the file.
+    pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let node = Node::open_to_change(context).await?;
+        let kind = self.kind.of_roster();
+        let file = self.file.display().to_string();
+        let report = bring_in(context, &node, kind, self.file, self.change).await?;
+        context.output.answer(&report, || format!("{kind} from {file}: {}", report.to_text()))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Brings one file in, all of it or nothing.
+pub async fn bring_in(
+    context: &Context,
+    node: &Node,
+    kind: RosterKind,
+    file: PathBuf,
+    change: ChangeOptions,
+) -> Result<Report, Failure> {
+    let bar = Bar::phase(context.output, &format!("reading {}", file.display()));
+    let roster = read_roster(kind, file).await?;
+    let rows = roster.row_count();
+    let _lock = locks::change_lock(node.place.dir()).await?;
+    bar.begin(&format!("comparing {rows} {kind} with what is there"));
+    let found = answers(&node.store, &roster).await?;
+    let plan = plan(roster, found, node).await?;
+    bar.begin(&format!("writing {} changes", plan.upserts.len()));
+    let (created, updated, unchanged) = (plan.created as u64, plan.updated as u64, plan.unchanged as u64);
+    let related = plan.related as u64;
+    let upserts = plan.upserts.into_iter().map(|(entity_type, entity)| Change::Upsert(entity_type, entity));
+    // A bar cannot be drawn while a question is asked.
+    bar.end();
+    let applied = changes::apply(context, node, upserts.collect(), change, "import", kind.as_str()).await?;
+    Ok(Report { created, updated, unchanged, related, ..Report::of(&applied, change) })
+}
+
+async fn read_roster(kind: RosterKind, path: PathBuf) -> Result<Roster, Failure> {
+    tokio::task::spawn_blocking(move || {
+        let bytes = read_bounded(&path)?;
+        taosync_roster::parse(kind, &path.display().to_string(), &bytes).map_err(wrong_lines)
+    })
+    .await?
+}
+
+/// Reads a file, or standard input for `-`, up to one byte more than may be: the parser then says that it is too large.
+pub fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let limit = MAX_FILE as u64 + 1;
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    };
+    read.map_err(|source| Failure::file("read", path, source))?;
+    Ok(bytes)
+}
+
+/// The problems of a file as one error.
+pub fn wrong_lines(problems: Vec<RosterProblem>) -> Failure {
+    let file = problems.first().map(|problem| problem.file.clone()).unwrap_or_default();
+    let number = problems.len();
+    let more = if number >= taosync_roster::MAX_PROBLEMS { " or more" } else { "" };
+    let noun = if number == 1 { "problem" } else { "problems" };
+    let message = format!("{file} has {number}{more} {noun}: nothing was changed");
+    let mut failure = Failure::new("TS-401", message, "correct the lines named above, then import the file again");
+    failure.lines = problems.iter().map(ToString::to_string).collect();
+    failure.errors = problems
+        .iter()
+        .map(|p| json!({"file": p.file, "line": p.line, "column": p.column, "message": p.message, "advice": p.advice}))
+        .collect();
+    failure
+}
+
+/// Asks the store everything the roster has to know.
+async fn answers(store: &Store, roster: &Roster) -> Result<Found, Failure> {
+    let mut found = Found::default();
+    loop {
+        let open = roster.lookups(&found);
+        if open.is_empty() {
+            return Ok(found);
+        }
+        answer(store, open, &mut found).await?;
+    }
+}
+
+async fn answer(store: &Store, open: Vec<Lookup>, found: &mut Found) -> Result<(), Failure> {
+    let keys: Vec<Key> = open.iter().filter_map(key).collect();
+    let by_key = store.entities_find(&keys).await?;
+    let eligibilities = if open.iter().any(|lookup| lookup.by == LookupBy::TestCenter) {
+        eligibilities(store).await?
+    } else {
+        Vec::new()
+    };
+    for lookup in open {
+        let stored: Vec<&Stored> = match key(&lookup) {
+            Some(key) => by_key.get(&key).into_iter().flatten().collect(),
+            None => eligibilities.iter().collect(),
+        };
+        let matching = stored.into_iter().filter(|stored| is_answer(&lookup, stored));
+        let entities =
+            matching.map(|stored| FoundEntity { types: stored.types.clone(), entity: stored.entity.clone() }).collect();
+        found.insert(lookup, entities);
+    }
+    Ok(())
+}
+
+fn key(lookup: &Lookup) -> Option<Key> {
+    let text = lookup.text.clone();
+    match lookup.by {
+        LookupBy::Login => Some(Key::Login(text)),
+        LookupBy::Label => Some(Key::Label(text)),
+        LookupBy::OrganisationId => Some(Key::OrganisationId(text)),
+        LookupBy::Uri => Some(Key::Uri(text)),
+        LookupBy::TestCenter => None,
+    }
+}
+
+/// The store finds by an index that folds case; a roster compares exactly.
+fn is_answer(lookup: &Lookup, stored: &Stored) -> bool {
+    let has = |predicate| stored.entity.values(predicate).iter().any(|value| value.text == lookup.text);
+    let is_named = match lookup.by {
+        LookupBy::Login => has(vocabulary::USER_LOGIN),
+        LookupBy::Label => has(vocabulary::RDFS_LABEL),
+        LookupBy::OrganisationId => has(vocabulary::ORGANISATION_ID),
+        LookupBy::TestCenter => has(vocabulary::ELIGIBLE_TEST_CENTER),
+        LookupBy::Uri => stored.entity.uri == lookup.text,
+    };
+    is_named && stored.types.iter().any(|entity_type| lookup.types.contains(entity_type))
+}
+
+/// All eligibilities, complete with their test takers.
+async fn eligibilities(store: &Store) -> Result<Vec<Stored>, Failure> {
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.entities_list(EntityType::Eligibility, None, after).await?;
+        let Some((last, _)) = page.last() else { return Ok(all) };
+        after = Some(*last);
+        let keys: Vec<Key> = page.into_iter().map(|(_, entity)| Key::Uri(entity.uri)).collect();
+        all.extend(store.entities_find(&keys).await?.into_values().flatten());
+    }
+}
+
+/// Plans on a thread of its own: a hundred thousand passwords are hashed.
+async fn plan(roster: Roster, found: Found, node: &Node) -> Result<Plan, Failure> {
+    let base = naming_base(node);
+    let clock: Arc<dyn Clock> = node.clock.clone();
+    let planned = tokio::task::spawn_blocking(move || roster.plan(&found, &Naming { base: &base, clock: &*clock }));
+    planned.await?.map_err(wrong_lines)
+}
+
+/// What new URIs begin with: TAO wants them to look like web addresses; nobody fetches them.
+pub fn naming_base(node: &Node) -> String {
+    match &node.config.public_url {
+        Some(url) => format!("{}/taosync.rdf#", url.as_str().trim_end_matches('/')),
+        None => format!("https://{}.taosync.invalid/taosync.rdf#", node.identity.node.simple()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_lines_are_listed_with_what_to_do() {
+        let problems = taosync_roster::parse(RosterKind::TestTakers, "t.csv", b"label,login\nAnna,anna\n").unwrap_err();
+        let failure = wrong_lines(problems);
+        insta::assert_snapshot!(failure.to_text());
+        let json = failure.to_json();
+        assert_eq!(json["error"]["code"], "TS-401");
+        assert_eq!(json["errors"][0]["file"], "t.csv");
+        assert_eq!(json["errors"][0]["line"], 1);
+    }
+
+    #[test]
+    fn what_differs_in_case_is_no_answer() {
+        let entity = taosync_model::Entity::new("u", "c").with(vocabulary::USER_LOGIN, "Anna");
+        let stored = Stored { types: vec![EntityType::TestTaker], entity, digest: Default::default(), orgs: vec![] };
+        let lookup = |text: &str, types| Lookup { types, by: LookupBy::Login, text: text.to_owned() };
+        assert!(is_answer(&lookup("Anna", &[EntityType::TestTaker]), &stored));
+        assert!(!is_answer(&lookup("anna", &[EntityType::TestTaker]), &stored));
+        assert!(!is_answer(&lookup("Anna", &[EntityType::Proctor]), &stored));
+    }
+}

@@ -1,0 +1,123 @@
+//! `taosync oauth`: connecting a local server with central.
+
+pub mod generate;
+pub mod import;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use taosync_store::consumers::Consumer;
+use taosync_store::settings::Role;
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::node::Node;
+use crate::output;
+
+/// Connect a local server with central
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  taosync --dir /srv/central oauth generate --org School-7 --cmd
+  taosync --dir /srv/local oauth import -k KEY -s - -tu TOKEN_URL -u ROOT_URL --ca-fingerprint F < secret.txt
+  taosync --dir /srv/central oauth revoke KEY")]
+pub struct Options {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Make a key and secret for the local servers of an organisation (central)
+    Generate(generate::Options),
+    /// Take a key and secret that central made (local)
+    Import(import::Options),
+    /// List keys (central), or the centrals this server knows (local)
+    List,
+    /// Revoke a key; its tokens stop working at once (central)
+    Revoke {
+        /// The key, as 'oauth list' shows it
+        key: String,
+    },
+}
+
+impl Options {
+    /// Runs the command.
+    pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        match self.act {
+            Act::Generate(options) => options.run(context).await?,
+            Act::Import(options) => options.run(context).await?,
+            Act::List => list(context).await?,
+            Act::Revoke { key } => revoke(context, &key).await?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let node = Node::open(context).await?;
+    match node.identity.role {
+        Role::Central => list_consumers(context, &node).await,
+        Role::Local => list_remotes(context, &node).await,
+    }
+}
+
+async fn list_consumers(context: &Context, node: &Node) -> Result<(), Failure> {
+    let consumers = node.store.consumers_list().await?;
+    let document: Vec<_> = consumers
+        .iter()
+        .map(|c| {
+            json!({
+                "key": c.client_key, "orgs": c.orgs, "user": c.user, "role": c.role, "created_at": c.created_at,
+                "last_used_at": c.last_used_at, "revoked_at": c.revoked_at, "thumbprint": c.thumbprint,
+            })
+        })
+        .collect();
+    context.output.answer(&json!({"consumers": document}), || {
+        output::table(
+            &["key", "orgs", "user", "role", "made", "last used", "state"],
+            consumers.iter().map(consumer_row),
+        )
+    })
+}
+
+fn consumer_row(consumer: &Consumer) -> Vec<String> {
+    let orgs = consumer.orgs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let role = consumer.role.rsplit('#').next().unwrap_or_default().to_owned();
+    let used = consumer.last_used_at.map_or_else(|| "never".to_owned(), output::time);
+    let state = match (&consumer.revoked_at, &consumer.thumbprint) {
+        (Some(_), _) => "revoked",
+        (None, Some(_)) => "in use",
+        (None, None) => "not used yet",
+    };
+    let user = consumer.user.clone();
+    vec![consumer.client_key.clone(), orgs, user, role, output::time(consumer.created_at), used, state.to_owned()]
+}
+
+async fn list_remotes(context: &Context, node: &Node) -> Result<(), Failure> {
+    let remotes = node.store.remotes_list().await?;
+    let replicas = node.store.replicas_list().await?;
+    let orgs_of = |remote| replicas.iter().filter(move |r| r.remote == remote).map(|r| r.org.to_string());
+    let document: Vec<_> = remotes
+        .iter()
+        .map(|r| {
+            json!({
+                "remote": r.id, "key": r.client_key, "root_url": r.root_url, "token_url": r.token_url,
+                "ca_fingerprint": r.ca_fingerprint, "central": r.central, "added_at": r.added_at,
+                "orgs": orgs_of(r.id).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    context.output.answer(&json!({"remotes": document}), || {
+        let rows = remotes.iter().map(|r| {
+            let orgs = orgs_of(r.id).collect::<Vec<_>>().join(", ");
+            vec![r.client_key.clone(), orgs, r.root_url.clone(), output::time(r.added_at)]
+        });
+        output::table(&["key", "orgs", "central", "added"], rows)
+    })
+}
+
+async fn revoke(context: &Context, key: &str) -> Result<(), Failure> {
+    let node = Node::open_as(context, Role::Central).await?;
+    node.store.consumer_revoke(key).await?;
+    node.audit("consumer.revoke", key, json!({})).await?;
+    context.output.answer(&json!({"revoked": key}), || format!("{key} is revoked; its tokens do not work any more."))
+}

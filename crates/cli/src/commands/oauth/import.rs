@@ -1,0 +1,186 @@
+//! `taosync oauth import`: takes the key and secret that central made, and proves at once that they work.
+
+use std::io::Read as _;
+use std::str::FromStr;
+
+use clap::Args;
+use secrecy::SecretString;
+use serde_json::json;
+use taosync_model::OrgId;
+use taosync_store::remotes::NewRemote;
+use taosync_store::settings::Role;
+use taosync_sync::link::{Access, Address, Link};
+use taosync_vault::tls::Fingerprint;
+use url::Url;
+use uuid::Uuid;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::node::Node;
+
+/// Longest secret that is read from standard input, in bytes.
+const MAX_SECRET: u64 = 4_096;
+
+/// Take a key and secret that central made (local)
+#[derive(Debug, Args)]
+#[command(after_help = "Nothing is kept unless central accepts the key: a token is asked for at once.
+
+Example:
+  taosync --dir /srv/local oauth import -k KEY -s - -tu https://central.example:8443/api/v1/oauth/token \\
+      -u https://central.example:8443/ --ca-fingerprint F < secret.txt")]
+pub struct Options {
+    /// The key
+    #[arg(short, long, value_name = "KEY")]
+    key: String,
+    /// The secret; '-' reads it from standard input, which other users of this machine cannot see
+    #[arg(short, long, value_name = "SECRET", allow_hyphen_values = true)]
+    secret: Secret,
+    /// Where central gives tokens (also: -tu)
+    #[arg(long, value_name = "TOKEN_URL")]
+    token_url: Url,
+    /// Where central is
+    #[arg(short = 'u', long, value_name = "ROOT_URL")]
+    root_url: Url,
+    /// Fingerprint of central's certificate authority (SHA-256); without it, the authorities this machine trusts
+    #[arg(long, value_name = "FINGERPRINT")]
+    ca_fingerprint: Option<String>,
+}
+
+/// A secret on the command line; never shown.
+#[derive(Clone)]
+struct Secret(SecretString);
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(SecretString::from(text)))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Options {
+    /// Imports the key.
+    pub async fn run(self, context: &Context) -> Result<(), Failure> {
+        let node = Node::open_as(context, Role::Local).await?;
+        let new = self.new_remote()?;
+        let Connected { remote, access, orgs } = connect(&node, &new).await?;
+        let central = access.central.id;
+        let document = json!({"remote": remote, "org": access.org, "orgs": orgs, "central": central});
+        context.output.answer(&document, || {
+            let names = orgs.iter().map(OrgId::as_str).collect::<Vec<_>>().join(", ");
+            format!(
+                "Connected with central {central} for {names}.\nNext: taosync --dir {} sync all",
+                node.place.dir().display()
+            )
+        })
+    }
+
+    fn new_remote(self) -> Result<NewRemote, Failure> {
+        let fingerprint = self.ca_fingerprint.as_deref().map(str::parse::<Fingerprint>).transpose()?;
+        let mut root_url = self.root_url;
+        if !root_url.path().ends_with('/') {
+            root_url.set_path(&format!("{}/", root_url.path()));
+        }
+        Ok(NewRemote {
+            root_url: root_url.to_string(),
+            token_url: self.token_url.to_string(),
+            client_key: self.key,
+            secret: self.secret.read()?,
+            ca_fingerprint: fingerprint.map(|f| f.to_string()),
+        })
+    }
+}
+
+/// A central that accepted a key.
+pub struct Connected {
+    remote: Uuid,
+    access: Access,
+    orgs: Vec<OrgId>,
+}
+
+/// Asks central for a token, and keeps the key when it gives one.
+pub async fn connect(node: &Node, new: &NewRemote) -> Result<Connected, Failure> {
+    let access = prove(node, new).await?;
+    refuse_other_central(node, new, &access).await?;
+    let remote = node.store.remote_put(new).await?;
+    node.store.remote_introduce(remote, access.central.id, &access.central.key).await?;
+    let orgs = orgs_of(&access);
+    for org in &orgs {
+        node.store.replica_open(remote, org).await?;
+    }
+    let detail = json!({"central": access.central.id, "orgs": orgs});
+    node.audit("remote.import", &new.client_key, detail).await?;
+    Ok(Connected { remote, access, orgs })
+}
+
+impl Secret {
+    fn read(self) -> Result<SecretString, Failure> {
+        use secrecy::ExposeSecret as _;
+        if self.0.expose_secret() != "-" {
+            return Ok(self.0);
+        }
+        let mut text = String::new();
+        let read = std::io::stdin().lock().take(MAX_SECRET).read_to_string(&mut text);
+        read.map_err(|source| {
+            Failure::wrong_text("the secret cannot be read from standard input", "").because(source)
+        })?;
+        let secret = text.trim();
+        if secret.is_empty() {
+            return Err(Failure::wrong_text(
+                "standard input holds no secret",
+                "write the secret there, or give it with -s",
+            ));
+        }
+        Ok(SecretString::from(secret))
+    }
+}
+
+/// Asks for a token: only who holds the secret gets one.
+async fn prove(node: &Node, new: &NewRemote) -> Result<Access, Failure> {
+    let url = |text: &str| {
+        Url::parse(text).map_err(|error| {
+            Failure::wrong_text(format!("'{text}' is not a URL"), "copy the command again").because(error)
+        })
+    };
+    let address = Address {
+        root: url(&new.root_url)?,
+        token: url(&new.token_url)?,
+        client_key: new.client_key.clone(),
+        secret: new.secret.clone(),
+        pin: new.ca_fingerprint.as_deref().map(str::parse).transpose()?,
+        org: None,
+        proxy: node.proxy(),
+    };
+    Ok(Link::new(address, node.caller())?.access().await?)
+}
+
+/// A key that is known here belongs to the central it was imported from.
+async fn refuse_other_central(node: &Node, new: &NewRemote, access: &Access) -> Result<(), Failure> {
+    let known = node.store.remotes_list().await?;
+    let same_place = known.iter().find(|r| r.client_key == new.client_key && r.root_url == new.root_url);
+    match same_place.and_then(|remote| remote.central) {
+        Some(central) if central != access.central.id => {
+            let message = format!("central at {} is not the one that was met first", new.root_url);
+            Err(Failure::new(
+                "TS-204",
+                message,
+                "ask who runs it; with its agreement, make a new key there and import that one",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn orgs_of(access: &Access) -> Vec<OrgId> {
+    let mut orgs = access.orgs.clone();
+    if !orgs.contains(&access.org) {
+        orgs.insert(0, access.org.clone());
+    }
+    orgs
+}

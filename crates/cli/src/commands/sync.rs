@@ -1,0 +1,294 @@
+//! `taosync sync`: data down and results up.
+
+use clap::{Args, Subcommand};
+use taosync_model::{EntityType, OrgId};
+use taosync_store::outbox::AfterReceipt;
+use taosync_store::settings::Role;
+use taosync_sync::down::guard::Removals;
+use taosync_sync::session::{self, Mode, Plan, Summary, What};
+use taosync_sync::up::UpLimits;
+
+use crate::config::ResultService;
+use crate::context::Context;
+use crate::failure::{CODES, Exit, Failure};
+use crate::locks::{self, Lock, Way};
+use crate::node::{ACTOR, Node, VERSION};
+use crate::output;
+use crate::progress::Bar;
+use crate::readiness;
+
+/// Exchange data and results with central (local)
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  taosync --dir /srv/local sync all
+  taosync --dir /srv/local sync data --type test-taker
+  taosync --dir /srv/local sync data --dry-run
+  taosync --dir /srv/local sync data --accept-removals")]
+pub struct Options {
+    #[command(subcommand)]
+    what: Directions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Directions {
+    /// Fetch people, centers, eligibilities and tests
+    Data {
+        /// Of this type only; may be repeated
+        #[arg(long = "type", value_name = "TYPE")]
+        types: Vec<EntityType>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Hand in results
+    Results {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Hand in results, fetch data, and make sure that both sides are equal
+    All {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+struct Common {
+    /// Ask central what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Apply removals of a large part of the data that nobody approved at central
+    #[arg(long)]
+    accept_removals: bool,
+    /// Of one organisation only
+    #[arg(long, visible_alias = "org", value_name = "ORG")]
+    organisation_id: Option<OrgId>,
+}
+
+impl Options {
+    /// Syncs.
+    pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let (what, types, common) = match self.what {
+            Directions::Data { types, common } => (What::Data, types, common),
+            Directions::Results { common } => (What::Results, Vec::new(), common),
+            Directions::All { common } => (What::All, Vec::new(), common),
+        };
+        if let Some(other) = types.iter().find(|t| !EntityType::FEED.contains(t)) {
+            return Err(Failure::wrong_text(
+                format!("entities of type {other} are never synced"),
+                "choose another --type",
+            ));
+        }
+        let node = Node::open_as(context, Role::Local).await?;
+        let plan = Plan { types, ..plan(&node, what, common) };
+        let summary = synchronise(context, &node, &plan).await?;
+        let is_dry_run = plan.mode == Mode::DryRun;
+        context.output.answer(&Answer { summary: &summary, dry_run: is_dry_run }, || to_text(&summary, plan.mode))?;
+        Ok(exit_of(&summary))
+    }
+}
+
+/// Does a sync while a person watches, and keeps what it means for readiness.
+pub async fn synchronise(context: &Context, node: &Node, plan: &Plan) -> Result<Summary, Failure> {
+    let _locks = locks(node, plan.what)?;
+    let bar = Bar::phase(context.output, "connecting with central");
+    let watched = bar.clone();
+    let result = session::run(&node.store, plan, &move |progress| watched.follow(&progress)).await;
+    bar.end();
+    let summary = result?;
+    readiness::note(node).await?;
+    Ok(summary)
+}
+
+/// A sync of everything this server has to do, as configured.
+pub fn usual_plan(node: &Node, what: What) -> Plan {
+    plan(node, what, Common { dry_run: false, accept_removals: false, organisation_id: None })
+}
+
+/// The answer: the summary, and whether it is only what would be.
+#[derive(serde::Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    dry_run: bool,
+}
+
+fn locks(node: &Node, what: What) -> Result<Vec<Lock>, Failure> {
+    let ways: &[Way] = match what {
+        What::Data => &[Way::Down],
+        What::Results => &[Way::Up],
+        What::All => &[Way::Down, Way::Up],
+    };
+    ways.iter().map(|&way| locks::sync_lock(node.place.dir(), way, &*node.clock)).collect()
+}
+
+fn plan(node: &Node, what: What, common: Common) -> Plan {
+    Plan {
+        what,
+        types: Vec::new(),
+        org: common.organisation_id,
+        mode: if common.dry_run { Mode::DryRun } else { Mode::Apply },
+        removals: if common.accept_removals { Removals::Accepted } else { Removals::Guarded },
+        chunk_size: node.config.sync_service.chunk_size as usize,
+        up: up_limits(&node.config.result_service),
+        actor: ACTOR.to_owned(),
+        version: VERSION.to_owned(),
+        proxy: node.proxy(),
+    }
+}
+
+fn up_limits(config: &ResultService) -> UpLimits {
+    UpLimits {
+        items: config.chunk_size,
+        states: config.status_executions_to_sync.clone(),
+        after_receipt: if config.delete_after_send { AfterReceipt::Hide } else { AfterReceipt::Keep },
+        ..UpLimits::default()
+    }
+}
+
+/// A sync that waits for a person has done what it could; one that failed may be worth another try.
+fn exit_of(summary: &Summary) -> Exit {
+    const TEMPORARY: &[&str] = &["TS-203", "TS-206", "TS-207", "TS-211", "TS-301", "TS-302"];
+    match summary.code.as_deref() {
+        None => Exit::Done,
+        Some(code) if TEMPORARY.contains(&code) => Exit::Later,
+        Some(_) => Exit::Failed,
+    }
+}
+
+fn to_text(summary: &Summary, mode: Mode) -> String {
+    let mut text = String::new();
+    if mode == Mode::DryRun {
+        text.push_str("This was a dry run: nothing was changed. A sync would bring:\n");
+    }
+    let rows =
+        summary.types.iter().filter(|(_, c)| c.created + c.updated + c.removed + c.unchanged > 0).map(|(t, c)| {
+            let numbers = [c.created, c.updated, c.removed, c.unchanged].map(|number| number.to_string());
+            std::iter::once(t.to_string()).chain(numbers).collect()
+        });
+    let rows: Vec<Vec<String>> = rows.collect();
+    if !rows.is_empty() {
+        text.push_str(&output::table(&["", "new", "changed", "removed", "same"], rows));
+    }
+    let (tests, results) = (&summary.deliveries, &summary.results);
+    if tests.fetched + tests.failed > 0 {
+        text.push_str(&format!(
+            "Tests: {} fetched ({}), {} not ready\n",
+            tests.fetched,
+            output::bytes(tests.bytes),
+            tests.failed
+        ));
+    }
+    if results.sent + results.pending + results.refused > 0 {
+        text.push_str(&format!(
+            "Results: {} confirmed by central, {} waiting to be handed in, {} refused\n",
+            results.sent, results.pending, results.refused
+        ));
+    }
+    text.push_str(&sentence(summary, mode));
+    text.extend(summary.advice.iter().map(|advice| format!("  → {advice}\n")));
+    text
+}
+
+fn sentence(summary: &Summary, mode: Mode) -> String {
+    let traffic = output::bytes(summary.bytes_down + summary.bytes_up);
+    let figures = format!("{} requests, {traffic}, {:.1} s", summary.requests, summary.seconds);
+    match (&summary.code, summary.status.as_str()) {
+        (Some(code), _) => {
+            let reason = summary.reason.as_deref().unwrap_or_default();
+            let meaning =
+                CODES.iter().find(|(known, _)| known == code).map_or("the sync failed", |(_, meaning)| meaning);
+            let reason = if reason.is_empty() { meaning } else { reason };
+            format!("The sync failed [{code}]: {reason} ({figures})\n")
+        }
+        _ if mode == Mode::DryRun => format!("({figures})\n"),
+        (None, "success") if summary.proof == "digest" => format!("Equal to central ({figures}).\n"),
+        (None, "success") => format!("Done ({figures}).\n"),
+        _ => format!("Done, but something is left to do ({figures}).\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taosync_sync::session::summary::{DeliveryCounts, ResultCounts, TypeCounts};
+
+    fn summary() -> Summary {
+        let counts = TypeCounts { created: 12, updated: 1, removed: 0, unchanged: 187 };
+        Summary {
+            status: "success".into(),
+            digest_equal: true,
+            proof: "digest".into(),
+            types: [(EntityType::TestTaker, counts), (EntityType::Proctor, TypeCounts::default())].into(),
+            deliveries: DeliveryCounts { fetched: 1, bytes: 2_500_000, ..DeliveryCounts::default() },
+            results: ResultCounts { sent: 27, ..ResultCounts::default() },
+            requests: 5,
+            bytes_down: 4_000,
+            bytes_up: 1_000,
+            seconds: 1.25,
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn a_success_is_short() {
+        insta::assert_snapshot!(to_text(&summary(), Mode::Apply));
+        assert_eq!(exit_of(&summary()), Exit::Done);
+    }
+
+    #[test]
+    fn a_failure_says_why_and_what_to_do() {
+        let failed = Summary {
+            status: "failed".into(),
+            code: Some("TS-203".into()),
+            reason: Some("no connection to central.example:8443: timed out".into()),
+            advice: vec!["check the cable".into()],
+            ..Summary::default()
+        };
+        insta::assert_snapshot!(to_text(&failed, Mode::Apply));
+        assert_eq!(exit_of(&failed), Exit::Later);
+        let refused = Summary { code: Some("TS-210".into()), ..failed };
+        assert_eq!(exit_of(&refused), Exit::Failed);
+    }
+
+    #[test]
+    fn a_dry_run_says_so() {
+        insta::assert_snapshot!(to_text(&summary(), Mode::DryRun));
+    }
+
+    #[test]
+    fn the_json_has_every_promised_field_at_the_top() {
+        let value = serde_json::to_value(Answer { summary: &summary(), dry_run: false }).unwrap();
+        for field in [
+            "status",
+            "epoch",
+            "seq",
+            "digest_equal",
+            "proof",
+            "requests",
+            "bytes_down",
+            "bytes_up",
+            "bytes_socket",
+            "seconds",
+        ] {
+            assert!(value.get(field).is_some(), "{field}");
+        }
+        for field in ["created", "updated", "removed", "unchanged"] {
+            assert!(value["types"]["test-taker"].get(field).is_some(), "{field}");
+        }
+        for field in ["fetched", "compiled", "bytes", "files"] {
+            assert!(value["deliveries"].get(field).is_some(), "{field}");
+        }
+        for field in ["sent", "duplicate", "refused", "pending"] {
+            assert!(value["results"].get(field).is_some(), "{field}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_reaches_the_hand_in() {
+        let config = ResultService { delete_after_send: true, chunk_size: 7, ..ResultService::default() };
+        let limits = up_limits(&config);
+        assert_eq!(limits.items, 7);
+        assert!(matches!(limits.after_receipt, AfterReceipt::Hide));
+        assert_eq!(limits.states, config.status_executions_to_sync);
+    }
+}

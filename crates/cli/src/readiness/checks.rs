@@ -1,0 +1,180 @@
+//! From facts to lines. Pure: nothing is asked here.
+
+use serde_json::json;
+use taosync_model::execution::ExecutionState;
+use taosync_store::history::SyncOutcome;
+use taosync_store::packages::PackageState;
+
+use super::facts::{Facts, Org, Test};
+use super::{Check, Level};
+use crate::output::{age, bytes, time};
+
+/// Data older than this should be fetched again, in seconds.
+const OLD: i64 = 7 * 86_400;
+/// Free bytes below which results could not be kept.
+const NO_ROOM: u64 = 64 * 1024 * 1024;
+/// Free bytes below which somebody should make room.
+const LITTLE_ROOM: u64 = 1024 * 1024 * 1024;
+/// Seconds of clock difference that are worth a look, and that make periods of tests wrong.
+const CLOCK_OFF: u64 = 60;
+const CLOCK_WRONG: u64 = 900;
+
+/// All lines, in the order a person reads them.
+pub(super) fn of(facts: &Facts) -> Vec<Check> {
+    vec![
+        sync(facts),
+        tests(facts),
+        results(facts),
+        executions(facts),
+        removals(facts),
+        disk(facts.free_bytes),
+        clock(facts),
+        whole(facts),
+        version(facts),
+        line(facts),
+    ]
+}
+
+fn sync(facts: &Facts) -> Check {
+    let seconds = |org: &Org| org.verified_at.map(|at| facts.now.duration_since(at).as_secs());
+    let value = json!({
+        "orgs": facts.orgs.iter().map(|o| json!({"org": o.org, "verified_at": o.verified_at, "age_seconds": seconds(o)})).collect::<Vec<_>>(),
+        "last_outcome": facts.last_sync.as_ref().map(|last| last.outcome.as_str()),
+        "last_code": facts.last_sync.as_ref().and_then(|last| last.code.clone()),
+    });
+    let line = |level, text: String| Check::new("sync", level, text, value.clone());
+    if facts.orgs.is_empty() {
+        return line(
+            Level::Critical,
+            "this server knows no central yet: run the 'oauth import' command from the office".into(),
+        );
+    }
+    let last = facts.last_sync.as_ref();
+    let why = last.and_then(|last| last.reason.as_deref()).map(|why| format!(": {why}")).unwrap_or_default();
+    if let Some(org) = facts.orgs.iter().find(|org| org.verified_at.is_none()) {
+        return line(Level::Critical, format!("org {} was never verified equal to central{why}; synchronize", org.org));
+    }
+    if let Some(org) = facts.orgs.iter().find(|org| org.synced_at > org.verified_at) {
+        return line(Level::Critical, format!("org {} is not equal to central{why}; synchronize again", org.org));
+    }
+    let Some(verified) = facts.verified_at() else { return line(Level::Critical, "never verified".into()) };
+    let old = facts.now.duration_since(verified).as_secs();
+    let equal = format!("equal to central, verified {} ({})", time(verified), age(old));
+    match last {
+        Some(last) if matches!(last.outcome, SyncOutcome::Failed | SyncOutcome::Interrupted) => line(
+            Level::Warning,
+            format!(
+                "{equal}; but the last sync, {}, was {}{why}",
+                age(facts.now.duration_since(last.at).as_secs()),
+                last.outcome.as_str()
+            ),
+        ),
+        _ if old > OLD => line(Level::Warning, format!("{equal}; that is long ago: synchronize")),
+        _ => line(Level::Ok, equal),
+    }
+}
+
+fn tests(facts: &Facts) -> Check {
+    let is_ready = |test: &&Test| test.state == Some(PackageState::Ready);
+    let ready = facts.tests.iter().filter(is_ready).count();
+    let locked = facts.tests.iter().filter(is_ready).filter(|test| !test.unlocked).count();
+    let missing: Vec<_> = facts.tests.iter().filter(|test| !is_ready(test)).collect();
+    let names = |list: &[&Test]| list.iter().map(|t| t.uri.clone()).collect::<Vec<_>>();
+    let value = json!({"ready": ready, "locked": locked, "not_ready": names(&missing)});
+    if let Some(first) = missing.first() {
+        let name = if first.label.is_empty() { &first.uri } else { &first.label };
+        let why = first.reason.as_deref().unwrap_or("not fetched yet");
+        let text = format!(
+            "{} of {} tests are not ready, first '{name}': {why}; synchronize",
+            missing.len(),
+            facts.tests.len()
+        );
+        return Check::new("packages", Level::Critical, text, value);
+    }
+    let text = match (ready, locked) {
+        (0, _) => "no test is published for this server".to_owned(),
+        (n, 0) => format!("all {n} tests are here and compiled"),
+        (n, locked) => format!("all {n} tests are here; {locked} still locked"),
+    };
+    Check::new("packages", Level::Ok, text, value)
+}
+
+fn results(facts: &Facts) -> Check {
+    let counts = &facts.outbox;
+    let value = json!({"pending": counts.pending, "sent": counts.sent, "refused": counts.refused, "conflicts": counts.conflicts});
+    let mut text = format!("{} waiting to be handed in, {} confirmed by central", counts.pending, counts.sent);
+    if counts.refused > 0 {
+        text.push_str(&format!(", {} refused: see 'taosync results list'", counts.refused));
+    }
+    let level = if counts.pending + counts.refused > 0 { Level::Warning } else { Level::Ok };
+    Check::new("results", level, text, value)
+}
+
+fn executions(facts: &Facts) -> Check {
+    let count = |pick: fn(ExecutionState) -> bool| {
+        facts.executions.iter().filter(|(state, _)| pick(*state)).map(|(_, number)| number).sum::<u64>()
+    };
+    let active = count(|state| !state.is_over());
+    let over = count(ExecutionState::is_over);
+    Check::new(
+        "executions",
+        Level::Ok,
+        format!("{active} running, {over} ended"),
+        json!({"active": active, "ended": over}),
+    )
+}
+
+fn removals(facts: &Facts) -> Check {
+    match facts.held {
+        0 => Check::new("removals", Level::Ok, "none held back", json!({"held": 0})),
+        held => Check::new(
+            "removals",
+            Level::Warning,
+            format!("{held} removals wait for a word: ask the office, then 'taosync sync data --accept-removals'"),
+            json!({"held": held}),
+        ),
+    }
+}
+
+/// How much room is left; also for central.
+pub fn disk(free: u64) -> Check {
+    let (level, advice) = match free {
+        0..NO_ROOM => (Level::Critical, ": results could not be kept, make room now"),
+        NO_ROOM..LITTLE_ROOM => (Level::Warning, ": make room"),
+        _ => (Level::Ok, ""),
+    };
+    Check::new("disk", level, format!("{} free{advice}", bytes(free)), json!({"free_bytes": free}))
+}
+
+fn clock(facts: &Facts) -> Check {
+    let value = json!({"ahead_seconds": facts.clock});
+    let Some(ahead) = facts.clock else {
+        return Check::new("clock", Level::Ok, "not compared with central's yet", value);
+    };
+    let off = ahead.unsigned_abs();
+    let side = if ahead < 0 { "behind" } else { "ahead of" };
+    match off {
+        0..=CLOCK_OFF => Check::new("clock", Level::Ok, format!("{off} s {side} central's"), value),
+        _ => {
+            let level = if off > CLOCK_WRONG { Level::Critical } else { Level::Warning };
+            Check::new("clock", level, format!("{off} s {side} central's: set this machine's clock"), value)
+        }
+    }
+}
+
+fn whole(facts: &Facts) -> Check {
+    let text = facts.whole_at.map_or_else(
+        || "the disk was not checked yet: 'taosync verify' does it".to_owned(),
+        |at| format!("everything stored was found whole {}", age(facts.now.duration_since(at).as_secs())),
+    );
+    Check::new("verify", Level::Ok, text, json!({"verified_at": facts.whole_at}))
+}
+
+fn version(facts: &Facts) -> Check {
+    Check::new("version", Level::Ok, facts.version, json!({"version": facts.version}))
+}
+
+fn line(facts: &Facts) -> Check {
+    let text = facts.line.map_or_else(|| "not measured yet".to_owned(), |line| format!("{} a second", bytes(line)));
+    Check::new("line", Level::Ok, text, json!({"bytes_per_second": facts.line}))
+}

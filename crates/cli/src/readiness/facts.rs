@@ -1,0 +1,117 @@
+//! What the checks look at.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use taosync_model::OrgId;
+use taosync_model::execution::ExecutionState;
+use taosync_store::history::SyncOutcome;
+use taosync_store::outbox::OutboxCounts;
+use taosync_store::packages::PackageState;
+
+use crate::commands::verify::VERIFIED_AT;
+use crate::failure::Failure;
+use crate::node::{Node, VERSION};
+
+/// Past syncs that are searched for a measured clock and line.
+const LOOK_BACK: u32 = 50;
+
+/// Everything known about a local server.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    pub now: Timestamp,
+    pub orgs: Vec<Org>,
+    pub last_sync: Option<LastSync>,
+    pub tests: Vec<Test>,
+    pub outbox: OutboxCounts,
+    pub executions: Vec<(ExecutionState, u64)>,
+    pub held: u64,
+    pub free_bytes: u64,
+    /// Seconds this clock is ahead of central's.
+    pub clock: Option<i64>,
+    /// Bytes a second.
+    pub line: Option<u64>,
+    /// When `taosync verify` last found everything whole.
+    pub whole_at: Option<Timestamp>,
+    pub version: &'static str,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Org {
+    pub org: OrgId,
+    pub verified_at: Option<Timestamp>,
+    pub synced_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct LastSync {
+    pub outcome: SyncOutcome,
+    pub at: Timestamp,
+    pub code: Option<String>,
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Test {
+    pub label: String,
+    pub uri: String,
+    pub state: Option<PackageState>,
+    pub unlocked: bool,
+    pub reason: Option<String>,
+}
+
+impl Facts {
+    /// When the data of all orgs were last verified.
+    pub fn verified_at(&self) -> Option<Timestamp> {
+        self.orgs.iter().filter_map(|org| org.verified_at).min()
+    }
+}
+
+/// Asks the database and the disk.
+pub(super) async fn gather(node: &Node) -> Result<Facts, Failure> {
+    let store = &node.store;
+    let replicas = store.replicas_list().await?;
+    let runs = store.sync_list(None, LOOK_BACK).await?;
+    let measured = |name: &str| runs.iter().find_map(|run| measured(&run.summary, name));
+    Ok(Facts {
+        now: node.clock.now(),
+        orgs: replicas
+            .into_iter()
+            .map(|r| Org { org: r.org, verified_at: r.verified_at, synced_at: r.synced_at })
+            .collect(),
+        last_sync: runs.first().map(|run| LastSync {
+            outcome: run.outcome,
+            at: run.ended_at.unwrap_or(run.started_at),
+            code: run.code.clone(),
+            reason: run.reason.clone(),
+        }),
+        tests: tests(node).await?,
+        outbox: store.outbox_counts(None).await?,
+        executions: store.executions_count().await?,
+        held: store.removals_held().await?.len() as u64,
+        free_bytes: node.blobs().await?.free_bytes().await?,
+        clock: measured("clock"),
+        line: measured("line").and_then(|line| u64::try_from(line).ok()).filter(|line| *line > 0),
+        whole_at: store.setting_get(VERIFIED_AT).await?.and_then(|text| text.parse().ok()),
+        version: VERSION,
+    })
+}
+
+fn measured(summary: &Value, name: &str) -> Option<i64> {
+    summary.get(name).and_then(Value::as_i64)
+}
+
+async fn tests(node: &Node) -> Result<Vec<Test>, Failure> {
+    let mut tests = Vec::new();
+    for (uri, entity) in node.store.replica_deliveries().await? {
+        let Some(reference) = &entity.package else { continue };
+        let package = node.store.package_get(&uri, reference.version).await?;
+        tests.push(Test {
+            label: entity.label().to_owned(),
+            uri,
+            state: package.as_ref().map(|p| p.state),
+            unlocked: package.as_ref().is_some_and(|p| p.unlocked),
+            reason: package.and_then(|p| p.reason),
+        });
+    }
+    Ok(tests)
+}

@@ -1,0 +1,110 @@
+use taosync_model::OrgId;
+use taosync_model::execution::ExecutionState;
+use taosync_store::history::SyncOutcome;
+use taosync_store::outbox::OutboxCounts;
+use taosync_store::packages::PackageState;
+
+use super::facts::{Facts, LastSync, Org, Test};
+use super::*;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn good() -> Facts {
+    let verified = Some(at("2026-05-11T18:00:00Z"));
+    Facts {
+        now: at("2026-05-12T06:00:00Z"),
+        orgs: vec![Org { org: OrgId::new("School-7").unwrap(), verified_at: verified, synced_at: verified }],
+        last_sync: Some(LastSync {
+            outcome: SyncOutcome::Success,
+            at: at("2026-05-11T18:00:00Z"),
+            code: None,
+            reason: None,
+        }),
+        tests: vec![Test {
+            label: "Maths".into(),
+            uri: "urn:maths".into(),
+            state: Some(PackageState::Ready),
+            unlocked: true,
+            reason: None,
+        }],
+        outbox: OutboxCounts { sent: 27, ..OutboxCounts::default() },
+        executions: vec![(ExecutionState::Active, 2), (ExecutionState::Finished, 27)],
+        held: 0,
+        free_bytes: 40_000_000_000,
+        clock: Some(-3),
+        line: Some(1_250_000),
+        whole_at: Some(at("2026-05-10T06:00:00Z")),
+        version: "1.2.3",
+    }
+}
+
+fn shown(facts: &Facts) -> String {
+    let line = |check: Check| format!("{:?} {}: {}\n", check.level, check.name, check.text);
+    checks::of(facts).into_iter().map(line).collect()
+}
+
+fn level(facts: &Facts, name: &str) -> Level {
+    checks::of(facts).into_iter().find(|check| check.name == name).unwrap().level
+}
+
+#[test]
+fn a_server_on_the_morning_of_the_exam() {
+    insta::assert_snapshot!(shown(&good()));
+    assert!(checks::of(&good()).iter().all(|check| check.ok));
+}
+
+#[test]
+fn a_fresh_server_is_not_ready() {
+    let facts =
+        Facts { orgs: vec![], last_sync: None, tests: vec![], clock: None, line: None, whole_at: None, ..good() };
+    insta::assert_snapshot!(shown(&facts));
+    assert_eq!(level(&facts, "sync"), Level::Critical);
+}
+
+#[test]
+fn everything_that_can_be_wrong() {
+    let mut facts = good();
+    facts.orgs[0].synced_at = Some(at("2026-05-12T05:00:00Z"));
+    facts.last_sync = Some(LastSync {
+        outcome: SyncOutcome::Failed,
+        at: at("2026-05-12T05:00:00Z"),
+        code: Some("TS-207".into()),
+        reason: Some("the connection broke".into()),
+    });
+    facts.tests[0].state = Some(PackageState::Failed);
+    facts.tests[0].reason = Some("chunk x is damaged".into());
+    facts.outbox.pending = 3;
+    facts.outbox.refused = 1;
+    facts.held = 40;
+    facts.free_bytes = 500_000_000;
+    facts.clock = Some(4_000);
+    insta::assert_snapshot!(shown(&facts));
+}
+
+#[test]
+fn old_data_and_a_failed_last_sync_are_worth_a_look_but_do_not_stop_the_exam() {
+    let mut facts = good();
+    facts.now = at("2026-05-20T06:00:00Z");
+    assert_eq!(level(&facts, "sync"), Level::Warning);
+    let mut facts = good();
+    facts.last_sync.as_mut().unwrap().outcome = SyncOutcome::Interrupted;
+    assert_eq!(level(&facts, "sync"), Level::Warning);
+}
+
+#[test]
+fn limits_hold_at_their_edges() {
+    for (free, expected) in [
+        (64 * 1024 * 1024 - 1, Level::Critical),
+        (64 * 1024 * 1024, Level::Warning),
+        (1024 * 1024 * 1024 - 1, Level::Warning),
+        (1024 * 1024 * 1024, Level::Ok),
+    ] {
+        assert_eq!(disk(free).level, expected, "{free}");
+    }
+    for (ahead, expected) in [(60, Level::Ok), (-61, Level::Warning), (900, Level::Warning), (-901, Level::Critical)] {
+        let facts = Facts { clock: Some(ahead), ..good() };
+        assert_eq!(level(&facts, "clock"), expected, "{ahead}");
+    }
+}

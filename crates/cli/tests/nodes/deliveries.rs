@@ -1,0 +1,90 @@
+//! Packages: published, fetched, compiled; only what is missing travels.
+
+use taosync_model::{Entity, EntityType, vocabulary as v};
+use taosync_store::packages::PackageState;
+use taosync_sync::packages::publish::{PublishRequest, publish, withdraw};
+use taosync_sync::packages::{contents, fetch};
+
+use crate::support::{Central, DELIVERY, Local, org, up};
+
+async fn publish_demo(central: &Central, uri: &str, label: &str) {
+    let file = central.node.dir.path().join("demo.zip");
+    std::fs::write(&file, taosync_packages::demo_package()).unwrap();
+    let request = PublishRequest { file, label: label.into(), uri: Some(uri.into()), naming: "http://x/#".into() };
+    publish(central.store(), request).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_test_arrives_whole_and_ready() {
+    let central = Central::start().await;
+    central.change(org("A", 0..3)).await;
+    publish_demo(&central, DELIVERY, "Maths, grade 6").await;
+    let local = Local::joined(&central, "A").await;
+    let first = local.sync_equal().await;
+    assert_eq!((first.deliveries.fetched, first.deliveries.compiled), (1, 1), "{first:#?}");
+    let package = local.store().package_current(DELIVERY).await.unwrap().unwrap();
+    assert_eq!(package.state, PackageState::Ready);
+    assert_eq!(contents::problem_with(local.store(), &package).await.unwrap(), None);
+    let manifest = contents::file(local.store(), &package, "imsmanifest.xml").await.unwrap().unwrap();
+    assert!(String::from_utf8(manifest).unwrap().contains("manifest"));
+    assert!(fetch::readiness(local.store()).await.unwrap().iter().all(fetch::Readiness::is_ready));
+    let second = local.sync_equal().await;
+    assert_eq!((second.deliveries.fetched, second.deliveries.chunks), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_files_under_another_delivery_do_not_travel_again() {
+    let central = Central::start().await;
+    central.change(org("A", 0..3)).await;
+    publish_demo(&central, DELIVERY, "Maths").await;
+    let local = Local::joined(&central, "A").await;
+    let first = local.sync_equal().await;
+    let other = "http://central.example/t.rdf#delivery2";
+    let eligibility = Entity::new("http://central.example/t.rdf#eligibility2", v::CLASS_ELIGIBILITY)
+        .with(v::ELIGIBLE_TEST_CENTER, "http://central.example/t.rdf#center-A")
+        .with(v::ELIGIBLE_DELIVERY, other);
+    central.change(vec![up(EntityType::Eligibility, eligibility)]).await;
+    publish_demo(&central, other, "Maths again").await;
+    let second = local.sync_equal().await;
+    assert_eq!(second.deliveries.fetched, 1);
+    assert_eq!(
+        second.deliveries.chunks, 1,
+        "the list of files only: {:?} then {:?}",
+        first.deliveries, second.deliveries
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawn_test_leaves_and_another_orgs_chunks_are_not_to_be_had() {
+    let central = Central::start().await;
+    central.change(org("A", 0..3)).await;
+    publish_demo(&central, DELIVERY, "Maths").await;
+    let local = Local::joined(&central, "A").await;
+    local.sync_equal().await;
+    withdraw(central.store(), DELIVERY).await.unwrap();
+    let summary = local.sync_equal().await;
+    assert_eq!(summary.types[&EntityType::Delivery].removed, 1);
+
+    central.change(vec![up(EntityType::TestCenter, crate::support::center("B"))]).await;
+    let state = central.store().feed_state(&"B".parse().unwrap()).await.unwrap().unwrap();
+    let names: Vec<_> = central.store().chunks_list().await.unwrap().iter().map(|c| c.name).collect();
+    assert!(!names.is_empty());
+    assert!(central.store().chunks_allowed(state.scope, &names).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_chunk_is_named() {
+    let central = Central::start().await;
+    central.change(org("A", 0..3)).await;
+    publish_demo(&central, DELIVERY, "Maths").await;
+    let local = Local::joined(&central, "A").await;
+    local.sync_equal().await;
+    let chunk = local.store().chunks_list().await.unwrap()[3].name.to_hex();
+    let path = local.node.dir.path().join("chunks").join(&chunk[..2]).join(&chunk);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[7] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let package = local.store().package_current(DELIVERY).await.unwrap().unwrap();
+    let problem = contents::problem_with(local.store(), &package).await.unwrap();
+    assert!(problem.is_some(), "one flipped bit must be named");
+}

@@ -1,0 +1,9 @@
+//! Whole nodes in one process, over real HTTPS.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod data_down;
+mod deliveries;
+mod faults;
+mod results_up;
+mod support;

@@ -1,0 +1,71 @@
+//! `POST /api/v1/delivery-keys`: keys of packages in the caller's scope, sealed to the node that asks.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use taosync_store::packages::{Package, PackageState};
+use taosync_vault::delivery_key::DeliveryKey;
+use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted, SealedKey};
+
+use crate::body;
+use crate::oauth::Caller;
+use crate::problem::ApiError;
+use crate::state::Central;
+
+/// Keys asked for in one request at most, and bytes of the request.
+const MAX_KEYS: usize = 1_000;
+const MAX_BODY: usize = 1024 * 1024;
+
+pub(crate) async fn delivery_keys(
+    State(central): State<Arc<Central>>,
+    caller: Caller,
+    request: Body,
+) -> Result<Json<Keys>, ApiError> {
+    let wanted: KeysWanted = body::read_json(request, MAX_BODY).await?;
+    if wanted.deliveries.len() > MAX_KEYS {
+        let detail = format!("more than {MAX_KEYS} keys are asked for in one request");
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many", detail, "ask in several requests"));
+    }
+    let node = central.store.node_get(caller.node).await?;
+    let recipient = node.ok_or_else(|| ApiError::not_found("this machine is not known here any more"))?.recipient;
+    let mut keys = Vec::new();
+    for package in visible(&central, &caller, &wanted.deliveries).await? {
+        if let Some(key) = central.store.package_open(package.id).await?.key {
+            keys.push((package, key));
+        }
+    }
+    // Sealing is arithmetic, not waiting.
+    let sealed = tokio::task::spawn_blocking(move || seal_all(&keys, &recipient)).await;
+    Ok(Json(Keys { keys: sealed.map_err(|error| ApiError::internal(&error))?? }))
+}
+
+/// The published ones among the packages asked for whose delivery is in the scope of the org now. What belongs to
+/// another org is left out like what does not exist.
+async fn visible(central: &Central, caller: &Caller, wanted: &[KeyWanted]) -> Result<Vec<Package>, ApiError> {
+    let Some(state) = central.store.feed_state(&caller.org).await? else { return Ok(Vec::new()) };
+    let mut packages = Vec::new();
+    for KeyWanted { uri, version } in wanted {
+        packages.extend(central.store.package_get(uri, *version).await?);
+    }
+    packages.retain(|package| package.state == PackageState::Published);
+    let trees: Vec<_> = packages.iter().map(|package| package.reference.sealed_tree).collect();
+    // The chunk of a sealed tree belongs to one package only, so it stands for it.
+    let allowed: HashSet<_> = central.store.chunks_allowed(state.scope, &trees).await?.into_iter().collect();
+    packages.retain(|package| allowed.contains(&package.reference.sealed_tree));
+    Ok(packages)
+}
+
+fn seal_all(keys: &[(Package, DeliveryKey)], recipient: &str) -> Result<Vec<SealedKey>, ApiError> {
+    keys.iter()
+        .map(|(package, key)| {
+            let sealed = key.wrap_for(recipient).map_err(|error| ApiError::internal(&error))?;
+            Ok(SealedKey { uri: package.delivery.clone(), version: package.version, sealed: STANDARD.encode(sealed) })
+        })
+        .collect()
+}

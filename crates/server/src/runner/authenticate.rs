@@ -1,0 +1,63 @@
+//! `POST authenticate`: login and password of a test taker.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use taosync_model::OrgId;
+use taosync_sync::runner::{SignedIn, StartableDelivery};
+use uuid::Uuid;
+
+use crate::body;
+use crate::problem::ApiError;
+use crate::state::Local;
+
+/// Most bytes of the request.
+pub(crate) const MAX_LOGIN: usize = 4 * 1024;
+
+#[derive(Deserialize)]
+struct Login {
+    login: String,
+    password: Password,
+}
+
+/// Never shown, wiped when dropped.
+struct Password(SecretString);
+
+impl<'de> Deserialize<'de> for Password {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(SecretString::from(text)))
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Taker {
+    test_taker: String,
+    label: String,
+    deliveries: Vec<Startable>,
+}
+
+#[derive(Serialize)]
+struct Startable {
+    uri: String,
+    label: String,
+    organisation_id: OrgId,
+    package_version: u32,
+    /// The attempt that is running already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<Uuid>,
+}
+
+pub(super) async fn authenticate(State(local): State<Arc<Local>>, request: Body) -> Result<Json<Taker>, ApiError> {
+    let Login { login, password } = body::read_json(request, MAX_LOGIN).await?;
+    let SignedIn { test_taker, label, deliveries } = local.runner.authenticate(&login, &password.0).await?;
+    Ok(Json(Taker { test_taker, label, deliveries: deliveries.into_iter().map(startable).collect() }))
+}
+
+fn startable(delivery: StartableDelivery) -> Startable {
+    let StartableDelivery { uri, label, org, package_version, running } = delivery;
+    Startable { uri, label, organisation_id: org, package_version, running }
+}

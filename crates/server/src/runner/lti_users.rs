@@ -1,0 +1,38 @@
+//! `POST lti-users`: a user who came through LTI, to be handed in.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use taosync_model::OrgId;
+use uuid::Uuid;
+
+use super::MAX_BODY;
+use crate::body;
+use crate::problem::ApiError;
+use crate::state::Local;
+
+#[derive(Deserialize)]
+struct New {
+    organisation_id: OrgId,
+    user: Value,
+}
+
+#[derive(Serialize)]
+pub(super) struct Queued {
+    /// Id of the item; the same for the same user.
+    item: Uuid,
+}
+
+pub(super) async fn lti_user(
+    State(local): State<Arc<Local>>,
+    request: Body,
+) -> Result<(StatusCode, Json<Queued>), ApiError> {
+    let New { organisation_id, user } = body::read_json(request, MAX_BODY).await?;
+    let item = local.runner.lti_user_add(&organisation_id, &user).await?;
+    Ok((StatusCode::CREATED, Json(Queued { item })))
+}

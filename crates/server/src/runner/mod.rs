@@ -1,0 +1,47 @@
+//! What a test runner asks of a local server (docs/RUNNER.md): who is who, which tests are here, and keeping attempts.
+
+mod authenticate;
+mod deliveries;
+mod executions;
+mod file;
+mod key;
+mod lti_users;
+mod media_type;
+mod refusal;
+pub(crate) mod trees;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{get, post};
+use taosync_store::settings::Role;
+
+use crate::api::face;
+use crate::envelope;
+use crate::state::Local;
+
+/// Most bytes of a request of a runner.
+pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// Everything a local server answers.
+pub fn local_router(local: Local) -> Router {
+    let (store, clock) = (local.store.clone(), local.store.clock().clone());
+    let local = Arc::new(local);
+    let runner = Router::new()
+        .route("/authenticate", post(authenticate::authenticate))
+        .route("/deliveries", get(deliveries::list))
+        .route("/delivery", get(deliveries::show))
+        .route("/file", get(file::file))
+        .route("/executions", post(executions::start))
+        .route("/executions/{id}", get(executions::show))
+        .route("/executions/{id}/variables", post(executions::variables))
+        .route("/executions/{id}/log", post(executions::log))
+        .route("/executions/{id}/position", post(executions::position))
+        .route("/executions/{id}/finish", post(executions::finish))
+        .route("/executions/{id}/reactivate", post(executions::reactivate))
+        .route("/lti-users", post(lti_users::lti_user))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&local), key::check))
+        .with_state(local);
+    envelope::wrap(Router::new().nest("/api/v1/runner", runner).merge(face::router(store, Role::Local)), clock)
+}

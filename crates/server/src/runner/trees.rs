@@ -1,0 +1,48 @@
+//! Opened file trees of the packages that are being run, so that a picture does not cost reading the whole list.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use taosync_packages::Tree;
+use taosync_packages::tree::open_tree;
+use taosync_store::packages::Package;
+use uuid::Uuid;
+
+use super::deliveries::locked;
+use crate::problem::ApiError;
+use crate::state::Local;
+
+/// Trees that are kept: one exam has few tests.
+const KEPT: usize = 8;
+
+/// The trees used last.
+#[derive(Default)]
+pub(crate) struct Trees(Mutex<VecDeque<(Uuid, Arc<Tree>)>>);
+
+impl Trees {
+    fn get(&self, package: Uuid) -> Option<Arc<Tree>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(id, _)| *id == package).map(|(_, tree)| Arc::clone(tree))
+    }
+
+    fn keep(&self, package: Uuid, tree: &Arc<Tree>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(id, _)| *id != package);
+        kept.push_front((package, Arc::clone(tree)));
+        kept.truncate(KEPT);
+    }
+}
+
+/// The tree of a package.
+pub(super) async fn tree_of(local: &Local, package: &Package) -> Result<Arc<Tree>, ApiError> {
+    if let Some(tree) = local.trees.get(package.id) {
+        return Ok(tree);
+    }
+    let key = local.store.package_open(package.id).await?.key.ok_or_else(locked)?;
+    let sealed = local.blobs.get(package.reference.sealed_tree).await?;
+    let opened = tokio::task::spawn_blocking(move || open_tree(&sealed, &key)).await;
+    let tree = opened.map_err(|error| ApiError::internal(&error))?.map_err(|error| ApiError::internal(&error))?;
+    let tree = Arc::new(tree);
+    local.trees.keep(package.id, &tree);
+    Ok(tree)
+}

@@ -1,0 +1,75 @@
+//! What the handlers of a role share.
+
+use jiff::SignedDuration;
+use taosync_store::Store;
+use taosync_store::blobs::Blobs;
+use taosync_store::settings::Identity;
+use taosync_sync::runner::Runner;
+use url::Url;
+
+use crate::oauth::SlowDown;
+use crate::runner::trees::Trees;
+
+/// How long a token lives unless configured otherwise.
+pub const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+/// Entities between two checkpoints of a feed unless configured otherwise.
+pub const CHUNK_SIZE: usize = 500;
+/// Wrong secrets of one consumer from one network, and of all consumers from there, before tries are slowed down.
+const WRONG_SECRETS: u32 = 5;
+const WRONG_SECRETS_OF_NETWORK: u32 = 50;
+/// What the handlers of a central share.
+pub struct Central {
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) identity: Identity,
+    pub(crate) wrong_secrets: SlowDown,
+    /// Addresses under which local servers reach this central, such as `https://central.example/`; proofs must name one
+    /// of them. Empty: the address the request itself names.
+    pub public_urls: Vec<Url>,
+    /// How long a token lives.
+    pub token_lifetime: SignedDuration,
+    /// Entities between two checkpoints of a feed.
+    pub chunk_size: usize,
+}
+
+impl Central {
+    /// Shared state with the usual settings.
+    pub fn new(store: Store, blobs: Blobs, identity: Identity) -> Self {
+        Self {
+            store,
+            blobs,
+            identity,
+            wrong_secrets: SlowDown::new(WRONG_SECRETS, WRONG_SECRETS_OF_NETWORK),
+            public_urls: Vec::new(),
+            token_lifetime: TOKEN_LIFETIME,
+            chunk_size: CHUNK_SIZE,
+        }
+    }
+}
+
+impl std::fmt::Debug for Central {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Central").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// What the handlers of a local server share.
+pub struct Local {
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) runner: Runner,
+    pub(crate) trees: Trees,
+}
+
+impl Local {
+    /// Shared state. There is one [`Runner`] for a node's directory.
+    pub fn new(store: Store, blobs: Blobs, runner: Runner) -> Self {
+        Self { store, blobs, runner, trees: Trees::default() }
+    }
+}
+
+impl std::fmt::Debug for Local {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Local").field("runner", &self.runner).finish_non_exhaustive()
+    }
+}
