@@ -20,7 +20,6 @@ use crate::output::{self, Output};
 #[command(
     name = "taosync",
     version,
-    about,
     max_term_width = 110,
     after_help = "Examples:
   taosync --dir /srv/central init central --listen 0.0.0.0:8443 --host central.example

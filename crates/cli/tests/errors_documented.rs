@@ -26,7 +26,11 @@ const SECTIONS: &[Section] = &[
     Section { heading: "Answers to a test runner", surely: &["not_eligible", "wrong_login"], scan: of_runner },
     Section { heading: "Errors of the token endpoint", surely: &["invalid_client", "node_revoked"], scan: of_tokens },
     Section { heading: "Refused items", surely: &["wrong_org", "too_large", "damaged"], scan: of_items },
-    Section { heading: "Problems of a package", surely: &["no-manifest", "missing-item", "zip-bomb"], scan: of_packages },
+    Section {
+        heading: "Problems of a package",
+        surely: &["no-manifest", "missing-item", "zip-bomb"],
+        scan: of_packages,
+    },
 ];
 
 /// A source file without the tests at its end.
@@ -51,7 +55,9 @@ fn every_code_is_documented_and_every_documented_code_exists() {
             continue;
         };
         wrong.extend(found.difference(written).map(|code| format!("docs/ERRORS.md, '{heading}' lacks {code}")));
-        wrong.extend(written.difference(&found).map(|code| format!("docs/ERRORS.md, '{heading}': no source gives {code}")));
+        wrong.extend(
+            written.difference(&found).map(|code| format!("docs/ERRORS.md, '{heading}': no source gives {code}")),
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

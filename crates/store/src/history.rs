@@ -68,7 +68,7 @@ pub struct NewRun<'a> {
 pub struct RunEnd<'a> {
     /// Outcome.
     pub outcome: SyncOutcome,
-    /// Code of the message, such as `TS-214`.
+    /// Code of the message, such as `TS-203`.
     pub code: Option<&'a str>,
     /// What happened, in words for a person.
     pub reason: Option<&'a str>,

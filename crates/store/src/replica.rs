@@ -6,7 +6,7 @@ mod listing;
 mod read;
 mod state;
 
-pub use apply::{Chunk, ChunkEffect, Link, Removal, RemovalRule, Upsert};
+pub use apply::{AppliedChunk, Chunk, ChunkEffect, Link, Removal, RemovalRule, Upsert};
 pub use listing::HeldLink;
 pub use read::ReplicaProblem;
-pub use state::{HeldRemoval, ReplicaScope, ReplicaType};
+pub use state::{HeldRemoval, Learned, ReplicaScope, ReplicaType, Verdict};

@@ -14,14 +14,16 @@ use super::serve;
 
 /// See two servers exchange an exam's data and results, on this machine alone
 #[derive(Debug, Args)]
-#[command(after_help = "Makes a central and a school's server in a temporary directory, or in --dir, which stays. Everything is real:
+#[command(
+    after_help = "Makes a central and a school's server in a temporary directory, or in --dir, which stays. Everything is real:
 two servers with TLS, a test with pictures, an exam through the interface of a test runner. Fails when anything
 is not equal at the end.
 
 Examples:
   taosync demo
   taosync demo --takers 10000
-  taosync --dir /tmp/demo demo --serve")]
+  taosync --dir /tmp/demo demo --serve"
+)]
 pub struct Options {
     /// Test takers of both organisations
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=100_000))]

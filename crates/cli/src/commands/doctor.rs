@@ -10,13 +10,11 @@ use crate::failure::{Exit, Failure};
 
 /// Look for what could go wrong, and say what to do
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Looks at configuration, rights of key files, certificate, database, disk, clock, port and unfinished syncs.
-Exit code 1 when something has failed.
+#[command(after_help = "Looks at configuration, rights of key files, certificate, database, disk,
+clock, port and unfinished syncs. Exit code 1 when something has failed.
 
 Example:
-  taosync --dir /srv/local doctor"
-)]
+  taosync --dir /srv/local doctor")]
 pub struct Options {}
 
 /// How an examination went.

@@ -19,19 +19,18 @@ use crate::progress::Bar;
 
 /// Look at single entities, and change them (central)
 #[derive(Debug, Args)]
-#[command(
-    after_help = "A predicate is a URI, or one of: label, login, password, first-name, last-name, mail, organisation-id,
-excluded-subjects.
+#[command(after_help = "A predicate is a URI, or one of: label, login, password, first-name, last-name,
+mail, organisation-id, excluded-subjects.
 
-A line of a JSONL file for 'load' is {\"uri\", \"type\", \"class\", \"triples\": [{\"predicate\", \"object\", \"lang\"}]};
-nothing is added to it.
+A line of a JSONL file for 'load' is
+  {\"uri\", \"type\", \"class\", \"triples\": [{\"predicate\", \"object\", \"lang\"}]}
+and nothing is added to it.
 
 Examples:
   taosync --dir /srv/central entity list --type test-taker --org School-7
   taosync --dir /srv/central entity show https://central.example/taosync.rdf#i1
   taosync --dir /srv/central entity set https://central.example/taosync.rdf#i1 label 'Anna B.'
-  taosync --dir /srv/central entity load entities.jsonl --dry-run"
-)]
+  taosync --dir /srv/central entity load entities.jsonl --dry-run")]
 pub struct Options {
     #[command(subcommand)]
     act: Act,

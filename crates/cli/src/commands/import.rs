@@ -20,23 +20,23 @@ use crate::progress::Bar;
 
 /// Bring people, centers and eligibilities in from CSV (central)
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The files are those of TAO's importers: a header line, then one row each; comma, semicolon or tab; UTF-8; lists
-separated by '|'; references by login, label, organisation id or URI. A wrong line changes nothing at all, and
-the same file twice changes nothing.
+#[command(after_help = "The files are those of TAO's importers: a header line, then one row each;
+comma, semicolon or tab; UTF-8; lists separated by '|'; references by login,
+label, organisation id or URI. A wrong line changes nothing at all, and the
+same file twice changes nothing. Columns (those after the semicolon may miss):
 
-  test-centers    label, organisation id; administrators, proctors, sub centers, uri
+  test-centers   label, organisation id;
+                 administrators, proctors, sub centers, uri
+  test-takers    label, interface language, login, password;
+                 default language, first name, last name, mail, uri
   administrators, proctors
-                  label, interface language, login, password; default language, first name, last name, mail,
-                  test centers, uri
-  test-takers     label, interface language, login, password; default language, first name, last name, mail, uri
-  sync-managers   as test-takers, and organisation id
-  eligibilities   test center, delivery, test takers; is proctored, label, uri
+                 as test-takers; test centers
+  sync-managers  as test-takers, and organisation id
+  eligibilities  test center, delivery, test takers; is proctored, label, uri
 
 Examples:
   taosync --dir /srv/central import test-centers centers.csv
-  taosync --dir /srv/central import test-takers takers.csv --dry-run"
-)]
+  taosync --dir /srv/central import test-takers takers.csv --dry-run")]
 pub struct Options {
     /// What the file holds
     #[arg(value_enum)]

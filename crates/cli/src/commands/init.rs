@@ -2,7 +2,6 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
-use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use taosync_vault::{Keyring, random};
 use url::Url;
 use uuid::Uuid;
 
+use crate::certificate;
 use crate::config::{Listen, NewNode, Place, config_text};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -106,7 +106,7 @@ impl NodeOptions {
         if self.plain_http {
             listen.check_plain_http()?;
         }
-        if let Some(host) = self.hosts.iter().find(|host| !is_host(host)) {
+        if let Some(host) = self.hosts.iter().find(|host| !certificate::is_host(host)) {
             let message = format!("'{}' is not a host name or address", host.escape_debug());
             return Err(Failure::wrong_text(message, "use one like central.example or 10.0.0.5"));
         }
@@ -130,7 +130,10 @@ pub async fn make(context: &Context, new: &NewNode) -> Result<Made, Failure> {
     let keyring = Arc::new(Keyring::create(&place.keys())?);
     let tls = match new.plain_http {
         true => None,
-        false => Some(Tls::create(&place.keys(), &certificate_hosts(new), context.clock.now())?),
+        false => {
+            let names = certificate::names(new.listen, new.public_url.as_ref(), &new.hosts);
+            Some(Tls::create(&place.keys(), &names, context.clock.now())?)
+        }
     };
     let store = Store::open(place.dir(), keyring.clone(), context.clock.clone()).await?;
     let identity = Identity { node: context.clock.new_id(), role: new.role, epoch: random::uuid() };
@@ -174,37 +177,6 @@ fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
         .map_err(|source| Failure::file("write", path, source))
 }
 
-/// Every name under which this server may be called.
-fn certificate_hosts(new: &NewNode) -> Vec<String> {
-    let mut hosts: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
-    hosts.extend(new.listen.host());
-    hosts.extend(hostname());
-    hosts.extend(new.public_url.as_ref().and_then(Url::host).map(|host| match host {
-        url::Host::Domain(name) => name.to_owned(),
-        url::Host::Ipv4(ip) => ip.to_string(),
-        url::Host::Ipv6(ip) => ip.to_string(),
-    }));
-    hosts.extend(new.hosts.iter().cloned());
-    let mut seen = std::collections::HashSet::new();
-    hosts.retain(|host| seen.insert(host.clone()));
-    hosts
-}
-
-/// The name of this machine, where it can be told.
-pub(super) fn hostname() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| is_host(name))
-}
-
-fn is_host(text: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(is_label))
-}
-
 fn to_text(made: &Made, place: &Place) -> String {
     let dir = place.dir().display();
     let mut text = format!("Made a {} server in {dir}: node {}\n", made.role, made.node);
@@ -223,34 +195,4 @@ fn to_text(made: &Made, place: &Place) -> String {
         )),
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_names_or_addresses() {
-        for good in ["central.example", "10.0.0.5", "::1", "a_b", "xn--bcher-kva.example"] {
-            assert!(is_host(good), "{good}");
-        }
-        for bad in ["", "a b", "a..b", "a/b", &"x".repeat(64), "ü.example"] {
-            assert!(!is_host(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_certificate_names_each_host_once() {
-        let new = NewNode {
-            role: Role::Central,
-            listen: "10.0.0.5:8443".parse().unwrap(),
-            plain_http: false,
-            public_url: Some("https://central.example:444/".parse().unwrap()),
-            hosts: vec!["localhost".into(), "other.example".into()],
-        };
-        let hosts = certificate_hosts(&new);
-        for expected in ["localhost", "127.0.0.1", "::1", "10.0.0.5", "central.example", "other.example"] {
-            assert_eq!(hosts.iter().filter(|host| *host == expected).count(), 1, "{expected} in {hosts:?}");
-        }
-    }
 }

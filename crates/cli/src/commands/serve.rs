@@ -12,6 +12,7 @@ use taosync_sync::runner::Runner;
 use tokio::net::TcpListener;
 use url::Url;
 
+use crate::certificate;
 use crate::config::Place;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -23,13 +24,11 @@ const CHORES: Duration = Duration::from_secs(300);
 
 /// Run the server of this node
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Stops on SIGTERM or ctrl-c, after running requests have ended. With --json one line on standard output
-says where it listens.
+#[command(after_help = "Stops on SIGTERM or ctrl-c, after running requests have ended. With --json
+one line on standard output says where it listens.
 
 Example:
-  taosync --dir /srv/central serve"
-)]
+  taosync --dir /srv/central serve")]
 pub struct Options {}
 
 /// Where a running server can be reached; kept in `serve.json` for `oauth generate`.
@@ -64,7 +63,7 @@ pub async fn serve_node(
     if node.identity.role == Role::Central {
         node.store.views_refresh().await?;
     }
-    let tls = node.tls()?;
+    let tls = certificate::current(&node).await?;
     let address = listener.local_addr().map_err(|source| cannot_listen(node, source))?;
     let serving = Serving {
         listening: root_url(node, address)?,
@@ -109,7 +108,7 @@ pub fn root_url(node: &Node, address: std::net::SocketAddr) -> Result<Url, Failu
     let scheme = if node.config.plain_http { "http" } else { "https" };
     let port = address.port();
     let host = match address.ip() {
-        ip if ip.is_unspecified() => super::init::hostname().unwrap_or_else(|| "localhost".to_owned()),
+        ip if ip.is_unspecified() => certificate::hostname().unwrap_or_else(|| "localhost".to_owned()),
         std::net::IpAddr::V6(ip) => format!("[{ip}]"),
         std::net::IpAddr::V4(ip) => ip.to_string(),
     };

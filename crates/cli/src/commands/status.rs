@@ -13,14 +13,12 @@ use crate::readiness::{self, Check, Level, Readiness};
 
 /// Say whether this node is ready, and what is not
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit code 0 when ready, 1 when not. With --nagios one line for a monitor, and its exit codes: 0 ok, 1 warning,
-2 critical.
+#[command(after_help = "Exit code 0 when ready, 1 when not. With --nagios one line for a monitor, and
+its exit codes: 0 ok, 1 warning, 2 critical.
 
 Examples:
   taosync --dir /srv/local status
-  taosync --dir /srv/local status --nagios"
-)]
+  taosync --dir /srv/local status --nagios")]
 pub struct Options {
     /// One line for a monitor (Nagios, Icinga)
     #[arg(long)]

@@ -18,13 +18,12 @@ pub const VERIFIED_AT: &str = "verified_at";
 
 /// Recompute every digest from what is stored
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Recomputes digests from stored bodies, sums from members, hashes of all parts of tests, and compiles every test
-again. Changes nothing. Exit code 1 when something differs.
+#[command(after_help = "Recomputes digests from stored bodies, sums from members, hashes of all parts
+of tests, and compiles every test again. Changes nothing. Exit code 1 when
+something differs.
 
 Example:
-  taosync --dir /srv/local verify"
-)]
+  taosync --dir /srv/local verify")]
 pub struct Options {}
 
 /// One thing that is not what it must be.

@@ -26,10 +26,7 @@ fn origin(error: &Error, file: &Path) -> String {
 fn words(kind: &Kind, key: &mut String) -> (String, String) {
     match kind {
         Kind::UnknownField(name, known) => {
-            if !key.is_empty() {
-                key.push('.');
-            }
-            key.push_str(name);
+            name_the_field(key, name);
             let advice = nearest(name, known).map_or_else(
                 || format!("known here: {}", known.join(", ")),
                 |near| format!("did you mean '{near}'? known here: {}", known.join(", ")),
@@ -37,10 +34,7 @@ fn words(kind: &Kind, key: &mut String) -> (String, String) {
             ("is not a key".to_owned(), advice)
         }
         Kind::MissingField(name) => {
-            if !key.is_empty() {
-                key.push('.');
-            }
-            key.push_str(name);
+            name_the_field(key, name);
             ("is missing".to_owned(), "add it".to_owned())
         }
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
@@ -51,13 +45,31 @@ fn words(kind: &Kind, key: &mut String) -> (String, String) {
             let (what, advice) = text.split_once("; ").unwrap_or((text, ""));
             let advice = if advice.is_empty() { "correct it, or take the line out" } else { advice };
             if key.is_empty() {
-                (format!("this is not TOML: {}", what.replace('\n', " ")), advice.to_owned())
+                (format!("this is not TOML: {}", without_the_line(text)), advice.to_owned())
             } else {
                 (format!("is wrong: {what}"), advice.to_owned())
             }
         }
         other => (format!("is wrong: {other}"), "correct it, or take the line out".to_owned()),
     }
+}
+
+/// The path of a key sometimes ends with the field in question, and sometimes with its section.
+fn name_the_field(key: &mut String, name: &str) {
+    if key == name || key.ends_with(&format!(".{name}")) {
+        return;
+    }
+    if !key.is_empty() {
+        key.push('.');
+    }
+    key.push_str(name);
+}
+
+/// The first and the last line of a complaint of the TOML reader; between them it quotes the file.
+fn without_the_line(text: &str) -> String {
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    lines.next_back().map_or_else(|| first.to_owned(), |last| format!("{first}, {last}"))
 }
 
 /// The known key that a wrong one probably meant.

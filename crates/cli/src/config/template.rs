@@ -43,7 +43,7 @@ plain_http = {plain_http}
 # How others reach this server, when that is not the address above (a name, a forwarded port, a load balancer).
 {public_url}
 
-# Further names and addresses in the certificate that 'taosync init' made.
+# Further names and addresses for the certificate; 'taosync serve' makes a new one when they change. Pins stay valid.
 hosts = [{hosts}]
 
 # Proxy towards central. Without it, HTTPS_PROXY and NO_PROXY are honoured.

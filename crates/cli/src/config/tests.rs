@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use taosync_model::EntityType;
+use taosync_model::scope::FieldChoices;
 use taosync_model::vocabulary;
 
 use super::*;
@@ -51,8 +52,6 @@ fn what_init_writes_reads_back_as_the_defaults() {
     assert_eq!(least.sync_service.field_choices(), FieldChoices::tao_default());
     insta::assert_snapshot!("taosync.toml", text);
 }
-
-use taosync_model::scope::FieldChoices;
 
 #[test]
 fn every_key_can_come_from_the_environment() {
@@ -128,6 +127,8 @@ fn the_proxy_is_never_shown() {
     assert!(!format!("{:?}", load(&toml, &[]).unwrap()).contains("hidden"));
     let wrong = complaint(&format!("proxy = [\"http://user:hidden@proxy\"]\n{LEAST}"), &[]);
     assert!(!wrong.contains("hidden"), "{wrong}");
+    let unquoted = complaint(&format!("proxy = http://user:hidden@proxy\n{LEAST}"), &[]);
+    assert!(!unquoted.contains("hidden"), "{unquoted}");
 }
 
 #[test]

@@ -110,7 +110,9 @@ impl Response {
     fn wrong(&self) -> Vec<String> {
         match self.declaration.base_type.as_deref() {
             _ if self.declaration.cardinality == "ordered" => self.correct.iter().rev().cloned().collect(),
-            Some("identifier") => self.choices.iter().find(|c| !self.correct.contains(c)).cloned().into_iter().collect(),
+            Some("identifier") => {
+                self.choices.iter().find(|c| !self.correct.contains(c)).cloned().into_iter().collect()
+            }
             Some("integer" | "float") => vec!["0".to_owned()],
             _ => Vec::new(),
         }
@@ -153,6 +155,7 @@ fn choices(document: &Document<'_>) -> Vec<String> {
 }
 
 fn full_score(document: &Document<'_>) -> f64 {
-    let mut outcomes = elements(document, "outcomeDeclaration").filter(|node| node.attribute("identifier") == Some("SCORE"));
+    let mut outcomes =
+        elements(document, "outcomeDeclaration").filter(|node| node.attribute("identifier") == Some("SCORE"));
     outcomes.find_map(|node| node.attribute("normalMaximum")?.parse().ok()).unwrap_or(1.0)
 }

@@ -15,14 +15,16 @@ const SECOND_DATE: usize = 5;
 
 /// A test center.
 struct Center {
+    /// Two centers of one org are told apart by it.
+    uri: &'static str,
     label: &'static str,
     org: &'static str,
 }
 
 const CENTERS: [Center; 3] = [
-    Center { label: "Lycée des Deux-Rives", org: OUR_ORG },
-    Center { label: "Collège de la Presqu'île", org: OUR_ORG },
-    Center { label: "Escola Secundária da Ribeira", org: OTHER_ORG },
+    Center { uri: "https://exams.example/centers.rdf#deux-rives", label: "Lycée des Deux-Rives", org: OUR_ORG },
+    Center { uri: "https://exams.example/centers.rdf#presquile", label: "Collège de la Presqu'île", org: OUR_ORG },
+    Center { uri: "https://exams.example/centers.rdf#ribeira", label: "Escola Secundária da Ribeira", org: OTHER_ORG },
 ];
 
 /// Staff: name, login, and the centers they work for.
@@ -36,15 +38,86 @@ const PROCTORS: [Staff; 4] = [
 ];
 
 const FIRST_NAMES: [&str; 37] = [
-    "Zoé", "Léa", "Maël", "Chloé", "Noël", "Inès", "Théo", "Aïcha", "Yanis", "Gaëlle", "João", "Inês", "Tomás", "Beatriz",
-    "Gonçalo", "Mariana", "Łukasz", "Agnieszka", "Søren", "Åsa", "Björn", "Jürgen", "Amélie", "Nuño", "Mehmet", "Şule",
-    "Dvořák", "Anh", "Linh", "Fatou", "Kwame", "Oluwaseun", "Siobhán", "Chiara", "Niccolò", "Ana", "Émile",
+    "Zoé",
+    "Léa",
+    "Maël",
+    "Chloé",
+    "Noël",
+    "Inès",
+    "Théo",
+    "Aïcha",
+    "Yanis",
+    "Gaëlle",
+    "João",
+    "Inês",
+    "Tomás",
+    "Beatriz",
+    "Gonçalo",
+    "Mariana",
+    "Łukasz",
+    "Agnieszka",
+    "Søren",
+    "Åsa",
+    "Björn",
+    "Jürgen",
+    "Amélie",
+    "Nuño",
+    "Mehmet",
+    "Şule",
+    "Dvořák",
+    "Anh",
+    "Linh",
+    "Fatou",
+    "Kwame",
+    "Oluwaseun",
+    "Siobhán",
+    "Chiara",
+    "Niccolò",
+    "Ana",
+    "Émile",
 ];
 const LAST_NAMES: [&str; 41] = [
-    "Lefèvre", "Benoît", "François", "Müller", "Núñez", "Gonçalves", "Araújo", "Conceição", "Kowalski", "Wójcik", "Ångström",
-    "Sørensen", "Öztürk", "Yılmaz", "Nguyễn", "Trần", "Diallo", "Mensah", "O'Connor", "D'Angelo", "Marchetti", "García",
-    "Ibáñez", "Schäfer", "Weiß", "Novák", "Dvořáková", "Horváth", "Popescu", "Ionescu", "Dupont", "Lambert", "Rousseau",
-    "Traoré", "El Amrani", "Haddad", "Silva", "Magalhães", "Simões", "Van Dijk", "Ålund",
+    "Lefèvre",
+    "Benoît",
+    "François",
+    "Müller",
+    "Núñez",
+    "Gonçalves",
+    "Araújo",
+    "Conceição",
+    "Kowalski",
+    "Wójcik",
+    "Ångström",
+    "Sørensen",
+    "Öztürk",
+    "Yılmaz",
+    "Nguyễn",
+    "Trần",
+    "Diallo",
+    "Mensah",
+    "O'Connor",
+    "D'Angelo",
+    "Marchetti",
+    "García",
+    "Ibáñez",
+    "Schäfer",
+    "Weiß",
+    "Novák",
+    "Dvořáková",
+    "Horváth",
+    "Popescu",
+    "Ionescu",
+    "Dupont",
+    "Lambert",
+    "Rousseau",
+    "Traoré",
+    "El Amrani",
+    "Haddad",
+    "Silva",
+    "Magalhães",
+    "Simões",
+    "Van Dijk",
+    "Ålund",
 ];
 const COLOURS: [&str; 8] = ["amber", "coral", "green", "indigo", "olive", "ruby", "silver", "teal"];
 const ANIMALS: [&str; 8] = ["badger", "falcon", "gecko", "heron", "lynx", "otter", "panda", "swift"];
@@ -112,8 +185,8 @@ impl Data {
 
     /// `test-centers.csv`.
     pub fn centers_csv() -> String {
-        let rows = CENTERS.iter().map(|center| vec![center.label.to_owned(), center.org.to_owned()]);
-        csv("label,organisation id", rows)
+        let rows = CENTERS.iter().map(|center| [center.uri, center.label, center.org].map(str::to_owned).into());
+        csv("uri,label,organisation id", rows)
     }
 
     /// `administrators.csv`.

@@ -66,8 +66,12 @@ pub async fn exam(
     let first = pupils.first().ok_or_else(|| went_wrong("nobody is there to sit the exam"))?;
     let mut client = RunnerClient::connect(entrance).await?;
     let paper = Paper::read(&mut client, first).await?;
-    let mut figures =
-        ExamFigures { questions: paper.questions.len() as u64, pictures: paper.pictures, requests: client.requests, ..ExamFigures::default() };
+    let mut figures = ExamFigures {
+        questions: paper.questions.len() as u64,
+        pictures: paper.pictures,
+        requests: client.requests,
+        ..ExamFigures::default()
+    };
     client.close().await?;
     let numbered: Vec<(usize, &Taker)> = pupils.iter().copied().enumerate().collect();
     let rooms = numbered.chunks(numbered.len().div_ceil(AT_ONCE)).map(|room| sit(entrance, &paper, room, &**clock));
@@ -106,7 +110,12 @@ struct Room {
     score: f64,
 }
 
-async fn sit(entrance: &Entrance, paper: &Paper, pupils: &[(usize, &Taker)], clock: &dyn Clock) -> Result<Room, Failure> {
+async fn sit(
+    entrance: &Entrance,
+    paper: &Paper,
+    pupils: &[(usize, &Taker)],
+    clock: &dyn Clock,
+) -> Result<Room, Failure> {
     let mut client = RunnerClient::connect(entrance).await?;
     let mut room = Room::default();
     for (number, taker) in pupils {
@@ -156,7 +165,8 @@ impl Paper {
     async fn read(client: &mut RunnerClient, taker: &Taker) -> Result<Self, Failure> {
         let signed_in: SignedIn = client.post("authenticate", &login_of(taker)).await?;
         let delivery = signed_in.deliveries.into_iter().find(|delivery| delivery.label == DELIVERIES[0]);
-        let delivery = delivery.ok_or_else(|| went_wrong(format!("'{}' cannot be started at the school", DELIVERIES[0])))?.uri;
+        let delivery =
+            delivery.ok_or_else(|| went_wrong(format!("'{}' cannot be started at the school", DELIVERIES[0])))?.uri;
         let shown: Shown = client.get(&format!("delivery?{}", query(&[("uri", &delivery)]))).await?;
         let compiled = shown.compiled;
         let mut questions = Vec::new();

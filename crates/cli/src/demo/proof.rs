@@ -37,10 +37,7 @@ pub async fn results(stage: &Stage, attempts: &[Uuid]) -> Result<ResultFigures, 
 }
 
 /// Counts the school's org on both sides, and names every type whose digests differ.
-pub async fn both_sides(
-    stage: &Stage,
-    problems: &mut Vec<String>,
-) -> Result<BTreeMap<EntityType, BothSides>, Failure> {
+pub async fn both_sides(stage: &Stage, problems: &mut Vec<String>) -> Result<BTreeMap<EntityType, BothSides>, Failure> {
     let org = org(OUR_ORG)?;
     let scope = stage.central.node.store.scope_show(&org).await?;
     let scope = scope.ok_or_else(|| went_wrong(format!("central has no scope for {org}")))?;
@@ -92,7 +89,8 @@ pub async fn other_org(stage: &Stage, data: &Data) -> Result<OtherOrg, Failure> 
         let page = stage.local.node.store.replica_list(EntityType::TestTaker, None, after).await?;
         let Some((last, _)) = page.last() else { break };
         after = Some(*last);
-        let theirs = page.iter().filter(|(_, taker)| taker.first(vocabulary::USER_LOGIN).is_some_and(|l| logins.contains(l)));
+        let theirs =
+            page.iter().filter(|(_, taker)| taker.first(vocabulary::USER_LOGIN).is_some_and(|l| logins.contains(l)));
         at_local += theirs.count() as u64;
     }
     Ok(OtherOrg { org: OTHER_ORG, at_central: count.unwrap_or(0).unsigned_abs(), at_local })

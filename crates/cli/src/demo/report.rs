@@ -80,7 +80,11 @@ fn central(page: &mut Page, figures: &Figures) {
     page.title("Central takes in its data");
     page.line("organisations", data.orgs, &format!("{OUR_ORG} and {OTHER_ORG}"));
     page.line("test centers", count(EntityType::TestCenter), "");
-    page.line("administrators and proctors", count(EntityType::Administrator) + count(EntityType::Proctor), "some work for both");
+    page.line(
+        "administrators and proctors",
+        count(EntityType::Administrator) + count(EntityType::Proctor),
+        "some work for both",
+    );
     page.line("test takers", count(EntityType::TestTaker), "");
     page.line("lists of who may sit which test", count(EntityType::Eligibility), "");
     page.line("tests", count(EntityType::Delivery), &figures.package.deliveries.join("; "));
@@ -137,7 +141,11 @@ fn proof(page: &mut Page, figures: &Figures) {
     let results = &figures.results;
     page.line("results", results.at_central, &format!("{:>7}  {} confirmed", results.finished, results.acknowledged));
     let other = &figures.other_org;
-    page.line(&format!("test takers of {}", other.org), other.at_central, &format!("{:>7}  none of its business", other.at_local));
+    page.line(
+        &format!("test takers of {}", other.org),
+        other.at_central,
+        &format!("{:>7}  none of its business", other.at_local),
+    );
     for problem in figures.problems.iter().take(SHOWN) {
         // As above.
         let _ = writeln!(page.0, "  NOT RIGHT: {problem}");

@@ -97,7 +97,8 @@ impl RunnerClient {
 
     /// Sends a document; whatever the answer is.
     pub async fn send(&mut self, path: &str, document: &impl Serialize) -> Result<Answer, Failure> {
-        let body = serde_json::to_vec(document).map_err(|error| went_wrong("a request cannot be written").because(error))?;
+        let body =
+            serde_json::to_vec(document).map_err(|error| went_wrong("a request cannot be written").because(error))?;
         self.ask(Method::POST, path, body.into()).await
     }
 

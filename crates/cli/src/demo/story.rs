@@ -165,7 +165,9 @@ async fn take_away(stage: &Stage, taker: &Taker, figures: &mut Figures) -> Resul
     let key = Key::Login(taker.login.clone());
     let found = node.store.entities_find(std::slice::from_ref(&key)).await?;
     let uris: Vec<_> = found.into_values().flatten().map(|stored| stored.entity.uri).collect();
-    let [uri] = uris.as_slice() else { return Err(went_wrong(format!("central knows {} people {}", uris.len(), taker.login))) };
+    let [uri] = uris.as_slice() else {
+        return Err(went_wrong(format!("central knows {} people {}", uris.len(), taker.login)));
+    };
     let change = vec![Change::Remove(uri.clone())];
     changes::apply(context, node, change, ChangeOptions::default(), "entity.remove", uri).await?;
     let summary = synchronise(stage, What::All, "removed", figures).await?;
@@ -189,7 +191,10 @@ async fn prove(stage: &Stage, data: &Data, attempts: &[uuid::Uuid], figures: &mu
     figures.other_org = proof::other_org(stage, data).await?;
     let expected = data.takers_of(OTHER_ORG).len() as u64;
     if (figures.other_org.at_central, figures.other_org.at_local) != (expected, 0) {
-        let counts = format!("{} of {expected} at central, {} at the school", figures.other_org.at_central, figures.other_org.at_local);
+        let counts = format!(
+            "{} of {expected} at central, {} at the school",
+            figures.other_org.at_central, figures.other_org.at_local
+        );
         figures.problems.push(format!("takers of {OTHER_ORG}: {counts}"));
     }
     let mut unequal = Vec::new();

@@ -22,7 +22,7 @@ fn every_code_in_the_sources_is_in_the_table() {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            for (at, _) in text.match_indices("\"TS-") {
+            for (at, _) in text.match_indices(concat!("\"", "TS-")) {
                 let code = &text[at + 1..at + 7];
                 assert!(CODES.iter().any(|(known, _)| *known == code), "{code} in {}", path.display());
                 seen += 1;
@@ -41,7 +41,7 @@ fn an_error_reads_as_what_happened_why_and_what_next() {
       because: permission denied
       → check the path and who may use it
     ");
-    insta::assert_snapshot!(failure.to_json().to_string(), @r#"{"error":{"code":"TS-008","message":"cannot read /x/takers.csv: permission denied","advice":"check the path and who may use it"}}"#);
+    insta::assert_snapshot!(failure.to_json().to_string(), @r#"{"error":{"advice":"check the path and who may use it","code":"TS-008","message":"cannot read /x/takers.csv: permission denied"}}"#);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Applying a chunk of the feed: upserts, links and removals, with the positions after them, in one transaction.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sqlx::SqliteConnection;
 use taosync_model::canonical::{entry_member, link_member};
@@ -75,8 +75,17 @@ pub enum RemovalRule {
     Hold,
 }
 
-/// What a chunk did, per type.
+/// What chunks did, per type.
 pub type ChunkEffect = BTreeMap<EntityType, Tally>;
+
+/// What one chunk did.
+#[derive(Clone, Debug, Default)]
+pub struct AppliedChunk {
+    /// Entities, per type.
+    pub effect: ChunkEffect,
+    /// Entities whose links came or went. They are not in `effect`: their bodies may have come in another chunk.
+    pub link_owners: BTreeSet<(EntityType, String)>,
+}
 
 struct Held {
     id: Uuid,
@@ -96,11 +105,11 @@ impl Store {
         scope: i64,
         chunk: Chunk,
         rules: &BTreeMap<EntityType, RemovalRule>,
-    ) -> Result<ChunkEffect, StoreError> {
+    ) -> Result<AppliedChunk, StoreError> {
         let mut tx = self.write("replica_apply", Durability::Relaxed).await?;
-        let effect = self.apply(&mut tx, scope, chunk, rules).await?;
+        let applied = self.apply(&mut tx, scope, chunk, rules).await?;
         tx.commit().await?;
-        Ok(effect)
+        Ok(applied)
     }
 
     async fn apply(
@@ -109,7 +118,7 @@ impl Store {
         scope: i64,
         chunk: Chunk,
         rules: &BTreeMap<EntityType, RemovalRule>,
-    ) -> Result<ChunkEffect, StoreError> {
+    ) -> Result<AppliedChunk, StoreError> {
         let sql = tx.sql();
         let conn = tx.conn();
         let mut sums = read_sums(conn, scope).await.map_err(&sql)?;
@@ -160,9 +169,9 @@ impl Store {
         }
         delete_entries(conn, &gone).await.map_err(&sql)?;
         hold(conn, scope, &held, self.now_ms()).await.map_err(&sql)?;
-        self.apply_links(conn, scope, chunk.links, &mut sums, &mut effect).await.map_err(&sql)?;
+        let link_owners = self.apply_links(conn, scope, chunk.links, &mut sums).await.map_err(&sql)?;
         write_sums(conn, scope, &sums, &chunk.positions).await.map_err(&sql)?;
-        Ok(effect)
+        Ok(AppliedChunk { effect, link_owners })
     }
 
     async fn write_upserts(
@@ -195,10 +204,9 @@ impl Store {
         scope: i64,
         links: Vec<Link>,
         sums: &mut BTreeMap<EntityType, Sum>,
-        effect: &mut ChunkEffect,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<BTreeSet<(EntityType, String)>, sqlx::Error> {
         if links.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         let names: HashSet<&str> = links.iter().map(|l| l.predicate.as_str()).collect();
         let codes = predicates::codes(conn, &names.into_iter().collect::<Vec<_>>()).await?;
@@ -239,11 +247,7 @@ impl Store {
                 _ => {}
             }
         }
-        let owners: HashSet<(EntityType, &str)> =
-            came.iter().chain(&went).map(|(_, l)| (l.entity_type, l.owner.as_str())).collect();
-        for (entity_type, _) in owners {
-            effect.entry(entity_type).or_default().updated += 1;
-        }
+        let owners = came.iter().chain(&went).map(|(_, link)| (link.entity_type, link.owner.clone())).collect();
         came.sort_unstable_by_key(|(key, _)| *key);
         rows::insert(
             conn,
@@ -268,7 +272,7 @@ impl Store {
             .execute(&mut *conn)
             .await?;
         }
-        Ok(())
+        Ok(owners)
     }
 
     /// URIs of other entities stand as they are; other values may be personal and are sealed.
@@ -294,7 +298,7 @@ impl Store {
             .filter_map(|(code, uri, seq)| Some(Removal { entity_type: EntityType::from_code(code)?, seq, uri }))
             .collect();
         let chunk = Chunk { removes, ..Chunk::default() };
-        let effect = self.apply(&mut tx, scope, chunk, &BTreeMap::new()).await?;
+        let effect = self.apply(&mut tx, scope, chunk, &BTreeMap::new()).await?.effect;
         sqlx::query("DELETE FROM held_removal WHERE scope = $1").bind(scope).execute(tx.conn()).await.map_err(&sql)?;
         tx.commit().await?;
         Ok(effect.values().map(|t| t.removed).sum())

@@ -48,6 +48,32 @@ pub struct ReplicaType {
     pub links: i64,
 }
 
+/// What a finished sync learned.
+#[derive(Clone, Copy, Debug)]
+pub struct Learned<'a> {
+    /// Whose history the positions belong to.
+    pub epoch: Uuid,
+    /// What to show central next time.
+    pub continuation: &'a str,
+    /// Central's items up to this receipt are in a verified backup.
+    pub safe_receipt_no: i64,
+    /// Highest receipt number central has given; a lower one next time means that it went back.
+    pub top_receipt_no: i64,
+    /// What comparing the digests gave.
+    pub verdict: Verdict,
+}
+
+/// What comparing the digests of all types gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Equal, at this moment.
+    Equal(Timestamp),
+    /// Not equal.
+    Unequal,
+    /// Not all types were asked for.
+    Open,
+}
+
 /// A removal that waits for a person.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct HeldRemoval {
@@ -126,27 +152,27 @@ impl Store {
         tx.commit().await
     }
 
-    /// Keeps what a finished sync learned. `verified` is the moment when both digests were equal.
-    pub async fn replica_finish(
-        &self,
-        scope: i64,
-        epoch: Uuid,
-        continuation: &str,
-        safe_receipt_no: i64,
-        verified: Option<Timestamp>,
-    ) -> Result<(), StoreError> {
+    /// Keeps what a finished sync learned. `synced_at > verified_at` means that the last whole sync did not end equal.
+    pub async fn replica_finish(&self, scope: i64, learned: &Learned<'_>) -> Result<(), StoreError> {
+        let (verified, synced) = match learned.verdict {
+            Verdict::Equal(at) => (Some(at.as_millisecond()), Some(at.as_millisecond())),
+            Verdict::Unequal => (None, Some(self.now_ms())),
+            Verdict::Open => (None, None),
+        };
         let mut tx = self.write("replica_finish", Durability::Flushed).await?;
         let sql = tx.sql();
         sqlx::query(
             "UPDATE replica_scope SET epoch = $2, continuation = $3, safe_receipt_no = max(safe_receipt_no, $4),
-             verified_at = coalesce($5, verified_at), synced_at = $6 WHERE id = $1",
+             top_receipt_no = $5, verified_at = coalesce($6, verified_at), synced_at = coalesce($7, synced_at)
+             WHERE id = $1",
         )
         .bind(scope)
-        .bind(epoch)
-        .bind(continuation)
-        .bind(safe_receipt_no)
-        .bind(verified.map(Timestamp::as_millisecond))
-        .bind(self.now_ms())
+        .bind(learned.epoch)
+        .bind(learned.continuation)
+        .bind(learned.safe_receipt_no)
+        .bind(learned.top_receipt_no)
+        .bind(verified)
+        .bind(synced)
         .execute(tx.conn())
         .await
         .map_err(sql)?;
@@ -179,19 +205,6 @@ impl Store {
         sqlx::query("UPDATE replica_scope SET epoch = $2 WHERE id = $1 AND epoch IS NOT $2")
             .bind(scope)
             .bind(epoch)
-            .execute(tx.conn())
-            .await
-            .map_err(sql)?;
-        tx.commit().await
-    }
-
-    /// Notes the highest receipt number seen, so that a central that went back is noticed.
-    pub async fn replica_receipts_seen(&self, scope: i64, top_receipt_no: i64) -> Result<(), StoreError> {
-        let mut tx = self.write("replica_receipts_seen", Durability::Flushed).await?;
-        let sql = tx.sql();
-        sqlx::query("UPDATE replica_scope SET top_receipt_no = $2 WHERE id = $1")
-            .bind(scope)
-            .bind(top_receipt_no)
             .execute(tx.conn())
             .await
             .map_err(sql)?;

@@ -1,7 +1,7 @@
 //! Local's side of the feed: frames become chunks, each applied with its positions in one transaction; at the end both
 //! sides' digests are compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use taosync_model::canonical::DIGEST_VERSION;
@@ -190,6 +190,7 @@ pub(super) async fn receive_with(
         rows: 0,
         bytes: 0,
         effect: ChunkEffect::new(),
+        counted: HashSet::new(),
         done: 0,
         expected: hello.counts.values().map(|c| (c.upserts + c.removals).unsigned_abs()).sum(),
         progress,
@@ -270,6 +271,8 @@ struct Applier<'a> {
     rows: usize,
     bytes: usize,
     effect: ChunkEffect,
+    /// Owners of links that are counted already, as new or as changed.
+    counted: HashSet<(EntityType, String)>,
     done: u64,
     expected: u64,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
@@ -287,8 +290,17 @@ impl Applier<'_> {
         if chunk.positions.is_empty() && self.rows == 0 {
             return Ok(());
         }
-        let effect = self.store.replica_apply(self.scope, chunk, &self.rules).await?;
-        add(&mut self.effect, &effect);
+        // Test takers own no links but in odd cases; remembering all of them would cost memory for nothing.
+        let owners = chunk.upserts.iter().filter(|u| u.entity_type != EntityType::TestTaker);
+        self.counted.extend(owners.map(|u| (u.entity_type, u.uri.clone())));
+        let applied = self.store.replica_apply(self.scope, chunk, &self.rules).await?;
+        add(&mut self.effect, &applied.effect);
+        for owner in applied.link_owners {
+            let entity_type = owner.0;
+            if self.counted.insert(owner) {
+                self.effect.entry(entity_type).or_default().updated += 1;
+            }
+        }
         self.done += std::mem::take(&mut self.rows) as u64;
         self.bytes = 0;
         (self.progress)(Progress::Entities { done: self.done, of: self.expected.max(self.done) });

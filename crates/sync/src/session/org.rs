@@ -7,7 +7,7 @@ use taosync_model::{Entity, EntityType, OrgId};
 use taosync_store::Store;
 use taosync_store::history::NewRun;
 use taosync_store::packages::PackageState;
-use taosync_store::replica::ReplicaScope;
+use taosync_store::replica::{Learned, ReplicaScope, Verdict};
 use taosync_vault::tls::Fingerprint;
 use url::Url;
 
@@ -18,6 +18,9 @@ use crate::down::pull::{self, PullPlan, Pulled};
 use crate::link::{Address, Caller, Link, LinkError};
 use crate::packages::fetch::{self, FetchOutcome};
 use crate::up::{self, UpOutcome};
+
+/// Below this many bytes the line's speed cannot be said.
+const MEASURABLE_BYTES: u64 = 256 * 1024;
 
 /// Syncs one org and keeps the record, also when it fails half-way.
 pub(super) async fn sync(
@@ -166,9 +169,19 @@ async fn data(
         let wanted = deliveries_of(store, &replica.org).await?;
         done.fetched = Some(fetch::fetch(store, link, &wanted, progress).await?);
     }
-    let verified = done.pulled.as_ref().and_then(|p| p.verified_at).filter(|_| plan.types.is_empty());
-    store.replica_finish(replica.id, hello.epoch, &hello.continuation, hello.safe_receipt_no, verified).await?;
-    store.replica_receipts_seen(replica.id, hello.top_receipt_no).await?;
+    let verified_at = done.pulled.as_ref().and_then(|p| p.verified_at);
+    let learned = Learned {
+        epoch: hello.epoch,
+        continuation: &hello.continuation,
+        safe_receipt_no: hello.safe_receipt_no,
+        top_receipt_no: hello.top_receipt_no,
+        verdict: match verified_at {
+            _ if !plan.types.is_empty() => Verdict::Open,
+            Some(at) => Verdict::Equal(at),
+            None => Verdict::Unequal,
+        },
+    };
+    store.replica_finish(replica.id, &learned).await?;
     Ok(())
 }
 
@@ -253,6 +266,8 @@ impl Done {
             types,
             deliveries: self.deliveries(),
             results: self.result_counts(),
+            clock_ahead: self.pulled.as_ref().map(|p| p.clock_ahead),
+            line_speed: self.line_speed(traffic.bytes_down),
             held_removals: self.pulled.as_ref().map_or(0, |p| p.held),
             requests: traffic.requests,
             bytes_down: traffic.bytes_down,
@@ -261,6 +276,12 @@ impl Done {
             orgs: vec![org],
             ..Summary::default()
         }
+    }
+
+    /// Bytes a second, when enough was received to say.
+    fn line_speed(&self, bytes_down: u64) -> Option<u64> {
+        let enough = self.pulled.is_some() && bytes_down >= MEASURABLE_BYTES && self.pull_seconds > 0.0;
+        enough.then(|| (bytes_down as f64 / self.pull_seconds) as u64)
     }
 
     fn deliveries(&self) -> DeliveryCounts {

@@ -17,8 +17,6 @@ use crate::link::{Link, Request};
 
 /// Reports sent at the end of one sync at most: older ones follow at the next.
 const REPORTS_AT_ONCE: u32 = 20;
-/// Below this many bytes the line's speed cannot be said.
-const MEASURABLE_BYTES: u64 = 256 * 1024;
 
 /// `success`, `partial` or `failed`.
 pub(super) fn status_of(summary: &Summary) -> &'static str {
@@ -75,12 +73,6 @@ async fn report(
     let (deliveries, not_ready) = org::not_ready(store, &replica.org).await?;
     let disk = Blobs::open(store.dir()).await?.free_bytes().await?;
     let sum = |pick: fn(&super::summary::TypeCounts) -> u64| summary.types.values().map(pick).sum::<u64>();
-    let line = match &done.pulled {
-        Some(_) if summary.bytes_down >= MEASURABLE_BYTES && done.pull_seconds > 0.0 => {
-            (summary.bytes_down as f64 / done.pull_seconds) as u64
-        }
-        _ => 0,
-    };
     Ok(Report {
         sync: summary.sync,
         outcome: summary.status.clone(),
@@ -100,7 +92,7 @@ async fn report(
         version: plan.version.clone(),
         clock: done.pulled.as_ref().map_or(0, |p| p.clock_ahead),
         disk,
-        line,
+        line: summary.line_speed.unwrap_or(0),
     })
 }
 

@@ -133,6 +133,8 @@ fn merge(summary: &mut Summary, part: Summary) {
     sum.refused += more.refused;
     sum.conflict += more.conflict;
     sum.pending += more.pending;
+    summary.clock_ahead = part.clock_ahead.or(summary.clock_ahead);
+    summary.line_speed = part.line_speed.or(summary.line_speed);
     summary.held_removals += part.held_removals;
     summary.requests += part.requests;
     summary.bytes_down += part.bytes_down;

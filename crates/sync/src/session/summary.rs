@@ -39,6 +39,12 @@ pub struct Summary {
     /// Removals that wait for a person.
     #[serde(default)]
     pub held_removals: u64,
+    /// Seconds this machine's clock is ahead of central's, when data were received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead: Option<i64>,
+    /// Bytes a second down, when enough travelled to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line_speed: Option<u64>,
     /// Requests sent.
     pub requests: u64,
     /// HTTP heads and bodies received.

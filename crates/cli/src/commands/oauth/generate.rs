@@ -19,14 +19,12 @@ use crate::node::Node;
 
 /// Make a key and secret for the local servers of an organisation (central)
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The secret is shown once and kept nowhere. Each local server gets its own key: it is bound to the first machine
-that uses it.
+#[command(after_help = "The secret is shown once and kept nowhere. Each local server gets its own key:
+it is bound to the first machine that uses it.
 
 Examples:
   taosync --dir /srv/central oauth generate --org School-7
-  taosync --dir /srv/central oauth generate --org School-7 --org School-8 --user anna --cmd"
-)]
+  taosync --dir /srv/central oauth generate --org School-7 --org School-8 --user anna --cmd")]
 pub struct Options {
     /// Organisation the key is for; may be repeated; '*' for everything
     #[arg(long = "org", visible_alias = "organisation-id", value_name = "ORG", required = true)]
