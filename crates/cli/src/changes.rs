@@ -82,7 +82,7 @@ impl Report {
             self.created, self.updated, self.unchanged, self.removed
         );
         if self.related > 0 {
-            text.push_str(&format!("; {} others changed with them", self.related));
+            output::add(&mut text, format_args!("; {} others changed with them", self.related));
         }
         text.push('\n');
         if !self.orgs.is_empty() {
@@ -183,7 +183,7 @@ fn needs_word(large: &[OrgEffect]) -> Failure {
 
 /// Asks the person at the keyboard.
 async fn ask(large: &[OrgEffect]) -> Result<bool, Failure> {
-    let mut question: String = large.iter().map(|effect| format!("{}\n", sentence(effect))).collect();
+    let mut question: String = large.iter().flat_map(|effect| [sentence(effect), "\n".to_owned()]).collect();
     question.push_str("Local servers will remove them at their next sync. Go on? [y/N] ");
     let answer = tokio::task::spawn_blocking(move || {
         let mut answer = String::new();
@@ -219,8 +219,8 @@ mod tests {
         let report = Report::of(&applied, ChangeOptions { dry_run: true, yes: false });
         insta::assert_snapshot!(report.to_text(), @r"
         2 created, 0 updated, 4 unchanged, 1 removed
-         org       type        entered  left  had before
-         School-7  test-taker  0        1     7
+        org       type        entered  left  had before
+        School-7  test-taker  0        1     7
         This was a dry run: nothing was changed.
         ");
         let json = serde_json::to_value(&report).unwrap();

@@ -86,7 +86,7 @@ impl Command {
             Self::Results(options) => options.run(&context).await,
             Self::Demo(options) => options.run(&context).await,
             Self::Completions(options) => options.run(&context),
-            Self::Man(options) => options.run(&context),
+            Self::Man(man::Options {}) => man::Options::run(&context),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What a command says when it cannot do what it was asked: one stable code per kind, what happened, what to do next.
 //!
-//! `docs/ERRORS.md` is made from [`CODES`]. Codes are never given another meaning.
+//! `docs/ERRORS.md` says what to do about each of [`CODES`]. Codes are never given another meaning.
 
 use std::error::Error;
 
 use serde_json::{Value, json};
 use taosync_store::StoreError;
 use taosync_vault::VaultError;
+
+use crate::output;
 
 /// How a program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,12 +177,12 @@ impl Failure {
             text.push_str(line);
             text.push('\n');
         }
-        text.push_str(&format!("error[{}]: {}\n", self.code, self.message));
+        output::add(&mut text, format_args!("error[{}]: {}\n", self.code, self.message));
         for cause in self.causes() {
-            text.push_str(&format!("  because: {cause}\n"));
+            output::add(&mut text, format_args!("  because: {cause}\n"));
         }
         if !self.advice.is_empty() {
-            text.push_str(&format!("  → {}\n", self.advice));
+            output::add(&mut text, format_args!("  → {}\n", self.advice));
         }
         text
     }

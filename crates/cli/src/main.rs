@@ -3,6 +3,7 @@
 mod argv;
 mod certificate;
 mod changes;
+mod chores;
 mod cli;
 mod commands;
 mod config;

@@ -88,7 +88,13 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Stri
 }
 
 fn trimmed(table: &str) -> String {
-    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    table.lines().flat_map(|line| [line.strip_prefix(' ').unwrap_or(line).trim_end(), "\n"]).collect()
+}
+
+/// Adds to a text that is being built.
+pub fn add(text: &mut String, more: std::fmt::Arguments<'_>) {
+    // Writing to a string never fails.
+    let _ = std::fmt::Write::write_fmt(text, more);
 }
 
 /// A number of bytes for people.
@@ -131,10 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn tables_have_no_trailing_spaces_and_say_when_they_are_empty() {
+    fn tables_have_no_outer_spaces_and_say_when_they_are_empty() {
         insta::assert_snapshot!(table(&["org", "count"], [vec!["School-7".into(), "12".into()]]), @r"
-         org       count
-         School-7  12
+        org       count
+        School-7  12
         ");
         assert_eq!(table(&["org"], Vec::new()), "nothing\n");
     }

@@ -88,6 +88,43 @@ impl Store {
         Ok(id)
     }
 
+    /// Gives a central that was met before another login, and perhaps another address: what was replicated from it
+    /// stays. Refused unless it is the central with this id and key, or when another remote has the client key.
+    pub async fn remote_renew(
+        &self,
+        id: Uuid,
+        new: &NewRemote,
+        central: Uuid,
+        central_key: &[u8; 32],
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write("remote_renew", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let renewed = sqlx::query(
+            "UPDATE remote SET root_url = $4, token_url = $5, client_key = $6, secret = $7, ca_fingerprint = $8
+             WHERE id = $1 AND central = $2 AND central_key = $3
+               AND NOT EXISTS (SELECT 1 FROM remote other WHERE other.client_key = $6 AND other.id <> $1)",
+        )
+        .bind(id)
+        .bind(central)
+        .bind(central_key.as_slice())
+        .bind(&new.root_url)
+        .bind(&new.token_url)
+        .bind(&new.client_key)
+        .bind(self.seal("remote", id.as_bytes(), "secret", new.secret.expose_secret().as_bytes()))
+        .bind(&new.ca_fingerprint)
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
+        if renewed.rows_affected() == 0 {
+            return Err(StoreError::Refused(
+                "the key does not belong to the central that was met before, or is in use for another one; generate a \
+                 new key there"
+                    .into(),
+            ));
+        }
+        tx.commit().await
+    }
+
     /// All centrals, oldest first.
     pub async fn remotes_list(&self) -> Result<Vec<Remote>, StoreError> {
         let query = sqlx::query("SELECT * FROM remote ORDER BY id");

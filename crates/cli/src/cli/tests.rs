@@ -22,7 +22,7 @@ fn the_help_of_every_verb() {
 }
 
 fn collect(command: &mut clap::Command, path: &str, pages: &mut String) {
-    pages.push_str(&format!("===== {path}\n{}\n", command.render_long_help()));
+    output::add(pages, format_args!("===== {path}\n{}\n", command.render_long_help()));
     for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
         let path = format!("{path} {}", verb.get_name());
         collect(verb, &path, pages);

@@ -37,26 +37,45 @@ impl Options {
     /// Plays the demonstration.
     pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let stage = Stage::open(context, chosen_dir(context)?.as_deref()).await?;
-        let played = self.play(context, &stage).await;
-        let closed = stage.close().await;
-        let figures = played?;
-        closed?;
-        Ok(if figures.problems.is_empty() && figures.digest_equal { Exit::Done } else { Exit::Failed })
+        let figures = match self.play(&stage).await {
+            Ok(figures) => figures,
+            Err(failure) => {
+                end_quietly(stage).await;
+                return Err(failure);
+            }
+        };
+        let exit = if figures.problems.is_empty() && figures.digest_equal { Exit::Done } else { Exit::Failed };
+        if self.serve {
+            let shown = show_and_wait(context, &stage, &figures).await;
+            end_quietly(stage).await;
+            return shown.map(|()| exit);
+        }
+        stage.close().await?;
+        context.output.answer(&figures, || demo::ending(&figures))?;
+        Ok(exit)
     }
 
-    async fn play(&self, context: &Context, stage: &Stage) -> Result<Figures, Failure> {
-        let figures = tokio::select! {
-            figures = demo::tell(stage, self.takers as usize) => figures?,
-            () = serve::told_to_stop() => return Err(Failure::new("TS-409", "the demonstration was interrupted", "")),
-        };
-        context.output.answer(&figures, || demo::ending(&figures))?;
-        if self.serve {
-            if context.output == Output::Text {
-                output::print_text(&demo::invitation(stage, &program()))?;
-            }
-            serve::told_to_stop().await;
+    async fn play(&self, stage: &Stage) -> Result<Figures, Failure> {
+        tokio::select! {
+            figures = demo::tell(stage, self.takers as usize) => figures,
+            () = serve::told_to_stop() => Err(Failure::new("TS-409", "the demonstration was interrupted", "")),
         }
-        Ok(figures)
+    }
+}
+
+async fn show_and_wait(context: &Context, stage: &Stage, figures: &Figures) -> Result<(), Failure> {
+    context.output.answer(figures, || demo::ending(figures))?;
+    if context.output == Output::Text {
+        output::print_text(&demo::invitation(stage, &program()))?;
+    }
+    serve::told_to_stop().await;
+    Ok(())
+}
+
+/// Ends both servers after the one answer of this command is given, or about to be given.
+async fn end_quietly(stage: Stage) {
+    if let Err(failure) = stage.close().await {
+        tracing::warn!(failure = failure.to_text(), "the servers of the demonstration did not end well");
     }
 }
 

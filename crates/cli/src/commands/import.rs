@@ -249,7 +249,12 @@ mod tests {
     #[test]
     fn what_differs_in_case_is_no_answer() {
         let entity = taosync_model::Entity::new("u", "c").with(vocabulary::USER_LOGIN, "Anna");
-        let stored = Stored { types: vec![EntityType::TestTaker], entity, digest: Default::default(), orgs: vec![] };
+        let stored = Stored {
+            types: vec![EntityType::TestTaker],
+            entity,
+            digest: taosync_model::Digest::default(),
+            orgs: vec![],
+        };
         let lookup = |text: &str, types| Lookup { types, by: LookupBy::Login, text: text.to_owned() };
         assert!(is_answer(&lookup("Anna", &[EntityType::TestTaker]), &stored));
         assert!(!is_answer(&lookup("anna", &[EntityType::TestTaker]), &stored));

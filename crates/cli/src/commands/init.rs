@@ -21,6 +21,7 @@ use crate::certificate;
 use crate::config::{Listen, NewNode, Place, config_text};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::output;
 
 /// Address of a central nobody chose another for.
 const CENTRAL_LISTEN: &str = "127.0.0.1:8443";
@@ -128,12 +129,11 @@ pub async fn make(context: &Context, new: &NewNode) -> Result<Made, Failure> {
     refuse_existing(place)?;
     make_dir(place.dir())?;
     let keyring = Arc::new(Keyring::create(&place.keys())?);
-    let tls = match new.plain_http {
-        true => None,
-        false => {
-            let names = certificate::names(new.listen, new.public_url.as_ref(), &new.hosts);
-            Some(Tls::create(&place.keys(), &names, context.clock.now())?)
-        }
+    let tls = if new.plain_http {
+        None
+    } else {
+        let names = certificate::names(new.listen, new.public_url.as_ref(), &new.hosts);
+        Some(Tls::create(&place.keys(), &names, context.clock.now())?)
     };
     let store = Store::open(place.dir(), keyring.clone(), context.clock.clone()).await?;
     let identity = Identity { node: context.clock.new_id(), role: new.role, epoch: random::uuid() };
@@ -181,18 +181,24 @@ fn to_text(made: &Made, place: &Place) -> String {
     let dir = place.dir().display();
     let mut text = format!("Made a {} server in {dir}: node {}\n", made.role, made.node);
     if let Some(fingerprint) = &made.ca_fingerprint {
-        text.push_str(&format!("Fingerprint of its certificate authority: {fingerprint}\n"));
+        output::add(&mut text, format_args!("Fingerprint of its certificate authority: {fingerprint}\n"));
     }
     match &made.runner_key {
-        Some(key) => text.push_str(&format!(
-            "Key for the test runner (also in {}): {key}\n\nNext: import a key that central made with 'taosync oauth generate':\n  \
+        Some(key) => output::add(
+            &mut text,
+            format_args!(
+                "Key for the test runner (also in {}): {key}\n\nNext: import a key that central made with 'taosync oauth generate':\n  \
              taosync --dir {dir} oauth import -k KEY -s SECRET -tu TOKEN_URL -u ROOT_URL --ca-fingerprint F\n",
-            place.keys().join(RUNNER_KEY).display()
-        )),
-        None => text.push_str(&format!(
-            "\nNext: bring data in and start the server:\n  \
+                place.keys().join(RUNNER_KEY).display()
+            ),
+        ),
+        None => output::add(
+            &mut text,
+            format_args!(
+                "\nNext: bring data in and start the server:\n  \
              taosync --dir {dir} import test-centers FILE.csv\n  taosync --dir {dir} serve\n"
-        )),
+            ),
+        ),
     }
     text
 }

@@ -16,7 +16,7 @@ pub struct Options {}
 
 impl Options {
     /// Prints it.
-    pub fn run(self, context: &Context) -> Result<Exit, Failure> {
+    pub fn run(context: &Context) -> Result<Exit, Failure> {
         let mut bytes = Vec::new();
         let mut command = Cli::command();
         command.build();

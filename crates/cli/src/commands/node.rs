@@ -7,6 +7,7 @@ use taosync_store::settings::Role;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::node::{Node, VERSION};
+use crate::output;
 
 /// Show who this node is
 #[derive(Debug, Args)]
@@ -51,14 +52,14 @@ impl Options {
                 node.keyring.identity().recipient(),
             );
             if is_central {
-                text.push_str(&format!("epoch       {}\n", node.identity.epoch));
+                output::add(&mut text, format_args!("epoch       {}\n", node.identity.epoch));
             }
             if let Some(fingerprint) = &fingerprint {
-                text.push_str(&format!("authority   {fingerprint}\n"));
+                output::add(&mut text, format_args!("authority   {fingerprint}\n"));
             }
             for remote in &remotes {
                 let central = remote.central.map_or_else(|| "not met yet".to_owned(), |id| id.to_string());
-                text.push_str(&format!("central     {central} at {}\n", remote.root_url));
+                output::add(&mut text, format_args!("central     {central} at {}\n", remote.root_url));
             }
             text
         })?;

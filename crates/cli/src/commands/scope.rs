@@ -111,7 +111,7 @@ async fn list(context: &Context) -> Result<(), Failure> {
         );
         if !candidates.is_empty() {
             let names = candidates.iter().map(OrgId::as_str).collect::<Vec<_>>().join(", ");
-            text.push_str(&format!("Named by test centers, not registered: {names}\n"));
+            output::add(&mut text, format_args!("Named by test centers, not registered: {names}\n"));
         }
         text
     })
@@ -124,10 +124,8 @@ fn row(scope: &ScopeSummary) -> Vec<String> {
 
 async fn show(context: &Context, org: &OrgId) -> Result<(), Failure> {
     let node = Node::open_as(context, Role::Central).await?;
-    let scope = node.store.scope_show(org).await?;
-    let scope = match scope {
-        Some(scope) => scope,
-        None => return Err(unknown_org(&node.store, org).await?),
+    let Some(scope) = node.store.scope_show(org).await? else {
+        return Err(unknown_org(&node.store, org).await?);
     };
     context.output.answer(&scope, || {
         let rows = scope.types.iter().map(|(entity_type, summary)| {

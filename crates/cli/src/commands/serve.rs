@@ -1,26 +1,21 @@
 //! `taosync serve`: runs the server of this node until it is told to stop.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::Path;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use taosync_server::{Central, ListenError, ListenLimits, Local, central_router, local_router};
-use taosync_store::Store;
 use taosync_store::settings::Role;
 use taosync_sync::runner::Runner;
 use tokio::net::TcpListener;
 use url::Url;
 
-use crate::certificate;
 use crate::config::Place;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::node::Node;
 use crate::output;
-
-/// How often a local server erases what is over its time.
-const CHORES: Duration = Duration::from_secs(300);
+use crate::{certificate, chores};
 
 /// Run the server of this node
 #[derive(Debug, Args)]
@@ -63,7 +58,7 @@ pub async fn serve_node(
     if node.identity.role == Role::Central {
         node.store.views_refresh().await?;
     }
-    let tls = certificate::current(&node).await?;
+    let tls = certificate::current(node).await?;
     let address = listener.local_addr().map_err(|source| cannot_listen(node, source))?;
     let serving = Serving {
         listening: root_url(node, address)?,
@@ -77,7 +72,7 @@ pub async fn serve_node(
     write_serving(&node.place, &serving)?;
     told(&serving)?;
     let (ended, stopped) = tokio::sync::oneshot::channel::<()>();
-    let chores = tokio::spawn(chores(node.store.clone(), node.identity.role, stopped));
+    let chores = tokio::spawn(chores::run(node.clone(), stopped));
     let config = tls.map(|tls| tls.server_config());
     let served = taosync_server::serve(listener, router, config, ListenLimits::default(), stop).await;
     // Without a file, nobody is told an address where nobody listens; a left one is only out of date.
@@ -140,7 +135,12 @@ fn write_serving(place: &Place, serving: &Serving) -> Result<(), Failure> {
 /// How a running server is reached; none when no server runs.
 pub fn read_serving(place: &Place) -> Option<Serving> {
     let text = std::fs::read_to_string(place.serve_file()).ok()?;
-    serde_json::from_str(&text).ok()
+    // A server that was killed could not take its file away.
+    serde_json::from_str(&text).ok().filter(|serving: &Serving| is_alive(serving.pid))
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
 }
 
 fn cannot_listen(node: &Node, source: std::io::Error) -> Failure {
@@ -176,26 +176,6 @@ pub async fn told_to_stop() {
             if interrupted.await.is_err() {
                 std::future::pending::<()>().await;
             }
-        }
-    }
-}
-
-/// Erases what is over its time, until the server ends.
-async fn chores(store: Store, role: Role, mut stopped: tokio::sync::oneshot::Receiver<()>) {
-    let store = Arc::new(store);
-    loop {
-        let now = store.clock().now();
-        let done = match role {
-            Role::Central => store.tokens_sweep(now).await,
-            Role::Local => store.executions_erase_resume(now).await,
-        };
-        match done {
-            Ok(0) => {}
-            Ok(number) => tracing::info!(number, %role, "erased what is over its time"),
-            Err(error) => tracing::warn!(%error, "could not erase what is over its time; trying again later"),
-        }
-        if tokio::time::timeout(CHORES, &mut stopped).await.is_ok() {
-            return;
         }
     }
 }

@@ -171,18 +171,24 @@ fn to_text(summary: &Summary, mode: Mode) -> String {
     }
     let (tests, results) = (&summary.deliveries, &summary.results);
     if tests.fetched + tests.failed > 0 {
-        text.push_str(&format!(
-            "Tests: {} fetched ({}), {} not ready\n",
-            tests.fetched,
-            output::bytes(tests.bytes),
-            tests.failed
-        ));
+        output::add(
+            &mut text,
+            format_args!(
+                "Tests: {} fetched ({}), {} not ready\n",
+                tests.fetched,
+                output::bytes(tests.bytes),
+                tests.failed
+            ),
+        );
     }
     if results.sent + results.pending + results.refused > 0 {
-        text.push_str(&format!(
-            "Results: {} confirmed by central, {} waiting to be handed in, {} refused\n",
-            results.sent, results.pending, results.refused
-        ));
+        output::add(
+            &mut text,
+            format_args!(
+                "Results: {} confirmed by central, {} waiting to be handed in, {} refused\n",
+                results.sent, results.pending, results.refused
+            ),
+        );
     }
     text.push_str(&sentence(summary, mode));
     text.extend(summary.advice.iter().map(|advice| format!("  → {advice}\n")));

@@ -11,6 +11,7 @@ use taosync_sync::packages::contents;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::node::Node;
+use crate::output;
 use crate::progress::Bar;
 
 /// Setting: when everything was last found whole.
@@ -130,13 +131,13 @@ fn to_text(verified: &Verified) -> String {
     let mut text = String::new();
     for finding in &verified.problems {
         let org = finding.org.as_ref().map(|org| format!(" (org {org})")).unwrap_or_default();
-        text.push_str(&format!("{} {}{org}: {}\n", finding.part, finding.what, finding.problem));
+        output::add(&mut text, format_args!("{} {}{org}: {}\n", finding.part, finding.what, finding.problem));
     }
     let number = verified.problems.len();
     let end = if verified.ok { "everything is as it must be".to_owned() } else { format!("{number} problems") };
     let figures =
         format!("{} entities, {} parts of tests, {} tests", verified.entities, verified.chunks, verified.packages);
-    text.push_str(&format!("{figures}: {end}.\n"));
+    output::add(&mut text, format_args!("{figures}: {end}.\n"));
     if !verified.ok {
         text.push_str(
             "  → data and tests of a local server are repaired by 'taosync sync all'; at central restore a backup\n",

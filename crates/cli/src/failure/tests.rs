@@ -24,6 +24,9 @@ fn every_code_in_the_sources_is_in_the_table() {
             let text = std::fs::read_to_string(&path).unwrap();
             for (at, _) in text.match_indices(concat!("\"", "TS-")) {
                 let code = &text[at + 1..at + 7];
+                if !code.ends_with(|c: char| c.is_ascii_digit()) {
+                    continue;
+                }
                 assert!(CODES.iter().any(|(known, _)| *known == code), "{code} in {}", path.display());
                 seen += 1;
             }

@@ -7,7 +7,7 @@ use taosync_store::packages::PackageState;
 
 use super::facts::{Facts, Org, Test};
 use super::{Check, Level};
-use crate::output::{age, bytes, time};
+use crate::output::{self, age, bytes, time};
 
 /// Data older than this should be fetched again, in seconds.
 const OLD: i64 = 7 * 86_400;
@@ -104,7 +104,7 @@ fn results(facts: &Facts) -> Check {
     let value = json!({"pending": counts.pending, "sent": counts.sent, "refused": counts.refused, "conflicts": counts.conflicts});
     let mut text = format!("{} waiting to be handed in, {} confirmed by central", counts.pending, counts.sent);
     if counts.refused > 0 {
-        text.push_str(&format!(", {} refused: see 'taosync results list'", counts.refused));
+        output::add(&mut text, format_args!(", {} refused: see 'taosync results list'", counts.refused));
     }
     let level = if counts.pending + counts.refused > 0 { Level::Warning } else { Level::Ok };
     Check::new("results", level, text, value)

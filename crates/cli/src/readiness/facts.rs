@@ -1,7 +1,6 @@
 //! What the checks look at.
 
 use jiff::Timestamp;
-use serde_json::Value;
 use taosync_model::OrgId;
 use taosync_model::execution::ExecutionState;
 use taosync_store::history::SyncOutcome;
@@ -71,7 +70,6 @@ pub(super) async fn gather(node: &Node) -> Result<Facts, Failure> {
     let store = &node.store;
     let replicas = store.replicas_list().await?;
     let runs = store.sync_list(None, LOOK_BACK).await?;
-    let measured = |name: &str| runs.iter().find_map(|run| measured(&run.summary, name));
     Ok(Facts {
         now: node.clock.now(),
         orgs: replicas
@@ -89,15 +87,11 @@ pub(super) async fn gather(node: &Node) -> Result<Facts, Failure> {
         executions: store.executions_count().await?,
         held: store.removals_held().await?.len() as u64,
         free_bytes: node.blobs().await?.free_bytes().await?,
-        clock: measured("clock"),
-        line: measured("line").and_then(|line| u64::try_from(line).ok()).filter(|line| *line > 0),
+        clock: runs.iter().find_map(|run| run.summary.get("clock_ahead")?.as_i64()),
+        line: runs.iter().find_map(|run| run.summary.get("line_speed")?.as_u64()),
         whole_at: store.setting_get(VERIFIED_AT).await?.and_then(|text| text.parse().ok()),
         version: VERSION,
     })
-}
-
-fn measured(summary: &Value, name: &str) -> Option<i64> {
-    summary.get(name).and_then(Value::as_i64)
 }
 
 async fn tests(node: &Node) -> Result<Vec<Test>, Failure> {

@@ -5,5 +5,6 @@
 mod data_down;
 mod deliveries;
 mod faults;
+mod random;
 mod results_up;
 mod support;

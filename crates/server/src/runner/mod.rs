@@ -1,4 +1,4 @@
-//! What a test runner asks of a local server (docs/RUNNER.md): who is who, which tests are here, and keeping attempts.
+//! What a test runner asks of a local server (docs/PROTOCOL.md): who is who, which tests are here, and keeping attempts.
 
 mod authenticate;
 mod deliveries;

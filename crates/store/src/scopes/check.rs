@@ -44,6 +44,7 @@ impl Store {
         let desired = desired(&mut snapshot, &scopes, &truth).await?;
         for (&scope, org) in &scopes.orgs {
             let present: HashSet<Uuid> = desired.iter().filter(|d| d.0 == scope).map(|d| d.2).collect();
+            let numbered = numbered(&mut snapshot, scope, &truth).await?;
             for entity_type in EntityType::FEED {
                 let stored: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(
                     "SELECT entity, digest FROM scope_entry WHERE scope = $1 AND type = $2 AND present = 1",
@@ -75,7 +76,7 @@ impl Store {
                 for id in wanted.difference(&listed) {
                     report(id, "belongs to this org but is not listed there");
                 }
-                let links = add_links(&truth, &names, org, entity_type, &present, &mut sum);
+                let links = add_links(&truth, &names, &numbered, org, entity_type, &present, &mut sum);
                 let (stored_sum, count, stored_links): (Vec<u8>, i64, i64) =
                     sqlx::query_as("SELECT set_digest, count, links FROM scope_type WHERE scope = $1 AND type = $2")
                         .bind(scope)
@@ -214,10 +215,30 @@ async fn desired(
     Ok(desired)
 }
 
+/// Under which type the links of each owner are numbered in a scope.
+async fn numbered(
+    snapshot: &mut crate::tx::Snapshot,
+    scope: i64,
+    truth: &Truth,
+) -> Result<HashMap<Uuid, EntityType>, StoreError> {
+    let sql = snapshot.sql();
+    let first = |bits: &i64| EntityType::from_bits(*bits).next();
+    let mut types: HashMap<Uuid, EntityType> =
+        truth.types.iter().filter_map(|(id, bits)| Some((*id, first(bits)?))).collect();
+    let found: Vec<(Uuid, i64)> = sqlx::query_as("SELECT owner, min(type) FROM scope_link WHERE scope = $1 GROUP BY owner")
+        .bind(scope)
+        .fetch_all(snapshot.conn())
+        .await
+        .map_err(sql)?;
+    types.extend(found.into_iter().filter_map(|(owner, code)| Some((owner, EntityType::from_code(code)?))));
+    Ok(types)
+}
+
 /// Adds the links an org should see to the sum of their owners' type; returns how many.
 fn add_links(
     truth: &Truth,
     names: &HashMap<i64, String>,
+    numbered: &HashMap<Uuid, EntityType>,
     org: &OrgId,
     entity_type: EntityType,
     present: &HashSet<Uuid>,
@@ -225,9 +246,8 @@ fn add_links(
 ) -> i64 {
     let mut count = 0;
     for (owner, predicate, value_id, literal) in &truth.links {
-        let first = EntityType::from_bits(truth.types.get(owner).copied().unwrap_or(0)).next();
         let seen = literal.is_some() || org.is_everything() || present.contains(value_id);
-        if first != Some(entity_type) || !present.contains(owner) || !seen {
+        if numbered.get(owner) != Some(&entity_type) || !present.contains(owner) || !seen {
             continue;
         }
         let value =

@@ -118,7 +118,8 @@ impl Store {
         Ok(rows)
     }
 
-    /// The type under which an owner's links are numbered: the one it was numbered with before, else its first.
+    /// The type under which an owner's links are numbered in a scope: once there are any, always the same, whatever
+    /// other types the owner gets or loses, so that a link goes out of the sum it went into; else its first type.
     async fn owner_types(
         &self,
         conn: &mut SqliteConnection,
@@ -127,14 +128,16 @@ impl Store {
         let owners: Vec<Uuid> = links.iter().map(|l| l.key.owner).collect::<HashSet<_>>().into_iter().collect();
         let mut types = HashMap::new();
         for part in owners.chunks(20_000) {
-            let found: Vec<(i64, Uuid, i64)> = sqlx::query_as(
-                "SELECT s.scope, s.entity, min(s.type) FROM json_each($1) j
-                 JOIN scope_entry s ON s.entity = unhex(j.value) GROUP BY s.scope, s.entity",
+            // One row of an owner is enough, and it may have very many.
+            let found: Vec<(i64, Uuid, Option<i64>)> = sqlx::query_as(
+                "SELECT s.id, unhex(j.value),
+                   (SELECT l.type FROM scope_link l WHERE l.scope = s.id AND l.owner = unhex(j.value) LIMIT 1)
+                 FROM json_each($1) j CROSS JOIN scope s",
             )
             .bind(rows::id_array(part))
             .fetch_all(&mut *conn)
             .await?;
-            types.extend(found.into_iter().filter_map(|(s, id, code)| Some(((s, id), EntityType::from_code(code)?))));
+            types.extend(found.into_iter().filter_map(|(s, id, code)| Some(((s, id), EntityType::from_code(code?)?))));
             let found: Vec<(Uuid, i64)> = sqlx::query_as(
                 "SELECT e.id, e.types FROM json_each($1) j JOIN entity e ON e.id = unhex(j.value) WHERE e.types > 0",
             )

@@ -44,6 +44,26 @@ async fn a_central_that_is_suddenly_another_is_refused_until_it_is_imported_anew
 }
 
 #[tokio::test]
+async fn a_new_key_for_the_same_central_keeps_the_remote() {
+    let t = open().await;
+    let id = t.remote_put(&remote("https://a", "old-secret")).await.unwrap();
+    let (central, key) = (Uuid::from_u128(1), [1; 32]);
+    t.remote_introduce(id, central, &key).await.unwrap();
+    let new = NewRemote { client_key: "second key".into(), ..remote("https://b", "new-secret") };
+    assert!(matches!(t.remote_renew(id, &new, central, &[2; 32]).await, Err(StoreError::Refused(_))));
+    assert!(t.remote_renew(id, &new, Uuid::from_u128(2), &key).await.is_err());
+    t.remote_renew(id, &new, central, &key).await.unwrap();
+    let login = t.remote_login(id).await.unwrap();
+    assert_eq!(login.secret.expose_secret(), "new-secret");
+    assert_eq!((login.remote.client_key.as_str(), login.remote.root_url.as_str()), ("second key", "https://b"));
+    assert_eq!((login.remote.central, login.remote.central_key), (Some(central), Some(key)));
+    assert_eq!(t.remotes_list().await.unwrap().len(), 1);
+    t.remote_put(&remote("https://c", "s")).await.unwrap();
+    let taken = NewRemote { client_key: "key".into(), ..remote("https://a", "s") };
+    assert!(t.remote_renew(id, &taken, central, &key).await.is_err(), "another remote has this key");
+}
+
+#[tokio::test]
 async fn a_removed_remote_is_gone() {
     let t = open().await;
     let id = t.remote_put(&remote("https://a", "s")).await.unwrap();

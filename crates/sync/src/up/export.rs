@@ -49,7 +49,7 @@ pub struct Exported {
     pub attempts: u64,
     /// Variables in them.
     pub variables: u64,
-    /// Attempts only the holder of the results key can read: see `taosync results unseal`.
+    /// Attempts only the holder of the results key can read.
     pub sealed: u64,
     /// Attempts that are not readable here any more, as central holds them.
     pub gone: u64,

@@ -61,7 +61,7 @@ pub struct Hello {
     /// How much follows, per type (left out where nothing does).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<EntityType, Ahead>,
-    /// Present entities per type before this feed, for the removal guard (left out where nothing is removed).
+    /// Removals up to these numbers were approved at central, per type (left out where this feed removes nothing).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub removals_approved_through: BTreeMap<EntityType, i64>,
     /// To be kept with the positions after success and shown next time.

@@ -12,6 +12,7 @@ use super::not_found;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::node::Node;
+use crate::output;
 
 /// The answer.
 #[derive(Debug, Serialize)]
@@ -108,13 +109,13 @@ fn to_text(shown: &Shown) -> String {
         shown.uri, shown.class, shown.digest
     );
     if let Some(package) = &shown.package {
-        text.push_str(&format!(
-            "  test    version {}, {} files, {} bytes\n",
-            package.version, package.files, package.bytes
-        ));
+        output::add(
+            &mut text,
+            format_args!("  test    version {}, {} files, {} bytes\n", package.version, package.files, package.bytes),
+        );
     }
     for property in &shown.properties.properties {
-        text.push_str(&format!("  {}\n", property.predicate));
+        output::add(&mut text, format_args!("  {}\n", property.predicate));
         if property.predicate == vocabulary::USER_PASSWORD {
             text.push_str("    (a hash; shown with --json)\n");
             continue;

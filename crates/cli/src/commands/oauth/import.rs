@@ -7,7 +7,7 @@ use clap::Args;
 use secrecy::SecretString;
 use serde_json::json;
 use taosync_model::OrgId;
-use taosync_store::remotes::NewRemote;
+use taosync_store::remotes::{NewRemote, Remote};
 use taosync_store::settings::Role;
 use taosync_sync::link::{Access, Address, Link};
 use taosync_vault::tls::Fingerprint;
@@ -107,10 +107,8 @@ pub struct Connected {
 /// Asks central for a token, and keeps the key when it gives one.
 pub async fn connect(node: &Node, new: &NewRemote) -> Result<Connected, Failure> {
     let access = prove(node, new).await?;
-    refuse_other_central(node, new, &access).await?;
-    let remote = node.store.remote_put(new).await?;
-    node.store.remote_introduce(remote, access.central.id, &access.central.key).await?;
     let orgs = orgs_of(&access);
+    let remote = keep(node, new, &access, &orgs).await?;
     for org in &orgs {
         node.store.replica_open(remote, org).await?;
     }
@@ -160,21 +158,53 @@ async fn prove(node: &Node, new: &NewRemote) -> Result<Access, Failure> {
     Ok(Link::new(address, node.caller())?.access().await?)
 }
 
-/// A key that is known here belongs to the central it was imported from.
-async fn refuse_other_central(node: &Node, new: &NewRemote, access: &Access) -> Result<(), Failure> {
+/// Keeps the login: in place of the one this server had for the same orgs of the same central, or as a new one.
+async fn keep(node: &Node, new: &NewRemote, access: &Access, orgs: &[OrgId]) -> Result<Uuid, Failure> {
+    let central = access.central;
     let known = node.store.remotes_list().await?;
+    refuse_other_central(&known, new, access)?;
+    let replicas = node.store.replicas_list().await?;
+    let served = |remote: &Remote| -> Vec<OrgId> {
+        replicas.iter().filter(|replica| replica.remote == remote.id).map(|replica| replica.org.clone()).collect()
+    };
+    let overlapping: Vec<(&Remote, Vec<OrgId>)> = known
+        .iter()
+        .filter(|remote| remote.central == Some(central.id) && remote.client_key != new.client_key)
+        .map(|remote| (remote, served(remote)))
+        .filter(|(_, served)| served.iter().any(|org| orgs.contains(org)))
+        .collect();
+    match &overlapping[..] {
+        [] => {
+            let remote = node.store.remote_put(new).await?;
+            node.store.remote_introduce(remote, central.id, &central.key).await?;
+            Ok(remote)
+        }
+        [(remote, served)] if served.iter().all(|org| orgs.contains(org)) => {
+            node.store.remote_renew(remote.id, new, central.id, &central.key).await?;
+            Ok(remote.id)
+        }
+        [(remote, served), ..] => Err(other_key(remote, served)),
+    }
+}
+
+/// A key that is known here belongs to the central it was imported from.
+fn refuse_other_central(known: &[Remote], new: &NewRemote, access: &Access) -> Result<(), Failure> {
     let same_place = known.iter().find(|r| r.client_key == new.client_key && r.root_url == new.root_url);
     match same_place.and_then(|remote| remote.central) {
         Some(central) if central != access.central.id => {
             let message = format!("central at {} is not the one that was met first", new.root_url);
-            Err(Failure::new(
-                "TS-204",
-                message,
-                "ask who runs it; with its agreement, make a new key there and import that one",
-            ))
+            let advice = "ask who runs it; with its agreement, make a new key there and import that one";
+            Err(Failure::new("TS-204", message, advice))
         }
         _ => Ok(()),
     }
+}
+
+/// The new key covers a part only of what another key of this server is for.
+fn other_key(remote: &Remote, served: &[OrgId]) -> Failure {
+    let names = served.iter().map(OrgId::as_str).collect::<Vec<_>>().join(", ");
+    let message = format!("this server serves {names} of the same central with key {} already", remote.client_key);
+    Failure::new("TS-108", message, "make a key there for exactly these organisations, and import that one")
 }
 
 fn orgs_of(access: &Access) -> Vec<OrgId> {

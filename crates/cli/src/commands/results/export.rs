@@ -47,9 +47,9 @@ impl Options {
         }
         let source = self.source(node).await?;
         let done = match (&self.out, self.format) {
-            (Some(dir), Format::Qti) => into_dir(node, source, dir).await?,
-            (Some(file), _) => self.into_file(node, source, file).await?,
-            (None, _) => self.into_stdout(node, source).await?,
+            (Some(dir), Format::Qti) => write_dir(node, source, dir).await?,
+            (Some(file), _) => self.write_file(node, source, file).await?,
+            (None, _) => self.write_stdout(node, source).await?,
         };
         match &self.out {
             Some(out) => self.answer(context, &done, out),
@@ -70,7 +70,7 @@ impl Options {
     }
 
     /// Writes beside the file and renames at the end: a half export is never taken for a whole one.
-    async fn into_file(&self, node: &Node, source: Source, path: &Path) -> Result<Exported, Failure> {
+    async fn write_file(&self, node: &Node, source: Source, path: &Path) -> Result<Exported, Failure> {
         let failed = |source| Failure::file("write", path, source);
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let fresh = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;
@@ -81,7 +81,7 @@ impl Options {
         Ok(done)
     }
 
-    async fn into_stdout(&self, node: &Node, source: Source) -> Result<Exported, Failure> {
+    async fn write_stdout(&self, node: &Node, source: Source) -> Result<Exported, Failure> {
         // Standard output as a file of its own: its lock cannot be held while the database is waited for.
         let stdout =
             std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned().map_err(output::stdout_failed)?;
@@ -109,7 +109,7 @@ impl Options {
     }
 }
 
-async fn into_dir(node: &Node, source: Source, dir: &Path) -> Result<Exported, Failure> {
+async fn write_dir(node: &Node, source: Source, dir: &Path) -> Result<Exported, Failure> {
     std::fs::create_dir_all(dir).map_err(|source| Failure::file("create", dir, source))?;
     export(&node.store, source, Target::XmlFiles(dir)).await.map_err(failed)
 }
@@ -117,10 +117,10 @@ async fn into_dir(node: &Node, source: Source, dir: &Path) -> Result<Exported, F
 fn sentence(done: &Exported) -> String {
     let mut text = format!("{} results with {} variables", done.attempts, done.variables);
     if done.sealed > 0 {
-        text.push_str(&format!("; {} sealed ones left out", done.sealed));
+        output::add(&mut text, format_args!("; {} sealed ones left out", done.sealed));
     }
     if done.gone > 0 {
-        text.push_str(&format!("; {} are not readable here any more, central holds them", done.gone));
+        output::add(&mut text, format_args!("; {} are not readable here any more, central holds them", done.gone));
     }
     text
 }
