@@ -98,6 +98,26 @@ mod tests {
     }
 
     #[test]
+    fn the_form_of_a_package_is_fixed_too() {
+        let mut entity = Entity::new("http://example.org/d#1", "http://example.org/c");
+        entity.package = Some(crate::delivery::PackageRef {
+            version: 2,
+            tree_digest: Digest([1; 32]),
+            compiled_digest: Digest([2; 32]),
+            compiler: 1,
+            sealed_tree: Digest([3; 32]),
+            sealed_tree_bytes: 10,
+            files: 3,
+            bytes: 99,
+        });
+        assert_eq!(
+            entity_digest(&entity).to_hex(),
+            "3dd850e54b47bbbafba6438d75b63c2f76418ed0f9e4aabcb488ccc97a7085d1",
+            "keys of JSON objects must stay sorted: is serde_json's preserve_order on?"
+        );
+    }
+
+    #[test]
     fn language_duplicates_and_unknown_fields_count() {
         let plain = Entity::new("u", "c").with("p", "a");
         let twice = plain.clone().with("p", "a");

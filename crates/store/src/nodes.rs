@@ -108,7 +108,7 @@ impl Store {
         .map_err(sql)?;
         if seen.rows_affected() == 0 {
             return Err(StoreError::Refused(format!(
-                "node {} is known with another key; run 'taosync node renew' on the machine that asks",
+                "node {} is known with another key: it is a copy with new keys, or an impostor; make a fresh local server with 'taosync init local' on the machine that asks",
                 node.id
             )));
         }

@@ -75,7 +75,7 @@ impl Store {
         let readable: Vec<bool> = items.iter().map(is_readable).collect();
         let mut tx = self.write("received_store", Durability::Flushed).await?;
         let good = || items.iter().zip(&readable).filter(|(_, readable)| **readable).map(|(item, _)| item);
-        let mut judge = tx.judge_for(good()).await?;
+        let mut judge = tx.judge_for(&handover.org, good()).await?;
         let now = self.now_ms();
         let verdicts: Vec<Verdict> = good().map(|item| judge.verdict(item, now)).collect();
         self.received_insert(&mut tx, judge, good().zip(&verdicts), handover).await?;
@@ -166,7 +166,7 @@ fn refusal(item: &IncomingItem) -> Refusal {
     Refusal {
         item: item.envelope.item,
         version: item.envelope.version,
-        code: "digest-mismatch".into(),
+        code: "digest_mismatch".into(),
         reason: "the payload is not the one the envelope names: it was changed or cut on its way".into(),
     }
 }

@@ -6,8 +6,10 @@ mod show;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use secrecy::SecretString;
 use taosync_model::{EntityType, OrgId, Value, vocabulary};
 use taosync_store::entities::{Change, Stored};
+use taosync_vault::passwords;
 
 use crate::changes::{self, ChangeOptions, Report};
 use crate::commands::import;
@@ -101,6 +103,14 @@ impl Options {
     }
 }
 
+/// A password is stored in TAO's form only: what is not in that form yet is the password itself.
+fn hashed(value: Value) -> Value {
+    if value.text.is_empty() || passwords::looks_like_tao_hash(&value.text) {
+        return value;
+    }
+    Value::plain(passwords::tao_hash(&SecretString::from(value.text)))
+}
+
 async fn set(
     context: &Context,
     uri: &str,
@@ -113,6 +123,7 @@ async fn set(
     let _lock = locks::change_lock(node.place.dir()).await?;
     let Stored { types, mut entity, .. } = existing(&node, uri).await?;
     let takes_away = matches!(&values[..], [only] if only.text.is_empty());
+    let values = if predicate == vocabulary::USER_PASSWORD { values.into_iter().map(hashed).collect() } else { values };
     entity.set(&predicate, if takes_away { Vec::new() } else { values });
     let changes = types.first().map(|&first| Change::Upsert(first, entity)).into_iter().collect();
     apply(context, &node, changes, options, "entity.set", uri).await

@@ -83,12 +83,12 @@ fn consumer_row(consumer: &Consumer) -> Vec<String> {
     let orgs = consumer.orgs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let role = consumer.role.rsplit('#').next().unwrap_or_default().to_owned();
     let used = consumer.last_used_at.map_or_else(|| "never".to_owned(), output::time);
-    let state = match (&consumer.revoked_at, &consumer.thumbprint) {
-        (Some(_), _) => "revoked",
-        (None, Some(_)) => "in use",
-        (None, None) => "not used yet",
-    };
     let user = consumer.user.clone();
+    let state = match (&consumer.revoked_at, &consumer.last_used_at) {
+        (Some(_), _) => "revoked",
+        (None, None) => "not used yet",
+        (None, Some(_)) => "in use",
+    };
     vec![consumer.client_key.clone(), orgs, user, role, output::time(consumer.created_at), used, state.to_owned()]
 }
 

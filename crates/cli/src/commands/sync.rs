@@ -147,10 +147,9 @@ fn up_limits(config: &ResultService) -> UpLimits {
 
 /// A sync that waits for a person has done what it could; one that failed may be worth another try.
 fn exit_of(summary: &Summary) -> Exit {
-    const TEMPORARY: &[&str] = &["TS-203", "TS-206", "TS-207", "TS-211", "TS-301", "TS-302"];
-    match summary.code.as_deref() {
+    match summary.code {
         None => Exit::Done,
-        Some(code) if TEMPORARY.contains(&code) => Exit::Later,
+        Some(_) if summary.temporary => Exit::Later,
         Some(_) => Exit::Failed,
     }
 }

@@ -60,7 +60,7 @@ async fn sequence(seed: u64) {
             sites.push(Site { local: Local::joined_at(&central, &proxy.url(), &["*"]).await, slots: vec![None] });
         }
         if dice.one_in(8) {
-            let (old, new) = world.rename(&mut dice);
+            let (old, new) = world.rename();
             central.store().org_rename(&OrgId::new(old).unwrap(), &OrgId::new(new).unwrap()).await.unwrap();
         }
         for _ in 0..=dice.below(3) {

@@ -69,7 +69,7 @@ pub(super) async fn note(central: &Central, consumer: Uuid, proof: VerifiedProof
     let id = hello.id;
     let known = central.store.node_get(id).await?;
     if known.is_some_and(|node| node.revoked_at.is_some()) {
-        let why = "this machine is shut out at central; ask its operator to run 'taosync node approve'";
+        let why = "this machine is shut out at central; ask the office why, and whether to let it in again";
         return Err(Refusal::Node("node_revoked", why.into()));
     }
     match central.store.node_seen(&hello).await {

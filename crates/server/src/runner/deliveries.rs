@@ -131,6 +131,6 @@ pub(super) fn locked() -> ApiError {
         StatusCode::CONFLICT,
         "delivery_locked",
         "the package of this delivery is complete but still locked",
-        "its key comes with the next sync after its release, or with 'taosync delivery unlock'",
+        "its key comes with the next sync after its release",
     )
 }

@@ -317,7 +317,7 @@ CREATE TABLE received (
     out_of_scope INTEGER NOT NULL,
     receipt_no   INTEGER NOT NULL UNIQUE,
     received_at  INTEGER NOT NULL,
-    UNIQUE (item, kind, version, digest)
+    UNIQUE (item, kind, version, digest, org)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX received_org ON received (org, receipt_no);
 CREATE INDEX received_delivery ON received (delivery, receipt_no);

@@ -50,7 +50,7 @@ struct Wanted {
 
 impl Store {
     /// Applies changes in one transaction: the rows, then every org's scope and feed. The last change of a URI wins;
-    /// a URI loaded as two types is both.
+    /// a URI loaded as two types is both, until it is removed.
     pub async fn entities_change(&self, tx: &mut Tx, changes: Vec<Change>) -> Result<Applied, StoreError> {
         let sql = tx.sql();
         let wanted = self.read_known(tx.conn(), merge(changes)).await.map_err(&sql)?;
@@ -86,10 +86,10 @@ impl Store {
     async fn read_known(
         &self,
         conn: &mut SqliteConnection,
-        merged: Vec<(String, i64, Option<Entity>)>,
+        merged: Vec<Merged>,
     ) -> Result<WantedList, sqlx::Error> {
         let mut mentioned: HashSet<&str> = HashSet::new();
-        for (uri, _, entity) in &merged {
+        for Merged { uri, entity, .. } in &merged {
             mentioned.insert(uri);
             if let Some(entity) = entity {
                 mentioned.insert(&entity.class);
@@ -100,18 +100,19 @@ impl Store {
         }
         let known = read_rows(conn, &mentioned).await?;
         let ids = known.iter().map(|(uri, row)| (uri.clone(), row.id)).collect();
-        let list =
-            merged.into_iter().filter_map(|(uri, types, entity)| self.want(&known, uri, types, entity)).collect();
+        let list = merged.into_iter().filter_map(|change| self.want(&known, change)).collect();
         Ok(WantedList { list, ids })
     }
 
-    fn want(&self, known: &HashMap<String, Known>, uri: String, types: i64, entity: Option<Entity>) -> Option<Wanted> {
+    fn want(&self, known: &HashMap<String, Known>, change: Merged) -> Option<Wanted> {
+        let Merged { uri, types, entity, is_fresh } = change;
         let old = known.get(&uri).cloned();
         if entity.is_none() && old.as_ref().is_none_or(|o| o.types == 0) {
             return None;
         }
         let id = old.as_ref().map_or_else(|| self.clock.new_id(), |o| o.id);
-        let types = if entity.is_some() { types | old.as_ref().map_or(0, |o| o.types) } else { 0 };
+        let kept = old.as_ref().filter(|_| !is_fresh).map_or(0, |o| o.types);
+        let types = if entity.is_some() { types | kept } else { 0 };
         let (entity, links) = match entity {
             Some(entity) => {
                 let (body, links) = split_links(entity);
@@ -334,22 +335,34 @@ struct Plan {
     literals_new: Vec<(Uuid, i64, Uuid, Value)>,
 }
 
-fn merge(changes: Vec<Change>) -> Vec<(String, i64, Option<Entity>)> {
+/// What the changes of one URI come to.
+struct Merged {
+    uri: String,
+    types: i64,
+    entity: Option<Entity>,
+    /// It was removed on the way: what it was before counts no more.
+    is_fresh: bool,
+}
+
+fn merge(changes: Vec<Change>) -> Vec<Merged> {
     let mut places: HashMap<String, usize> = HashMap::with_capacity(changes.len());
-    let mut merged: Vec<(String, i64, Option<Entity>)> = Vec::with_capacity(changes.len());
+    let mut merged: Vec<Merged> = Vec::with_capacity(changes.len());
     for change in changes {
         let (uri, types, entity) = match change {
             Change::Upsert(entity_type, entity) => (entity.uri.clone(), entity_type.bit(), Some(entity)),
             Change::Remove(uri) => (uri, 0, None),
         };
+        let is_fresh = entity.is_none();
         match places.get(&uri) {
             Some(&place) => {
-                merged[place].1 = if entity.is_some() { merged[place].1 | types } else { 0 };
-                merged[place].2 = entity;
+                let known = &mut merged[place];
+                known.types = if is_fresh { 0 } else { known.types | types };
+                known.entity = entity;
+                known.is_fresh |= is_fresh;
             }
             None => {
                 places.insert(uri.clone(), merged.len());
-                merged.push((uri, types, entity));
+                merged.push(Merged { uri, types, entity, is_fresh });
             }
         }
     }

@@ -40,10 +40,11 @@ impl Store {
     ) -> Result<Vec<Row>, StoreError> {
         let mut snapshot = self.read("scope_rows").await?;
         let sql = snapshot.sql();
+        // CROSS JOIN keeps the order: SQLite thinks an array is short, and would walk the whole scope for each.
         let entries: Vec<EntryRow> = sqlx::query_as(
             "SELECT s.seq, s.entity, s.present, s.filtered, e.uri, CASE WHEN s.present = 1 THEN e.body END
-             FROM json_each($3) j JOIN entity e ON e.uri = j.value
-             JOIN scope_entry s ON s.scope = $1 AND s.type = $2 AND s.entity = e.id ORDER BY s.seq",
+             FROM json_each($3) j CROSS JOIN entity e ON e.uri = j.value
+             CROSS JOIN scope_entry s ON s.scope = $1 AND s.type = $2 AND s.entity = e.id ORDER BY s.seq",
         )
         .bind(scope)
         .bind(entity_type.code())

@@ -192,7 +192,7 @@ impl Tx {
         for statement in [
             "UPDATE outbox SET hidden = 1 WHERE state = 'sent' AND item IN (SELECT unhex(value) FROM json_each($1))",
             "DELETE FROM execution_part WHERE execution IN
-                 (SELECT e.id FROM execution e JOIN outbox o ON o.kind = 'attempt' AND o.item = e.id
+                 (SELECT e.id FROM execution e CROSS JOIN outbox o ON o.kind = 'attempt' AND o.item = e.id
                       AND o.version = e.version AND o.state = 'sent'
                   WHERE e.id IN (SELECT unhex(value) FROM json_each($1)) AND e.digest IS NOT NULL)",
             "UPDATE execution SET resume_until = NULL WHERE digest IS NOT NULL AND id IN

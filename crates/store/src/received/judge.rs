@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use taosync_model::Digest;
 use taosync_model::item::{Envelope, ItemKind, ReceiptStatus};
+use taosync_model::{Digest, OrgId};
 use uuid::Uuid;
 
 use super::IncomingItem;
@@ -85,18 +85,21 @@ impl Judge {
 }
 
 impl Tx {
-    /// A judge that knows everything held about these items.
+    /// A judge that knows everything this org holds about these items. An item is known by its org too: what another org
+    /// handed in under the same id is nobody's business here.
     pub(super) async fn judge_for<'a>(
         &mut self,
+        org: &OrgId,
         items: impl Iterator<Item = &'a IncomingItem>,
     ) -> Result<Judge, StoreError> {
         let last_no = self.setting_add(RECEIPT_NO, 0).await?;
         let sql = self.sql();
         let rows = sqlx::query(
             "SELECT id, kind, item, version, digest, status, head, out_of_scope, receipt_no, received_at
-             FROM received WHERE item IN (SELECT unhex(value) FROM json_each($1))",
+             FROM received WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND org = $2",
         )
         .bind(rows::id_array(items.map(|item| &item.envelope.item)))
+        .bind(org.as_str())
         .fetch_all(self.conn())
         .await
         .map_err(sql)?;

@@ -218,8 +218,9 @@ impl Store {
         let keys: Vec<_> = latest.keys().copied().collect();
         let mut held: HashSet<(Uuid, i64, Uuid)> = HashSet::new();
         for part in keys.chunks(20_000) {
+            // CROSS JOIN keeps the order: SQLite thinks an array is short, and would walk all links for each.
             let found: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
-                "SELECT l.owner_key, l.predicate, l.value_key FROM json_each($1) j JOIN replica_link l
+                "SELECT l.owner_key, l.predicate, l.value_key FROM json_each($1) j CROSS JOIN replica_link l
                    ON l.scope = $2 AND l.owner_key = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1
                    AND l.value_key = unhex(j.value ->> 2)",
             )
@@ -387,9 +388,10 @@ async fn read_known(
     let uris: Vec<&str> = uris.into_iter().collect();
     let mut known = HashMap::new();
     for part in uris.chunks(20_000) {
+        // CROSS JOIN keeps the order: SQLite thinks an array is short, and would walk all entries for each.
         let found: Vec<(Uuid, i64, String, Vec<u8>)> = sqlx::query_as(
             "SELECT e.id, e.type, e.uri, e.digest FROM json_each($1) j
-             JOIN replica_entry e ON e.uri = j.value AND e.scope = $2",
+             CROSS JOIN replica_entry e ON e.uri = j.value AND e.scope = $2",
         )
         .bind(rows::text_array(part.iter().copied()))
         .bind(scope)

@@ -225,11 +225,12 @@ async fn numbered(
     let first = |bits: &i64| EntityType::from_bits(*bits).next();
     let mut types: HashMap<Uuid, EntityType> =
         truth.types.iter().filter_map(|(id, bits)| Some((*id, first(bits)?))).collect();
-    let found: Vec<(Uuid, i64)> = sqlx::query_as("SELECT owner, min(type) FROM scope_link WHERE scope = $1 GROUP BY owner")
-        .bind(scope)
-        .fetch_all(snapshot.conn())
-        .await
-        .map_err(sql)?;
+    let found: Vec<(Uuid, i64)> =
+        sqlx::query_as("SELECT owner, min(type) FROM scope_link WHERE scope = $1 GROUP BY owner")
+            .bind(scope)
+            .fetch_all(snapshot.conn())
+            .await
+            .map_err(sql)?;
     types.extend(found.into_iter().filter_map(|(owner, code)| Some((owner, EntityType::from_code(code)?))));
     Ok(types)
 }

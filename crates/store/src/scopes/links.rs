@@ -137,8 +137,9 @@ async fn current(
             .filter(|k| members.contains(&(scope, k.owner)) || was.contains(&(scope, k.owner)))
             .collect();
         for part in possible.chunks(20_000) {
+            // CROSS JOIN keeps the order: SQLite thinks an array is short, and would walk all links for each.
             let found: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
-                "SELECT l.owner, l.predicate, l.value_id FROM json_each($1) j JOIN scope_link l
+                "SELECT l.owner, l.predicate, l.value_id FROM json_each($1) j CROSS JOIN scope_link l
                    ON l.scope = $2 AND l.owner = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1
                    AND l.value_id = unhex(j.value ->> 2)
                  WHERE l.present = 1",

@@ -116,7 +116,7 @@ async fn bytes_that_are_not_those_of_the_envelope_are_refused_and_block_nothing(
     cut.payload.pop();
     let good = attempt(Uuid::from_u128(8), 1, None, "good");
     let answers = hand_in(&t, vec![cut, good]).await;
-    assert!(matches!(&answers[0], Answer::Refusal(r) if r.item == ITEM && r.code == "digest-mismatch"));
+    assert!(matches!(&answers[0], Answer::Refusal(r) if r.item == ITEM && r.code == "digest_mismatch"));
     assert!(matches!(&answers[1], Answer::Receipt(r) if r.receipt_no == 1));
     assert_eq!(t.received_counts(None).await.unwrap().held, 1);
 }

@@ -1,7 +1,7 @@
 //! The removal guard on local: what central removes in large numbers without an approval is held, and everything else
 //! goes on (DESIGN §4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use taosync_model::EntityType;
 use taosync_store::replica::{RemovalRule, ReplicaScope};
@@ -17,8 +17,14 @@ pub enum Removals {
     Accepted,
 }
 
-/// What to do with the removals of each type of this feed.
-pub fn rules(word: Removals, hello: &Hello, replica: &ReplicaScope) -> BTreeMap<EntityType, RemovalRule> {
+/// What to do with the removals of each type of this feed. A type of which some are `held` already goes on being held:
+/// after a cut, what is left of a large removal may look small.
+pub fn rules(
+    word: Removals,
+    hello: &Hello,
+    replica: &ReplicaScope,
+    held: &BTreeSet<EntityType>,
+) -> BTreeMap<EntityType, RemovalRule> {
     if word == Removals::Accepted {
         return BTreeMap::new();
     }
@@ -27,7 +33,7 @@ pub fn rules(word: Removals, hello: &Hello, replica: &ReplicaScope) -> BTreeMap<
         let Some(state) = replica.types.get(&entity_type) else { continue };
         let large = is_large_removal(ahead.removals.unsigned_abs(), state.count.unsigned_abs());
         let approved = hello.removals_approved_through.get(&entity_type).copied().unwrap_or(0);
-        if large && approved <= state.seq {
+        if (large && approved <= state.seq) || held.contains(&entity_type) {
             rules.insert(entity_type, RemovalRule::Hold);
         }
     }

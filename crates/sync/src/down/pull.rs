@@ -1,7 +1,7 @@
 //! Local's side of the feed: frames become chunks, each applied with its positions in one transaction; at the end both
 //! sides' digests are compared.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use taosync_model::canonical::DIGEST_VERSION;
@@ -185,7 +185,7 @@ pub(super) async fn receive_with(
     let mut applier = Applier {
         store,
         scope: replica.id,
-        rules: guard::rules(plan.removals, &hello, replica),
+        rules: guard::rules(plan.removals, &hello, replica, &held_types(store, replica).await?),
         chunk: Chunk::default(),
         rows: 0,
         bytes: 0,
@@ -255,6 +255,12 @@ fn digests_equal(replica: &ReplicaScope, end: &End) -> bool {
             ours.digest.to_digest() == theirs.digest && ours.count == theirs.count && ours.seq == theirs.seq
         })
     })
+}
+
+/// Types of which removals wait for a person.
+async fn held_types(store: &Store, replica: &ReplicaScope) -> Result<BTreeSet<EntityType>, SyncError> {
+    let held = store.removals_held().await?;
+    Ok(held.into_iter().filter(|h| h.org == replica.org).map(|h| h.entity_type).collect())
 }
 
 /// Digest per type of a replica.

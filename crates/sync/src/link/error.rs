@@ -92,6 +92,9 @@ impl LinkError {
             Self::Unreachable { .. } | Self::Silent { .. } | Self::Cut { .. } | Self::Frame(_) => true,
             Self::Problem(problem) => matches!(problem.status, 408 | 425 | 429 | 500..=599),
             Self::Stranger { status, .. } => matches!(status, 502..=504),
+            Self::Token { code, .. } => {
+                matches!(code.as_str(), "slow_down" | "temporarily_unavailable" | "server_error")
+            }
             _ => false,
         }
     }

@@ -37,7 +37,7 @@ pub enum SyncError {
     #[error("this local server knows no central yet; run the 'taosync oauth import' command that the office gave you")]
     NoRemote,
     /// The org is not one of this local server's.
-    #[error("this local server does not serve org '{0}'; see 'taosync scope list'")]
+    #[error("this local server does not serve org '{0}'; see 'taosync node show' and 'taosync history'")]
     UnknownOrg(String),
     /// A package cannot be made ready.
     #[error("{0}")]

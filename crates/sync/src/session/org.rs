@@ -46,6 +46,7 @@ pub(super) async fn sync(
     summary.sync = id;
     if let Err(error) = &result {
         summary.code = Some(error.code().to_owned());
+        summary.temporary = error.is_temporary();
         summary.reason = Some(in_words(error));
         summary.digest_equal = false;
     }

@@ -106,6 +106,7 @@ fn merge(summary: &mut Summary, part: Summary) {
     }
     if summary.code.is_none() {
         summary.code = part.code;
+        summary.temporary = part.temporary;
         summary.reason = part.reason;
     }
     summary.advice.extend(part.advice);

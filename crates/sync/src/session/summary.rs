@@ -19,6 +19,9 @@ pub struct Summary {
     /// Why, in plain words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether the failure may pass by itself: try again later.
+    #[serde(default)]
+    pub temporary: bool,
     /// What to do next, when something is to be done.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub advice: Vec<String>,

@@ -20,7 +20,7 @@ use crate::node::Node;
 /// Make a key and secret for the local servers of an organisation (central)
 #[derive(Debug, Args)]
 #[command(after_help = "The secret is shown once and kept nowhere. Each local server gets its own key:
-it is bound to the first machine that uses it.
+keep one key for one machine.
 
 Examples:
   taosync --dir /srv/central oauth generate --org School-7
