@@ -17,10 +17,10 @@ impl Store {
     pub async fn chunks_allowed(&self, scope: i64, names: &[Digest]) -> Result<Vec<Digest>, StoreError> {
         let allowed: Vec<Vec<u8>> = sqlx::query_scalar(
             "SELECT DISTINCT pc.chunk FROM json_each($2) AS asked
-             JOIN package_chunk pc ON pc.chunk = unhex(asked.value)
-             JOIN package p ON p.id = pc.package AND p.state = 'published'
-             JOIN entity e ON e.uri = p.delivery
-             JOIN scope_entry s ON s.scope = $1 AND s.type = $3 AND s.entity = e.id AND s.present = 1",
+             CROSS JOIN package_chunk pc ON pc.chunk = unhex(asked.value)
+             CROSS JOIN package p ON p.id = pc.package AND p.state = 'published'
+             CROSS JOIN entity e ON e.uri = p.delivery
+             CROSS JOIN scope_entry s ON s.scope = $1 AND s.type = $3 AND s.entity = e.id AND s.present = 1",
         )
         .bind(scope)
         .bind(digest_array(names))

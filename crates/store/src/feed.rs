@@ -312,8 +312,8 @@ async fn dropped(
     let sql = snapshot.sql();
     let found: Vec<(Uuid, String)> = sqlx::query_as(
         "SELECT r.owner, t.uri FROM json_each($1) j
-         JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 0 AND r.predicate <> $3
-         JOIN entity t ON t.id = r.target
+         CROSS JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 0 AND r.predicate <> $3
+         CROSS JOIN entity t ON t.id = r.target
          WHERE NOT EXISTS (SELECT 1 FROM scope_entry s WHERE s.entity = r.target AND s.scope = $2 AND s.present = 1)",
     )
     .bind(rows::id_array(owners))

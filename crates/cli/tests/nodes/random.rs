@@ -16,8 +16,8 @@ use world::{Dice, World};
 use crate::support::proxy::Proxy;
 use crate::support::{Central, Local, plan};
 
-const SEQUENCES: u64 = 12;
-const ROUNDS: usize = 12;
+const SEQUENCES: u64 = 6;
+const ROUNDS: usize = 9;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_histories_end_equal() {

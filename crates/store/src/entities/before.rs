@@ -25,7 +25,7 @@ pub(super) async fn read_rows(
     let uris: Vec<&str> = uris.iter().copied().collect();
     for part in uris.chunks(20_000) {
         let found: Vec<(String, Uuid, i64, Option<Uuid>, Option<Vec<u8>>)> = sqlx::query_as(
-            "SELECT e.uri, e.id, e.types, e.class, e.digest FROM json_each($1) j JOIN entity e ON e.uri = j.value",
+            "SELECT e.uri, e.id, e.types, e.class, e.digest FROM json_each($1) j CROSS JOIN entity e ON e.uri = j.value",
         )
         .bind(rows::text_array(part.iter().copied()))
         .fetch_all(&mut *conn)
@@ -45,7 +45,7 @@ pub(super) async fn relations_of(
     let mut relations: HashMap<Uuid, HashSet<_>> = HashMap::new();
     for part in existing.chunks(20_000) {
         let found: Vec<(Uuid, i64, Uuid, bool)> = sqlx::query_as(
-            "SELECT r.owner, r.predicate, r.target, r.linked FROM json_each($1) j JOIN relation r ON r.owner = unhex(j.value)",
+            "SELECT r.owner, r.predicate, r.target, r.linked FROM json_each($1) j CROSS JOIN relation r ON r.owner = unhex(j.value)",
         )
         .bind(rows::id_array(part))
         .fetch_all(&mut *conn)
@@ -64,7 +64,7 @@ pub(super) async fn literals_of(
     let mut literals: HashMap<Uuid, HashSet<_>> = HashMap::new();
     for part in existing.chunks(20_000) {
         let found: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
-            "SELECT l.owner, l.predicate, l.value_id FROM json_each($1) j JOIN literal_link l ON l.owner = unhex(j.value)
+            "SELECT l.owner, l.predicate, l.value_id FROM json_each($1) j CROSS JOIN literal_link l ON l.owner = unhex(j.value)
              WHERE l.gone = 0",
         )
         .bind(rows::id_array(part))

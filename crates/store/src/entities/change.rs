@@ -83,11 +83,7 @@ impl Store {
         Ok(applied)
     }
 
-    async fn read_known(
-        &self,
-        conn: &mut SqliteConnection,
-        merged: Vec<Merged>,
-    ) -> Result<WantedList, sqlx::Error> {
+    async fn read_known(&self, conn: &mut SqliteConnection, merged: Vec<Merged>) -> Result<WantedList, sqlx::Error> {
         let mut mentioned: HashSet<&str> = HashSet::new();
         for Merged { uri, entity, .. } in &merged {
             mentioned.insert(uri);

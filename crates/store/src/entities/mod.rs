@@ -112,11 +112,11 @@ impl Store {
         for (field, statement) in [
             (
                 "login",
-                "SELECT hex(e.login_index), e.uri FROM json_each($1) j JOIN entity e ON e.login_index = unhex(j.value) WHERE e.types > 0",
+                "SELECT hex(e.login_index), e.uri FROM json_each($1) j CROSS JOIN entity e ON e.login_index = unhex(j.value) WHERE e.types > 0",
             ),
             (
                 "label",
-                "SELECT hex(e.label_index), e.uri FROM json_each($1) j JOIN entity e ON e.label_index = unhex(j.value) WHERE e.types > 0",
+                "SELECT hex(e.label_index), e.uri FROM json_each($1) j CROSS JOIN entity e ON e.label_index = unhex(j.value) WHERE e.types > 0",
             ),
         ] {
             let wanted: HashMap<String, &Key> = keys
@@ -173,7 +173,7 @@ impl Store {
         for part in uris.chunks(20_000) {
             let array = rows::text_array(part.iter().copied());
             let found: Vec<(Uuid, i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
-                "SELECT e.id, e.types, e.digest, e.body FROM json_each($1) j JOIN entity e ON e.uri = j.value
+                "SELECT e.id, e.types, e.digest, e.body FROM json_each($1) j CROSS JOIN entity e ON e.uri = j.value
                  WHERE e.types > 0 AND e.body IS NOT NULL",
             )
             .bind(&array)
@@ -208,7 +208,7 @@ impl Store {
         let keys = rows::id_array(ids);
         let found: Vec<(Uuid, i64, String)> = sqlx::query_as(
             "SELECT r.owner, r.predicate, t.uri FROM json_each($1) j
-             JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 1 JOIN entity t ON t.id = r.target
+             CROSS JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 1 CROSS JOIN entity t ON t.id = r.target
              ORDER BY r.owner, r.predicate, r.target",
         )
         .bind(&keys)
@@ -221,7 +221,7 @@ impl Store {
         }
         let found: Vec<(Uuid, i64, Uuid, Vec<u8>)> = sqlx::query_as(
             "SELECT l.owner, l.predicate, l.value_id, l.value FROM json_each($1) j
-             JOIN literal_link l ON l.owner = unhex(j.value) WHERE l.gone = 0",
+             CROSS JOIN literal_link l ON l.owner = unhex(j.value) WHERE l.gone = 0",
         )
         .bind(&keys)
         .fetch_all(snapshot.conn())
@@ -276,7 +276,7 @@ fn rename_in(stored: Stored, old: &OrgId, new: &OrgId) -> Change {
 async fn orgs_of(snapshot: &mut Snapshot, ids: &[Uuid]) -> Result<HashMap<Uuid, Vec<OrgId>>, sqlx::Error> {
     let found: Vec<(Uuid, String)> = sqlx::query_as(
         "SELECT DISTINCT s.entity, o.org FROM json_each($1) j
-         JOIN scope_entry s ON s.entity = unhex(j.value) AND s.present = 1 JOIN scope o ON o.id = s.scope
+         CROSS JOIN scope_entry s ON s.entity = unhex(j.value) AND s.present = 1 CROSS JOIN scope o ON o.id = s.scope
          ORDER BY o.org",
     )
     .bind(rows::id_array(ids))

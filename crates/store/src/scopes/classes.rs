@@ -76,7 +76,7 @@ async fn count_changes(
     let mut class_of: HashMap<Uuid, Option<Uuid>> = HashMap::new();
     for part in others.chunks(20_000) {
         let found: Vec<(Uuid, Option<Uuid>)> =
-            sqlx::query_as("SELECT e.id, e.class FROM json_each($1) j JOIN entity e ON e.id = unhex(j.value)")
+            sqlx::query_as("SELECT e.id, e.class FROM json_each($1) j CROSS JOIN entity e ON e.id = unhex(j.value)")
                 .bind(rows::id_array(part))
                 .fetch_all(&mut *conn)
                 .await?;

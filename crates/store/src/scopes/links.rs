@@ -60,11 +60,11 @@ pub(super) async fn find(
 async fn links_around(conn: &mut SqliteConnection, keys: &str) -> Result<Vec<LinkKey>, sqlx::Error> {
     let found: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
         "SELECT r.owner, r.predicate, r.target FROM json_each($1) j
-           JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 1
+           CROSS JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 1
          UNION SELECT r.owner, r.predicate, r.target FROM json_each($1) j
-           JOIN relation r ON r.target = unhex(j.value) AND r.linked = 1
+           CROSS JOIN relation r ON r.target = unhex(j.value) AND r.linked = 1
          UNION SELECT l.owner, l.predicate, l.value_id FROM json_each($1) j
-           JOIN literal_link l ON l.owner = unhex(j.value) AND l.gone = 0",
+           CROSS JOIN literal_link l ON l.owner = unhex(j.value) AND l.gone = 0",
     )
     .bind(keys)
     .fetch_all(conn)
@@ -77,10 +77,10 @@ async fn existing(conn: &mut SqliteConnection, candidates: &[LinkKey]) -> Result
     let mut exists = HashMap::new();
     for part in candidates.chunks(20_000) {
         let found: Vec<(Uuid, i64, Uuid, bool)> = sqlx::query_as(
-            "SELECT r.owner, r.predicate, r.target, 1 FROM json_each($1) j JOIN relation r
+            "SELECT r.owner, r.predicate, r.target, 1 FROM json_each($1) j CROSS JOIN relation r
                ON r.owner = unhex(j.value ->> 0) AND r.predicate = j.value ->> 1 AND r.target = unhex(j.value ->> 2)
              WHERE r.linked = 1
-             UNION ALL SELECT l.owner, l.predicate, l.value_id, 0 FROM json_each($1) j JOIN literal_link l
+             UNION ALL SELECT l.owner, l.predicate, l.value_id, 0 FROM json_each($1) j CROSS JOIN literal_link l
                ON l.owner = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1 AND l.value_id = unhex(j.value ->> 2)
              WHERE l.gone = 0",
         )
@@ -106,7 +106,7 @@ async fn membership<'a>(
     for part in ids.chunks(20_000) {
         let found: Vec<(i64, i64, Uuid)> = sqlx::query_as(
             "SELECT s.scope, s.type, s.entity FROM json_each($1) j
-             JOIN scope_entry s ON s.entity = unhex(j.value) AND s.present = 1",
+             CROSS JOIN scope_entry s ON s.entity = unhex(j.value) AND s.present = 1",
         )
         .bind(rows::id_array(part))
         .fetch_all(&mut *conn)

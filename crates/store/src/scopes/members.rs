@@ -107,7 +107,7 @@ async fn owners(conn: &mut SqliteConnection, predicate: i64, targets: &[Uuid]) -
         return Ok(Vec::new());
     }
     sqlx::query_scalar(
-        "SELECT r.owner FROM json_each($1) j JOIN relation r ON r.target = unhex(j.value) AND r.predicate = $2",
+        "SELECT r.owner FROM json_each($1) j CROSS JOIN relation r ON r.target = unhex(j.value) AND r.predicate = $2",
     )
     .bind(rows::id_array(targets))
     .bind(predicate)
@@ -120,7 +120,7 @@ async fn targets(conn: &mut SqliteConnection, predicate: i64, owners: &[Uuid]) -
         return Ok(Vec::new());
     }
     sqlx::query_scalar(
-        "SELECT r.target FROM json_each($1) j JOIN relation r ON r.owner = unhex(j.value) AND r.predicate = $2",
+        "SELECT r.target FROM json_each($1) j CROSS JOIN relation r ON r.owner = unhex(j.value) AND r.predicate = $2",
     )
     .bind(rows::id_array(owners))
     .bind(predicate)
@@ -136,7 +136,7 @@ pub(super) async fn words(
 ) -> Result<HashMap<(i64, Uuid), Word>, sqlx::Error> {
     let found: Vec<(i64, Uuid, bool, bool, Vec<u8>)> = sqlx::query_as(
         "SELECT e.scope, e.entity, e.present, e.filtered, e.digest
-         FROM json_each($1) j JOIN scope_entry e ON e.entity = unhex(j.value) WHERE e.type = $2",
+         FROM json_each($1) j CROSS JOIN scope_entry e ON e.entity = unhex(j.value) WHERE e.type = $2",
     )
     .bind(keys)
     .bind(entity_type.code())
@@ -151,32 +151,34 @@ pub(super) async fn words(
         .collect())
 }
 
+/// Members tied to a center themselves; `$from` brings the relation `r`.
 macro_rules! members_by_center {
-    ($filter:literal) => {
+    ($from:literal) => {
         concat!(
-            "SELECT DISTINCT s.id, r.owner FROM relation r
-             JOIN entity e ON e.id = r.owner AND (e.types & $2) <> 0
-             JOIN entity c ON c.id = r.target AND (c.types & 2) <> 0
-             JOIN center_org o ON o.center = r.target
-             JOIN scope s ON s.org = o.org
-             WHERE r.predicate = $3 AND ",
-            $filter
+            "SELECT DISTINCT s.id, r.owner FROM ",
+            $from,
+            " CROSS JOIN entity e ON e.id = r.owner AND (e.types & $2) <> 0
+             CROSS JOIN entity c ON c.id = r.target AND (c.types & 2) <> 0
+             CROSS JOIN center_org o ON o.center = r.target
+             CROSS JOIN scope s ON s.org = o.org
+             WHERE r.predicate = $3"
         )
     };
 }
 
+/// Members named by an eligibility of a center; `$from` brings the relation `r`.
 macro_rules! members_by_eligibility {
-    ($filter:literal) => {
+    ($from:literal) => {
         concat!(
-            "SELECT DISTINCT s.id, r.target FROM relation r
-             JOIN entity e ON e.id = r.target AND (e.types & $2) <> 0
-             JOIN entity l ON l.id = r.owner AND (l.types & 32) <> 0
-             JOIN relation rc ON rc.owner = r.owner AND rc.predicate = 8
-             JOIN entity c ON c.id = rc.target AND (c.types & 2) <> 0
-             JOIN center_org o ON o.center = rc.target
-             JOIN scope s ON s.org = o.org
-             WHERE r.predicate = $3 AND ",
-            $filter
+            "SELECT DISTINCT s.id, r.target FROM ",
+            $from,
+            " CROSS JOIN entity e ON e.id = r.target AND (e.types & $2) <> 0
+             CROSS JOIN entity l ON l.id = r.owner AND (l.types & 32) <> 0
+             CROSS JOIN relation rc ON rc.owner = r.owner AND rc.predicate = 8
+             CROSS JOIN entity c ON c.id = rc.target AND (c.types & 2) <> 0
+             CROSS JOIN center_org o ON o.center = rc.target
+             CROSS JOIN scope s ON s.org = o.org
+             WHERE r.predicate = $3"
         )
     };
 }
@@ -190,8 +192,8 @@ pub(super) async fn members(
     let some = keys.is_some();
     let (statement, predicate) = match entity_type {
         EntityType::TestCenter if some => (
-            "SELECT s.id, o.center FROM json_each($1) j JOIN center_org o ON o.center = unhex(j.value)
-             JOIN entity e ON e.id = o.center AND (e.types & $2) <> 0 JOIN scope s ON s.org = o.org WHERE $3 = 0",
+            "SELECT s.id, o.center FROM json_each($1) j CROSS JOIN center_org o ON o.center = unhex(j.value)
+             CROSS JOIN entity e ON e.id = o.center AND (e.types & $2) <> 0 CROSS JOIN scope s ON s.org = o.org WHERE $3 = 0",
             0,
         ),
         EntityType::TestCenter => (
@@ -201,17 +203,17 @@ pub(super) async fn members(
         ),
         EntityType::Administrator | EntityType::Proctor | EntityType::Eligibility => {
             let statement = if some {
-                members_by_center!("r.owner IN (SELECT unhex(value) FROM json_each($1))")
+                members_by_center!("json_each($1) j CROSS JOIN relation r ON r.owner = unhex(j.value)")
             } else {
-                members_by_center!("$1 IS NULL")
+                members_by_center!("(SELECT $1) unused CROSS JOIN relation r")
             };
             (statement, center_relation(entity_type))
         }
         EntityType::TestTaker | EntityType::Delivery => {
             let statement = if some {
-                members_by_eligibility!("r.target IN (SELECT unhex(value) FROM json_each($1))")
+                members_by_eligibility!("json_each($1) j CROSS JOIN relation r ON r.target = unhex(j.value)")
             } else {
-                members_by_eligibility!("$1 IS NULL")
+                members_by_eligibility!("(SELECT $1) unused CROSS JOIN relation r")
             };
             let predicate =
                 if entity_type == EntityType::TestTaker { v::ELIGIBLE_TEST_TAKER } else { v::ELIGIBLE_DELIVERY };

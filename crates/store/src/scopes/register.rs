@@ -186,7 +186,7 @@ impl Store {
         let keys: Vec<(&str, i64)> = orgs.iter().map(|(o, t)| (o.as_str(), t.code())).collect();
         sqlx::query(
             "UPDATE scope_type SET removals_approved_through = last_seq WHERE (scope, type) IN
-             (SELECT s.id, j.value ->> 1 FROM json_each($1) j JOIN scope s ON s.org = j.value ->> 0)",
+             (SELECT s.id, j.value ->> 1 FROM json_each($1) j CROSS JOIN scope s ON s.org = j.value ->> 0)",
         )
         .bind(serde_json::to_string(&keys).unwrap_or_default())
         .execute(tx.conn())
@@ -204,7 +204,7 @@ impl Store {
         let mut bodies = Vec::with_capacity(ids.len());
         for part in ids.chunks(20_000) {
             let found: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(
-                "SELECT e.id, e.body FROM json_each($1) j JOIN entity e ON e.id = unhex(j.value) WHERE e.body IS NOT NULL",
+                "SELECT e.id, e.body FROM json_each($1) j CROSS JOIN entity e ON e.id = unhex(j.value) WHERE e.body IS NOT NULL",
             )
             .bind(rows::id_array(part))
             .fetch_all(&mut *conn)

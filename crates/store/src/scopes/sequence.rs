@@ -139,7 +139,7 @@ impl Store {
             .await?;
             types.extend(found.into_iter().filter_map(|(s, id, code)| Some(((s, id), EntityType::from_code(code?)?))));
             let found: Vec<(Uuid, i64)> = sqlx::query_as(
-                "SELECT e.id, e.types FROM json_each($1) j JOIN entity e ON e.id = unhex(j.value) WHERE e.types > 0",
+                "SELECT e.id, e.types FROM json_each($1) j CROSS JOIN entity e ON e.id = unhex(j.value) WHERE e.types > 0",
             )
             .bind(rows::id_array(part))
             .fetch_all(&mut *conn)
@@ -167,7 +167,7 @@ impl Store {
             return Ok(HashMap::new());
         }
         let found: Vec<(Uuid, i64, Uuid, Vec<u8>)> = sqlx::query_as(
-            "SELECT l.owner, l.predicate, l.value_id, l.value FROM json_each($1) j JOIN literal_link l
+            "SELECT l.owner, l.predicate, l.value_id, l.value FROM json_each($1) j CROSS JOIN literal_link l
                ON l.owner = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1 AND l.value_id = unhex(j.value ->> 2)",
         )
         .bind(crate::entities::change::key_array(keys.iter().map(|k| (k.owner, k.predicate, k.value))))
@@ -231,7 +231,7 @@ async fn read_uris(
     let ids: Vec<Uuid> = ids.into_iter().collect();
     for part in ids.chunks(20_000) {
         let found: Vec<(Uuid, String)> =
-            sqlx::query_as("SELECT e.id, e.uri FROM json_each($1) j JOIN entity e ON e.id = unhex(j.value)")
+            sqlx::query_as("SELECT e.id, e.uri FROM json_each($1) j CROSS JOIN entity e ON e.id = unhex(j.value)")
                 .bind(rows::id_array(part))
                 .fetch_all(&mut *conn)
                 .await?;

@@ -82,7 +82,7 @@ impl Store {
             // What travels is the stored body itself when nothing of it is left out: reading it then needs no parsing.
             let found: Vec<(Uuid, i64, Option<Vec<u8>>, bool)> = sqlx::query_as(
                 "SELECT e.id, e.types, e.shown, e.shown IS NOT e.digest
-                 FROM json_each($1) j JOIN entity e ON e.id = unhex(j.value)",
+                 FROM json_each($1) j CROSS JOIN entity e ON e.id = unhex(j.value)",
             )
             .bind(rows::id_array(part))
             .fetch_all(&mut *conn)
@@ -188,8 +188,8 @@ async fn neighbours(conn: &mut SqliteConnection, moves: &Moves) -> Result<HashMa
     for part in ids.chunks(20_000) {
         let found: Vec<(Uuid, i64, i64, Uuid, bool, Vec<u8>)> = sqlx::query_as(
             "SELECT r.target, s.scope, s.type, s.entity, s.filtered, s.digest FROM json_each($1) j
-             JOIN relation r ON r.target = unhex(j.value) AND r.linked = 0 AND r.predicate <> $2
-             JOIN scope_entry s ON s.entity = r.owner AND s.present = 1",
+             CROSS JOIN relation r ON r.target = unhex(j.value) AND r.linked = 0 AND r.predicate <> $2
+             CROSS JOIN scope_entry s ON s.entity = r.owner AND s.present = 1",
         )
         .bind(rows::id_array(part))
         .bind(SUB_CLASS_OF)
@@ -222,8 +222,8 @@ async fn hidden(
     for part in owners.chunks(20_000) {
         let found: Vec<(Uuid, Uuid, String)> = sqlx::query_as(
             "SELECT r.owner, r.target, t.uri FROM json_each($1) j
-             JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 0 AND r.predicate <> $2
-             JOIN entity t ON t.id = r.target",
+             CROSS JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 0 AND r.predicate <> $2
+             CROSS JOIN entity t ON t.id = r.target",
         )
         .bind(rows::id_array(part))
         .bind(SUB_CLASS_OF)
@@ -263,7 +263,7 @@ async fn inside(
     for part in ids.chunks(20_000) {
         let found: Vec<(i64, i64, Uuid)> = sqlx::query_as(
             "SELECT s.scope, s.type, s.entity FROM json_each($1) j
-             JOIN scope_entry s ON s.entity = unhex(j.value) AND s.present = 1",
+             CROSS JOIN scope_entry s ON s.entity = unhex(j.value) AND s.present = 1",
         )
         .bind(rows::id_array(part))
         .fetch_all(&mut *conn)

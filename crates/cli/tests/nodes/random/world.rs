@@ -225,7 +225,7 @@ fn some(dice: &mut Dice, entity: &mut Entity, predicate: &str, kind: &str, count
 
 /// Sometimes a list of plain values around the limit above which it travels as links.
 fn many_notes(dice: &mut Dice, entity: &mut Entity) {
-    if !dice.one_in(3) {
+    if !dice.one_in(12) {
         return;
     }
     let first = dice.below(5);

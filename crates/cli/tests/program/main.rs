@@ -1,0 +1,14 @@
+//! The real program, driven as its users do: processes, directories, exit codes, and what stands on stdout and stderr.
+
+mod bad;
+mod contract;
+mod disk_full;
+mod exam;
+mod hostile_zips;
+mod import;
+mod kills;
+mod node;
+mod people;
+mod results_xml;
+mod run;
+mod runner_client;
