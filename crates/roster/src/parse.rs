@@ -155,16 +155,15 @@ fn eligibility(cells: &mut Cells<'_>) -> EligibilityRow {
 
 /// What must not come twice in a file, with the line where it came first.
 #[derive(Default)]
-struct Keys<'a>(HashMap<(&'static str, &'a str), u64>);
+struct Keys<'a>(HashMap<(&'static str, &'a str), u64>, HashMap<(&'a str, &'a str), u64>);
 
 impl<'a> Keys<'a> {
     fn check(&mut self, rows: &'a Rows, problems: &mut Problems) {
         match rows {
             Rows::Centers(rows) => {
                 for row in rows {
-                    // Several centers may share an organisation id once their URIs tell them apart.
                     if row.uri.is_none() {
-                        self.once(Column::OrganisationId, &row.organisation_id, row.line, problems);
+                        self.center(&row.organisation_id, &row.label, row.line, problems);
                     }
                     self.uri(row.uri.as_deref(), row.line, problems);
                 }
@@ -180,6 +179,16 @@ impl<'a> Keys<'a> {
                     self.uri(row.uri.as_deref(), row.line, problems);
                 }
             }
+        }
+    }
+
+    /// Several centers may share an organisation id; their labels tell them apart.
+    fn center(&mut self, org: &'a str, label: &'a str, line: u64, problems: &mut Problems) {
+        let first = *self.1.entry((org, label)).or_insert(line);
+        if first != line {
+            let message = format!("the same organisation id and label as on line {first}");
+            let advice = "keep one of the two rows, or give both a uri";
+            problems.cell(line, Column::OrganisationId.name(), message, advice);
         }
     }
 

@@ -139,17 +139,18 @@ impl Store {
         Ok(ahead)
     }
 
-    /// The next page of a type after a position. From position 0 only what is present is given.
+    /// The next page of a type after a position. What is gone with a number of at most `gone_after` is left out: one
+    /// who starts at 0 has nothing of it, but must hear what goes while he walks.
     pub async fn feed_page(
         &self,
         state: &FeedState,
         org: &OrgId,
         entity_type: EntityType,
         after: i64,
-        from_start: bool,
+        gone_after: i64,
     ) -> Result<Page, StoreError> {
         let mut snapshot = self.read("feed_page").await?;
-        self.page(&mut snapshot, state.scope, org, entity_type, after, from_start).await
+        self.page(&mut snapshot, state.scope, org, entity_type, after, gone_after).await
     }
 
     /// The closing look: the state, and what has appeared after these positions, in one picture. `None` when there is
@@ -158,7 +159,7 @@ impl Store {
         &self,
         org: &OrgId,
         walked: &Positions,
-        from_start: &HashSet<EntityType>,
+        gone_after: &Positions,
         types: &[EntityType],
     ) -> Result<Option<(FeedState, BTreeMap<EntityType, Vec<Row>>)>, StoreError> {
         let mut snapshot = self.read("feed_close").await?;
@@ -170,8 +171,8 @@ impl Store {
             if state.types.get(&entity_type).is_none_or(|t| t.last_seq <= after) {
                 continue;
             }
-            let from_start = from_start.contains(&entity_type);
-            let page = self.page(&mut snapshot, state.scope, org, entity_type, after, from_start).await?;
+            let gone_after = gone_after.get(entity_type);
+            let page = self.page(&mut snapshot, state.scope, org, entity_type, after, gone_after).await?;
             total += page.rows.len();
             if page.more || total > PAGE_ROWS as usize {
                 return Ok(None);
@@ -188,20 +189,19 @@ impl Store {
         org: &OrgId,
         entity_type: EntityType,
         after: i64,
-        from_start: bool,
+        gone_after: i64,
     ) -> Result<Page, StoreError> {
         let sql = snapshot.sql();
-        let least_present = i64::from(from_start);
         let entries: Vec<EntryRow> = sqlx::query_as(
             "SELECT s.seq, s.entity, s.present, s.filtered, e.uri, CASE WHEN s.present = 1 THEN e.body END
              FROM scope_entry s JOIN entity e ON e.id = s.entity
-             WHERE s.scope = $1 AND s.type = $2 AND s.seq > $3 AND s.present >= $5 ORDER BY s.seq LIMIT $4",
+             WHERE s.scope = $1 AND s.type = $2 AND s.seq > $3 AND (s.present = 1 OR s.seq > $5) ORDER BY s.seq LIMIT $4",
         )
         .bind(scope)
         .bind(entity_type.code())
         .bind(after)
         .bind(PAGE_ROWS)
-        .bind(least_present)
+        .bind(gone_after)
         .fetch_all(snapshot.conn())
         .await
         .map_err(&sql)?;
@@ -210,13 +210,13 @@ impl Store {
              FROM scope_link s JOIN entity o ON o.id = s.owner
              LEFT JOIN entity t ON t.id = s.value_id
              LEFT JOIN literal_link l ON l.owner = s.owner AND l.predicate = s.predicate AND l.value_id = s.value_id
-             WHERE s.scope = $1 AND s.type = $2 AND s.seq > $3 AND s.present >= $5 ORDER BY s.seq LIMIT $4",
+             WHERE s.scope = $1 AND s.type = $2 AND s.seq > $3 AND (s.present = 1 OR s.seq > $5) ORDER BY s.seq LIMIT $4",
         )
         .bind(scope)
         .bind(entity_type.code())
         .bind(after)
         .bind(PAGE_ROWS)
-        .bind(least_present)
+        .bind(gone_after)
         .fetch_all(snapshot.conn())
         .await
         .map_err(&sql)?;

@@ -41,7 +41,7 @@ impl Central {
     async fn uris(&self, org: &str, entity_type: EntityType) -> HashSet<String> {
         let org = OrgId::new(org).unwrap();
         let state = self.store.feed_state(&org).await.unwrap().unwrap();
-        let page = self.store.feed_page(&state, &org, entity_type, 0, true).await.unwrap();
+        let page = self.store.feed_page(&state, &org, entity_type, 0, i64::MAX).await.unwrap();
         page.rows
             .into_iter()
             .filter_map(|row| match row {
@@ -54,7 +54,7 @@ impl Central {
     async fn seen(&self, org: &str, entity_type: EntityType, uri: &str) -> Entity {
         let org = OrgId::new(org).unwrap();
         let state = self.store.feed_state(&org).await.unwrap().unwrap();
-        let page = self.store.feed_page(&state, &org, entity_type, 0, true).await.unwrap();
+        let page = self.store.feed_page(&state, &org, entity_type, 0, i64::MAX).await.unwrap();
         let bodies = page.rows.into_iter().filter_map(|row| match row {
             Row::Upsert { body, .. } => Some(serde_json::from_slice::<Entity>(&body).unwrap()),
             _ => None,

@@ -61,7 +61,8 @@ impl<'f> Planner<'f> {
         }
     }
 
-    /// Which center the row speaks of: by its URI, its organisation id, or, where none is kept yet, by its label.
+    /// Which center the row speaks of: by its URI, or by its organisation id and label together, as several centers can
+    /// share an organisation id; or by its label alone where no organisation id is kept yet.
     fn existing_center(&mut self, row: &CenterRow) -> Result<Option<&'f FoundEntity>, Noted> {
         if let Some(uri) = &row.uri {
             let existing = self.found.get(&own_uri(uri)).next();
@@ -84,9 +85,9 @@ impl<'f> Planner<'f> {
             .filter(labelled)
             .filter(|c| c.entity.first(v::ORGANISATION_ID).is_none_or(str::is_empty))
             .collect();
-        match (of_org.as_slice(), same_label.as_slice(), without_org.as_slice()) {
-            ([one], _, _) | (_, [one], _) | ([], _, [one]) => Ok(Some(one)),
-            ([], _, []) => Ok(None),
+        match (same_label.as_slice(), of_org.as_slice(), without_org.as_slice()) {
+            ([one], _, _) | ([], [], [one]) => Ok(Some(one)),
+            ([], [_, ..], _) | ([], [], []) => Ok(None),
             (several, _, others) => {
                 let uris: Vec<_> = several.iter().chain(others).map(|c| c.entity.uri.as_str()).collect();
                 let message = format!("several test centers match: {}", uris.join(", "));

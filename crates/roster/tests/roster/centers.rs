@@ -39,13 +39,13 @@ fn people_get_their_centers_and_centers_their_sub_centers() {
 }
 
 #[test]
-fn lists_add_and_a_center_is_known_by_its_organisation() {
+fn lists_add_and_a_center_is_known_by_organisation_and_label() {
     let mut school = school();
     school.import(RosterKind::TestCenters, CENTERS);
     let uri = school.org("008").uri.clone();
-    let plan = school.import(RosterKind::TestCenters, "label,organization_id,proctors\nDeep South,008,p1\n");
-    assert_eq!((plan.updated, plan.related), (1, 1));
-    assert_eq!((school.org("008").uri.as_str(), school.org("008").label()), (uri.as_str(), "Deep South"));
+    let plan = school.import(RosterKind::TestCenters, "label,organization_id,proctors\nSouth,008,p1\n");
+    assert_eq!((plan.created, plan.unchanged, plan.related), (0, 1, 1));
+    assert_eq!(school.org("008").uri, uri);
     assert!(texts(school.login("p2"), v::ASSIGNED_PROCTOR).contains(&uri.as_str()), "absence removes nothing");
     assert!(texts(school.login("p1"), v::ASSIGNED_PROCTOR).contains(&uri.as_str()));
 }
@@ -72,12 +72,16 @@ fn several_centers_of_one_organisation_are_told_apart_or_named() {
         .with(EntityType::TestCenter, center(1, "Hall A"))
         .with(EntityType::TestCenter, center(2, "Hall B"));
     assert_eq!(school.import(RosterKind::TestCenters, "label,org id\nHall B,7\n").unchanged, 1);
-    let said = school.complaints(RosterKind::TestCenters, "label,org id\nHall C,7\n").concat();
-    assert!(said.contains("https://c.example/#c1, https://c.example/#c2"), "{said}");
-    let by_uri = "uri,label,org id\nhttps://c.example/#c2,Hall C,7\nhttps://c.example/#c1,Hall A,7\n";
-    assert_eq!(school.import(RosterKind::TestCenters, by_uri).updated, 1);
-    let twice = "label,org id\nX,8\nY,8\n";
-    assert!(school.complaints(RosterKind::TestCenters, twice)[0].contains("the same organisation id as on line 2"));
+    let third = school.import(RosterKind::TestCenters, "label,org id\nHall C,7\n");
+    assert_eq!((third.created, third.updated), (1, 0), "another label is another center, nothing is renamed");
+    let by_uri = "uri,label,org id\nhttps://c.example/#c2,Hall D,7\nhttps://c.example/#c1,Hall A,7\n";
+    assert_eq!(school.import(RosterKind::TestCenters, by_uri).updated, 1, "a URI renames");
+    let two = "label,org id\nX,8\nY,8\n";
+    assert_eq!(school.import(RosterKind::TestCenters, two).created, 2);
+    assert_eq!(school.import(RosterKind::TestCenters, two).unchanged, 2);
+    let twice = "label,org id\nX,9\nX,9\n";
+    let said = &school.complaints(RosterKind::TestCenters, twice)[0];
+    assert!(said.contains("the same organisation id and label as on line 2"), "{said}");
 }
 
 #[test]

@@ -71,8 +71,8 @@ pub struct Removal {
 pub enum RemovalRule {
     /// Apply them.
     Apply,
-    /// Keep the entities and remember the removals until a person approves.
-    Hold,
+    /// Keep the entities and remember the removals until a person approves; those up to this number are approved.
+    HoldAfter(i64),
 }
 
 /// What chunks did, per type.
@@ -123,13 +123,11 @@ impl Store {
         let conn = tx.conn();
         let mut sums = read_sums(conn, scope).await.map_err(&sql)?;
         let mut effect = ChunkEffect::new();
-        let (held, removes): (Vec<Removal>, Vec<Removal>) = chunk
-            .removes
-            .into_iter()
-            .partition(|r| rules.get(&r.entity_type).copied().unwrap_or(RemovalRule::Apply) == RemovalRule::Hold);
-        let uris = chunk.upserts.iter().map(|u| u.uri.as_str()).chain(removes.iter().map(|r| r.uri.as_str()));
-        let mut known = read_known(conn, scope, uris.collect()).await.map_err(&sql)?;
         let upserts = latest(chunk.upserts);
+        let (held, removes): (Vec<Removal>, Vec<Removal>) =
+            last_words(chunk.removes, &upserts).into_iter().partition(|r| holds(rules.get(&r.entity_type), r.seq));
+        let uris = upserts.iter().map(|u| u.uri.as_str()).chain(removes.iter().map(|r| r.uri.as_str()));
+        let mut known = read_known(conn, scope, uris.collect()).await.map_err(&sql)?;
         unhold(conn, scope, &upserts).await.map_err(&sql)?;
         let mut fresh = Vec::with_capacity(upserts.len());
         for upsert in upserts {
@@ -322,6 +320,11 @@ fn value_key(value: &Value) -> Uuid {
     Uuid::from_bytes(key)
 }
 
+/// Whether a removal waits for a person.
+fn holds(rule: Option<&RemovalRule>, seq: i64) -> bool {
+    matches!(rule, Some(RemovalRule::HoldAfter(approved)) if seq > *approved)
+}
+
 /// The last word about each entity of a chunk.
 fn latest(upserts: Vec<Upsert>) -> Vec<Upsert> {
     let mut places: HashMap<(EntityType, String), usize> = HashMap::with_capacity(upserts.len());
@@ -337,6 +340,17 @@ fn latest(upserts: Vec<Upsert>) -> Vec<Upsert> {
         }
     }
     list
+}
+
+/// The removals that no upsert of the chunk comes after: an entity may go and come back while central is read.
+fn last_words(removes: Vec<Removal>, upserts: &[Upsert]) -> Vec<Removal> {
+    if removes.is_empty() {
+        return removes;
+    }
+    let back: HashMap<(EntityType, &str), i64> =
+        upserts.iter().map(|u| ((u.entity_type, u.uri.as_str()), u.seq)).collect();
+    let is_last = |r: &Removal| back.get(&(r.entity_type, r.uri.as_str())).is_none_or(|seq| *seq < r.seq);
+    removes.into_iter().filter(is_last).collect()
 }
 
 fn sum_of(sums: &mut BTreeMap<EntityType, Sum>, entity_type: EntityType) -> &mut Sum {

@@ -127,7 +127,10 @@ pub async fn answer<E: std::fmt::Display>(
     }
     let types: Vec<EntityType> = state.types.keys().copied().collect();
     let hello = offer::hello(&store, &request, &state, &Positions::default(), &types).await.map_err(offer::internal)?;
-    let hello = Hello { counts, ..hello };
+    let removed = |t: &EntityType| counts.get(t).is_some_and(|c: &Ahead| c.removals > 0);
+    let approved = state.types.iter().filter(|(t, s)| s.removals_approved_through > 0 && removed(t));
+    let removals_approved_through = approved.map(|(t, s)| (*t, s.removals_approved_through)).collect();
+    let hello = Hello { counts, removals_approved_through, ..hello };
     let end = End {
         types: state
             .types
@@ -231,6 +234,11 @@ async fn differ(
     })
 }
 
+/// The entity of a removal.
+fn removed_uri(row: &Row) -> Option<String> {
+    if let Row::Remove { uri, .. } = row { Some(uri.clone()) } else { None }
+}
+
 async fn write_answer(
     store: &Store,
     scope: i64,
@@ -255,8 +263,18 @@ async fn write_answer(
         for member in difference.unlink {
             writer.push(&FeedFrame::Unlink(Unlink { entity_type, member }), b"")?;
         }
-        for uri in difference.remove {
-            offer::write_row(&mut writer, entity_type, Row::Remove { seq: difference.through, uri })?;
+        for part in difference.remove.chunks(PAGE_ROWS as usize) {
+            let rows = store.scope_rows(scope, &request.org, entity_type, part).await.map_err(std::io::Error::other)?;
+            // What went has its own number, under which it may be approved. What the org never had is gone as of now:
+            // the same word for what central does not know and for what another org has.
+            let known: HashSet<String> = rows.iter().filter_map(removed_uri).collect();
+            for row in rows {
+                offer::write_row(&mut writer, entity_type, row)?;
+            }
+            for uri in part.iter().filter(|uri| !known.contains(*uri)) {
+                let row = Row::Remove { seq: difference.through, uri: uri.clone() };
+                offer::write_row(&mut writer, entity_type, row)?;
+            }
         }
     }
     writer.push(&FeedFrame::End(end), b"")?;

@@ -33,8 +33,8 @@ pub fn rules(
         let Some(state) = replica.types.get(&entity_type) else { continue };
         let large = is_large_removal(ahead.removals.unsigned_abs(), state.count.unsigned_abs());
         let approved = hello.removals_approved_through.get(&entity_type).copied().unwrap_or(0);
-        if (large && approved <= state.seq) || held.contains(&entity_type) {
-            rules.insert(entity_type, RemovalRule::Hold);
+        if large || held.contains(&entity_type) {
+            rules.insert(entity_type, RemovalRule::HoldAfter(approved));
         }
     }
     rules

@@ -184,7 +184,7 @@ struct Walk {
     types: Vec<EntityType>,
     left: VecDeque<EntityType>,
     walked: Positions,
-    from_start: HashSet<EntityType>,
+    gone_after: Positions,
     checkpoint_every: usize,
     since_checkpoint: usize,
     closings: u32,
@@ -206,7 +206,9 @@ impl Walk {
             store,
             org: request.org,
             left: types.iter().copied().filter(|t| is_behind(&state, &after, *t)).collect(),
-            from_start: types.iter().copied().filter(|t| after.get(*t) == 0).collect(),
+            gone_after: Positions(
+                state.types.iter().filter(|(t, _)| after.get(**t) == 0).map(|(t, s)| (*t, s.last_seq)).collect(),
+            ),
             walked: after,
             state,
             types,
@@ -243,9 +245,9 @@ impl Walk {
     /// Writes one page of a type.
     async fn page(&mut self, entity_type: EntityType) -> Result<std::io::Result<Option<Bytes>>, Problem> {
         let after = self.walked.get(entity_type);
-        let from_start = self.from_start.contains(&entity_type);
+        let gone_after = self.gone_after.get(entity_type);
         let page =
-            self.store.feed_page(&self.state, &self.org, entity_type, after, from_start).await.map_err(internal)?;
+            self.store.feed_page(&self.state, &self.org, entity_type, after, gone_after).await.map_err(internal)?;
         let more = page.more;
         self.walked.0.insert(entity_type, page.through);
         if !more {
@@ -262,7 +264,7 @@ impl Walk {
             return Err(Problem::new(503, "too_busy", detail, "try again when the import at central is done"));
         }
         let closed =
-            self.store.feed_close(&self.org, &self.walked, &self.from_start, &self.types).await.map_err(internal)?;
+            self.store.feed_close(&self.org, &self.walked, &self.gone_after, &self.types).await.map_err(internal)?;
         let Some((state, late)) = closed else {
             self.state = feed_state(&self.store, &self.org).await?;
             self.left = self.types.iter().copied().filter(|t| is_behind(&self.state, &self.walked, *t)).collect();
