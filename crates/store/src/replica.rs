@@ -2,11 +2,13 @@
 //! transaction (DESIGN §4).
 
 mod apply;
+mod held;
 mod listing;
 mod read;
 mod state;
 
 pub use apply::{AppliedChunk, Chunk, ChunkEffect, Link, Removal, RemovalRule, Upsert};
+pub use held::HeldWeight;
 pub use listing::HeldLink;
 pub use read::ReplicaProblem;
 pub use state::{HeldRemoval, Learned, ReplicaScope, ReplicaType, Verdict};

@@ -70,6 +70,7 @@ pub struct Link {
     traffic: Arc<count::Counters>,
     access: tokio::sync::Mutex<Option<Access>>,
     sync: Option<Uuid>,
+    served: Vec<OrgId>,
 }
 
 impl Link {
@@ -85,13 +86,20 @@ impl Link {
             .pool_idle_timeout(Duration::from_secs(50))
             .pool_max_idle_per_host(8)
             .build(connector);
-        Ok(Self { address, caller, client, traffic, access: tokio::sync::Mutex::default(), sync: None })
+        Ok(Self { address, caller, client, traffic, access: tokio::sync::Mutex::default(), sync: None, served: Vec::new() })
     }
 
     /// Names the sync that further requests belong to.
     #[must_use]
     pub fn for_sync(mut self, sync: Uuid) -> Self {
         self.sync = Some(sync);
+        self
+    }
+
+    /// Names the orgs this local server knows at the same central, so that a renamed one can be told from them.
+    #[must_use]
+    pub fn beside(mut self, served: Vec<OrgId>) -> Self {
+        self.served = served;
         self
     }
 

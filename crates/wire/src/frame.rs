@@ -14,6 +14,8 @@ pub const MAX_HEADER: usize = 64 * 1024;
 pub const MAX_BODY: u64 = 32 * 1024 * 1024;
 /// Largest zstd window a sender may ask for: 8 MiB.
 const WINDOW_LOG_MAX: u32 = 23;
+/// Compressed bytes unpacked before frames are cut: even a bomb cannot unfold these to more than some megabytes.
+const STEP: usize = 256;
 /// zstd level: above 3 costs much and gains nothing on this data (measured).
 const LEVEL: i32 = 3;
 
@@ -151,7 +153,7 @@ impl<H: Header + DeserializeOwned> FrameReader<H> {
     /// Takes the next bytes from the network. They are decompressed in small steps, so that a bomb is noticed at its
     /// first frame that is too long.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
-        for piece in bytes.chunks(4 * 1024) {
+        for piece in bytes.chunks(STEP) {
             let frame = self.frames;
             self.decoder.write_all(piece).map_err(|source| FrameError::Compression { frame, source })?;
             self.decoder.flush().map_err(|source| FrameError::Compression { frame, source })?;

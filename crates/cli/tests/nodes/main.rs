@@ -5,6 +5,8 @@
 mod data_down;
 mod deliveries;
 mod faults;
+mod hostile;
+mod moving;
 mod random;
 mod results_up;
 mod support;

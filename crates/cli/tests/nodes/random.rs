@@ -60,8 +60,11 @@ async fn sequence(seed: u64) {
             sites.push(Site { local: Local::joined_at(&central, &proxy.url(), &["*"]).await, slots: vec![None] });
         }
         if dice.one_in(8) {
-            let (old, new) = world.rename();
+            let (old, new) = world.rename(&mut dice);
             central.store().org_rename(&OrgId::new(old).unwrap(), &OrgId::new(new).unwrap()).await.unwrap();
+            for site in &sites {
+                settle(&central, site, &world).await;
+            }
         }
         for _ in 0..=dice.below(3) {
             central.change(world.step(&mut dice)).await;

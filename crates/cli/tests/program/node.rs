@@ -184,8 +184,4 @@ impl Server {
         self.process.kill();
         self.process.wait()
     }
-
-    pub fn is_running(&mut self) -> bool {
-        self.process.is_running()
-    }
 }

@@ -1,6 +1,7 @@
 -- The tables of a node, central or local. Rows have UUIDv7 keys set before insert (16 bytes); columns named body,
 -- payload, secret, value or key that hold personal or secret bytes are sealed (vault::columns); *_index columns are blind
--- indexes. Times are milliseconds since 1970, UTC. Digests are 32 bytes.
+-- indexes. Times are milliseconds since 1970, UTC. Digests are 32 bytes. WITHOUT ROWID is for narrow rows only: rows over a
+-- quarter of a page would each take an overflow page of their own there.
 
 CREATE TABLE setting (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -22,7 +23,7 @@ CREATE TABLE entity (
     login_index BLOB,
     label_index BLOB,
     changed_at  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX entity_login ON entity (login_index) WHERE login_index IS NOT NULL;
 CREATE INDEX entity_label ON entity (label_index) WHERE label_index IS NOT NULL;
 CREATE INDEX entity_class ON entity (class) WHERE class IS NOT NULL;
@@ -67,7 +68,7 @@ CREATE TABLE literal_link (
     value     BLOB    NOT NULL,
     gone      INTEGER NOT NULL,
     PRIMARY KEY (owner, predicate, value_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Organisation ids of test centers (a center may have several).
 CREATE TABLE center_org (
@@ -180,7 +181,7 @@ CREATE TABLE replica_entry (
     body        BLOB    NOT NULL,
     login_index BLOB,
     UNIQUE (uri, scope, type)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX replica_entry_scope ON replica_entry (scope, type, id);
 CREATE INDEX replica_entry_login ON replica_entry (login_index) WHERE login_index IS NOT NULL;
 
@@ -221,7 +222,7 @@ CREATE TABLE package (
     reason      TEXT,
     at          INTEGER NOT NULL,
     UNIQUE (delivery, version)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Ciphertext chunks in the object store; dying_at is set while garbage collection waits.
 CREATE TABLE chunk (
@@ -268,7 +269,7 @@ CREATE TABLE execution_part (
     at        INTEGER NOT NULL,
     body      BLOB    NOT NULL,
     PRIMARY KEY (execution, no)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- state: pending | sent | refused. payload is the sealed item; hidden = 1: not shown any more (delete_after_send).
 -- receipt_status repeats the receipt's word, for counts.
@@ -293,7 +294,7 @@ CREATE TABLE outbox (
     sent_at        INTEGER,
     hidden         INTEGER NOT NULL,
     UNIQUE (item, kind, version)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX outbox_state ON outbox (state, org, version, id);
 
 -- ---------------------------------------------------------------- central: what came in
@@ -318,7 +319,7 @@ CREATE TABLE received (
     receipt_no   INTEGER NOT NULL UNIQUE,
     received_at  INTEGER NOT NULL,
     UNIQUE (item, kind, version, digest, org)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX received_org ON received (org, receipt_no);
 CREATE INDEX received_delivery ON received (delivery, receipt_no);
 CREATE INDEX received_conflict ON received (receipt_no) WHERE status = 'conflict';
@@ -403,7 +404,7 @@ CREATE TABLE sync_run (
     code       TEXT,
     reason     TEXT,
     summary    TEXT    NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX sync_run_org ON sync_run (org, id);
 
 -- Reports to central that were not answered yet.
@@ -412,7 +413,7 @@ CREATE TABLE report_queue (
     remote BLOB NOT NULL,
     org    TEXT NOT NULL,
     body   TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE audit (
     id     BLOB    NOT NULL PRIMARY KEY,
@@ -421,4 +422,4 @@ CREATE TABLE audit (
     act    TEXT    NOT NULL,
     object TEXT    NOT NULL,
     detail TEXT    NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;

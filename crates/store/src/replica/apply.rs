@@ -283,22 +283,34 @@ impl Store {
         self.keyring().columns().seal("replica_link", key.as_bytes(), "value", &plain)
     }
 
-    /// Applies the removals that waited, after a person's word. Returns how many.
-    pub async fn removals_accept(&self, scope: i64) -> Result<u64, StoreError> {
+    /// Applies the removals of these types (of all when empty) that waited, after a person's word. Returns how many.
+    pub async fn removals_accept(&self, scope: i64, types: &[EntityType]) -> Result<u64, StoreError> {
+        let types = if types.is_empty() { &EntityType::FEED[..] } else { types };
+        let codes: Vec<i64> = types.iter().map(|t| t.code()).collect();
+        let codes = serde_json::to_string(&codes).unwrap_or_default();
         let mut tx = self.write("removals_accept", Durability::Flushed).await?;
         let sql = tx.sql();
-        let found: Vec<(i64, String, i64)> = sqlx::query_as("SELECT type, uri, seq FROM held_removal WHERE scope = $1")
-            .bind(scope)
-            .fetch_all(tx.conn())
-            .await
-            .map_err(&sql)?;
+        let found: Vec<(i64, String, i64)> = sqlx::query_as(
+            "SELECT type, uri, seq FROM held_removal
+             WHERE scope = $1 AND type IN (SELECT value FROM json_each($2))",
+        )
+        .bind(scope)
+        .bind(&codes)
+        .fetch_all(tx.conn())
+        .await
+        .map_err(&sql)?;
         let removes = found
             .into_iter()
             .filter_map(|(code, uri, seq)| Some(Removal { entity_type: EntityType::from_code(code)?, seq, uri }))
             .collect();
         let chunk = Chunk { removes, ..Chunk::default() };
         let effect = self.apply(&mut tx, scope, chunk, &BTreeMap::new()).await?.effect;
-        sqlx::query("DELETE FROM held_removal WHERE scope = $1").bind(scope).execute(tx.conn()).await.map_err(&sql)?;
+        sqlx::query("DELETE FROM held_removal WHERE scope = $1 AND type IN (SELECT value FROM json_each($2))")
+            .bind(scope)
+            .bind(&codes)
+            .execute(tx.conn())
+            .await
+            .map_err(&sql)?;
         tx.commit().await?;
         Ok(effect.values().map(|t| t.removed).sum())
     }

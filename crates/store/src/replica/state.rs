@@ -179,6 +179,19 @@ impl Store {
         tx.commit().await
     }
 
+    /// Notes that central's receipts are at a lower number than they were: what it may have lost was offered again.
+    pub async fn replica_went_back(&self, scope: i64, top_receipt_no: i64) -> Result<(), StoreError> {
+        let mut tx = self.write("replica_went_back", Durability::Flushed).await?;
+        let sql = tx.sql();
+        sqlx::query("UPDATE replica_scope SET top_receipt_no = $2 WHERE id = $1")
+            .bind(scope)
+            .bind(top_receipt_no)
+            .execute(tx.conn())
+            .await
+            .map_err(sql)?;
+        tx.commit().await
+    }
+
     /// Removals that wait for a person.
     pub async fn removals_held(&self) -> Result<Vec<HeldRemoval>, StoreError> {
         let mut snapshot = self.read("removals_held").await?;

@@ -31,7 +31,7 @@ pub const GUARD_COUNT: u64 = 5;
 
 /// Whether a removal of `leaving` out of `before` is large enough to ask.
 pub const fn is_large_removal(leaving: u64, before: u64) -> bool {
-    leaving >= GUARD_COUNT && leaving * 100 > before * GUARD_PERCENT
+    leaving >= GUARD_COUNT && leaving.saturating_mul(100) > before.saturating_mul(GUARD_PERCENT)
 }
 
 /// Members of an org that came or went.

@@ -24,6 +24,8 @@ use crate::session::{Progress, SyncError};
 
 /// Plain bytes of one listing frame.
 const LISTING_BYTES: usize = 1024 * 1024;
+/// Bytes of a listing unpacked before it is looked at: bounds what a hostile one can make us hold.
+const STEP: usize = 4 * 1024;
 /// Entities and links a local server may show at most: bounds central's memory.
 const MAX_HELD: usize = 4_000_000;
 
@@ -150,12 +152,14 @@ async fn read_listing<E: std::fmt::Display>(body: impl Stream<Item = Result<Byte
     let mut body = std::pin::pin!(body);
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(|_| Problem::new(400, "request_cut", "the request was cut", "try again"))?;
-        reader.feed(&piece).map_err(|e| malformed(e.to_string()))?;
-        while let Some((frame, bytes)) = reader.next_frame() {
-            held.take(frame, &bytes).ok_or_else(|| malformed("a listing cannot be read".into()))?;
-        }
-        if held.count > MAX_HELD {
-            return Err(malformed(format!("a listing of more than {MAX_HELD} entries")));
+        for step in piece.chunks(STEP) {
+            reader.feed(step).map_err(|e| malformed(e.to_string()))?;
+            while let Some((frame, bytes)) = reader.next_frame() {
+                held.take(frame, &bytes).ok_or_else(|| malformed("a listing cannot be read".into()))?;
+            }
+            if held.count > MAX_HELD {
+                return Err(malformed(format!("a listing of more than {MAX_HELD} entries")));
+            }
         }
     }
     reader.finish().map_err(|e| malformed(e.to_string()))?;

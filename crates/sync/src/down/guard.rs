@@ -17,25 +17,54 @@ pub enum Removals {
     Accepted,
 }
 
-/// What to do with the removals of each type of this feed. A type of which some are `held` already goes on being held:
-/// after a cut, what is left of a large removal may look small.
-pub fn rules(
+/// Decides which removals of a feed wait.
+pub struct Guard {
     word: Removals,
-    hello: &Hello,
-    replica: &ReplicaScope,
-    held: &BTreeSet<EntityType>,
-) -> BTreeMap<EntityType, RemovalRule> {
-    if word == Removals::Accepted {
-        return BTreeMap::new();
+    approved: BTreeMap<EntityType, i64>,
+    before: BTreeMap<EntityType, u64>,
+    seen: BTreeMap<EntityType, u64>,
+    rules: BTreeMap<EntityType, RemovalRule>,
+}
+
+impl Guard {
+    /// By what central announces. A type of which some are `held` already goes on being held: after a cut, what is left
+    /// of a large removal may look small.
+    pub fn new(word: Removals, hello: &Hello, replica: &ReplicaScope, held: &BTreeSet<EntityType>) -> Self {
+        let before = replica.types.iter().map(|(t, state)| (*t, state.count.unsigned_abs())).collect();
+        let approved = hello.removals_approved_through.clone();
+        let mut guard = Self { word, approved, before, seen: BTreeMap::new(), rules: BTreeMap::new() };
+        for entity_type in held {
+            guard.hold(*entity_type);
+        }
+        for (&entity_type, ahead) in &hello.counts {
+            guard.weigh(entity_type, ahead.removals.unsigned_abs());
+        }
+        guard
     }
-    let mut rules = BTreeMap::new();
-    for (&entity_type, ahead) in &hello.counts {
-        let Some(state) = replica.types.get(&entity_type) else { continue };
-        let large = is_large_removal(ahead.removals.unsigned_abs(), state.count.unsigned_abs());
-        let approved = hello.removals_approved_through.get(&entity_type).copied().unwrap_or(0);
-        if large || held.contains(&entity_type) {
-            rules.insert(entity_type, RemovalRule::HoldAfter(approved));
+
+    /// Notes a removal that came: there may be more of them than were announced.
+    pub fn saw(&mut self, entity_type: EntityType) {
+        let seen = self.seen.entry(entity_type).or_default();
+        *seen += 1;
+        let seen = *seen;
+        self.weigh(entity_type, seen);
+    }
+
+    /// What to do with the removals of each type from here on.
+    pub const fn rules(&self) -> &BTreeMap<EntityType, RemovalRule> {
+        &self.rules
+    }
+
+    fn weigh(&mut self, entity_type: EntityType, removals: u64) {
+        if self.before.get(&entity_type).is_some_and(|before| is_large_removal(removals, *before)) {
+            self.hold(entity_type);
         }
     }
-    rules
+
+    fn hold(&mut self, entity_type: EntityType) {
+        if self.word == Removals::Guarded {
+            let approved = self.approved.get(&entity_type).copied().unwrap_or(0);
+            self.rules.insert(entity_type, RemovalRule::HoldAfter(approved));
+        }
+    }
 }

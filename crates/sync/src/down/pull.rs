@@ -7,17 +7,20 @@ use jiff::Timestamp;
 use taosync_model::canonical::DIGEST_VERSION;
 use taosync_model::{Digest, EntityType, OrgId};
 use taosync_store::Store;
-use taosync_store::replica::{Chunk, ChunkEffect, Link as LinkRow, RemovalRule, ReplicaScope};
+use taosync_store::replica::{Chunk, ChunkEffect, HeldWeight, Link as LinkRow, ReplicaScope};
 use taosync_wire::v1;
 use taosync_wire::v1::feed::{Ahead, End, FeedFrame, Hello, Unlink};
 
-use super::guard::{self, Removals};
+use super::guard::{Guard, Removals};
 use super::{compare, read};
 use crate::link::{Frames, Link, LinkError, Request};
 use crate::session::{Progress, SyncError};
 
 /// Plain bytes of a chunk at most, whatever the number of rows: bounds memory and what is lost by a kill.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+
+/// Memory of a row besides its texts, about.
+const ROW_BYTES: usize = 256;
 
 /// What to pull, and how.
 #[derive(Clone, Debug)]
@@ -41,8 +44,10 @@ pub struct Pulled {
     pub end: End,
     /// Whether the digests were equal for every type asked for.
     pub equal: bool,
-    /// Types whose digests differ only because removals wait for a person.
+    /// Removals that wait for a person.
     pub held: u64,
+    /// Whether the digests differ only because of these.
+    pub differs_by_held: bool,
     /// Whether positions could not be trusted and both sides compared everything.
     pub compared: bool,
     /// Seconds this machine's clock is ahead of central's.
@@ -65,12 +70,12 @@ pub async fn pull(
         }
         other => other?,
     };
-    if first.equal || first.held > 0 {
+    if first.equal || first.differs_by_held {
         return Ok(first);
     }
     let replica = store.replica_again(replica.id).await?;
     let mut second = compare::run(store, link, &replica, plan, progress).await?;
-    if !second.equal && second.held == 0 {
+    if !second.equal && !second.differs_by_held {
         // Central's data changed while both sides compared: the feed brings what is new since.
         let replica = store.replica_again(replica.id).await?;
         let third = feed(store, link, &replica, plan, progress).await?;
@@ -180,19 +185,20 @@ pub(super) async fn receive_with(
         _ => return Err(LinkError::Protocol("the feed does not begin with hello".into()).into()),
     };
     let clock_ahead = store.clock().now().as_second() - hello.time.as_second();
-    check_hello(replica, &hello)?;
+    check_hello(&hello)?;
+    look_back(store, replica, &hello).await?;
     store.replica_begin(replica.id, hello.epoch).await?;
     let mut applier = Applier {
         store,
         scope: replica.id,
-        rules: guard::rules(plan.removals, &hello, replica, &held_types(store, replica).await?),
+        guard: Guard::new(plan.removals, &hello, replica, &held_types(store, replica).await?),
         chunk: Chunk::default(),
         rows: 0,
         bytes: 0,
         effect: ChunkEffect::new(),
         counted: HashSet::new(),
         done: 0,
-        expected: hello.counts.values().map(|c| (c.upserts + c.removals).unsigned_abs()).sum(),
+        expected: hello.counts.values().map(|c| c.upserts.unsigned_abs().saturating_add(c.removals.unsigned_abs())).fold(0, u64::saturating_add),
         progress,
     };
     let end = loop {
@@ -203,18 +209,14 @@ pub(super) async fn receive_with(
                     applier.apply().await?;
                 }
             }
-            Some((FeedFrame::Unlink(unlink), _)) => applier.chunk.links.extend(link_of(unlink)),
+            Some((FeedFrame::Unlink(unlink), _)) => applier.take_link(link_of(unlink)).await?,
             Some((FeedFrame::End(end), _)) => break end,
             Some((FeedFrame::Failed(problem), _)) => {
                 applier.apply().await?;
                 return Err(LinkError::Problem(problem).into());
             }
             Some((frame, body)) => {
-                applier.take(frame, body)?;
-                if applier.bytes >= 4 * CHUNK_BYTES {
-                    // Checkpoints too far apart: what came is applied without one, and comes again after a cut.
-                    applier.apply().await?;
-                }
+                applier.take(frame, body).await?;
             }
             None => return Err(LinkError::Protocol("the feed has no end".into()).into()),
         }
@@ -228,33 +230,61 @@ pub(super) async fn receive_with(
     applier.apply().await?;
     let effect = applier.effect;
     let now = store.replica_again(replica.id).await?;
+    let (equal, differs_by_held) = weigh(store, &now, &end).await?;
     let held = store.removals_held_count(replica.id).await?;
-    let equal = digests_equal(&now, &end);
     let verified_at = equal.then(|| store.clock().now());
-    Ok(Pulled { effect, hello, end, equal, held, compared: false, clock_ahead, verified_at })
+    Ok(Pulled { effect, hello, end, equal, held, differs_by_held, compared: false, clock_ahead, verified_at })
 }
 
-fn check_hello(replica: &ReplicaScope, hello: &Hello) -> Result<(), SyncError> {
+fn check_hello(hello: &Hello) -> Result<(), SyncError> {
     if hello.digest_version != DIGEST_VERSION {
         return Err(SyncError::Version(format!(
             "central computes digests in version {}, this program in version {DIGEST_VERSION}",
             hello.digest_version
         )));
     }
-    if hello.top_receipt_no < replica.top_receipt_no {
-        return Err(SyncError::WentBack { held: replica.top_receipt_no, shown: hello.top_receipt_no });
-    }
     OrgId::new(hello.org.as_str()).map_err(|e| LinkError::Protocol(e.to_string()))?;
     Ok(())
 }
 
-/// Whether every type of the end has the digest and count that local has.
-fn digests_equal(replica: &ReplicaScope, end: &End) -> bool {
-    end.types.iter().all(|(t, theirs)| {
-        replica.types.get(t).is_some_and(|ours| {
-            ours.digest.to_digest() == theirs.digest && ours.count == theirs.count && ours.seq == theirs.seq
+/// Notices a central that was restored: another history than our positions belong to, or fewer receipts than it has
+/// given us. What it may have lost waits again before anything else is noted, so a crash in between cannot hide it.
+async fn look_back(store: &Store, replica: &ReplicaScope, hello: &Hello) -> Result<(), SyncError> {
+    if replica.epoch.is_some_and(|known| known != hello.epoch) {
+        store.outbox_offer_older_epochs(&replica.org, hello.central, hello.epoch).await?;
+    }
+    let confirmed = store.outbox_top_receipt(&replica.org, hello.central, hello.epoch).await?;
+    let held = replica.top_receipt_no.max(confirmed);
+    if hello.top_receipt_no >= held {
+        return Ok(());
+    }
+    let proven = hello.safe_receipt_no.min(hello.top_receipt_no);
+    store.outbox_offer_again(&replica.org, proven).await?;
+    store.replica_went_back(replica.id, hello.top_receipt_no).await?;
+    Err(SyncError::WentBack { held, shown: hello.top_receipt_no })
+}
+
+/// Compares every type of the end with what is here: whether all are equal, and if not, whether nothing but removals
+/// that wait for a person makes the difference.
+async fn weigh(store: &Store, replica: &ReplicaScope, end: &End) -> Result<(bool, bool), SyncError> {
+    let weights = store.removals_weight(replica.id).await?;
+    let is_same = |t: &EntityType, held: Option<&HeldWeight>| {
+        replica.types.get(t).zip(end.types.get(t)).is_some_and(|(ours, theirs)| {
+            let (mut digest, mut count) = (ours.digest, ours.count);
+            if let Some(held) = held {
+                digest.remove(held.digest.to_digest());
+                count -= held.count;
+            }
+            digest.to_digest() == theirs.digest && count == theirs.count && ours.seq == theirs.seq
         })
-    })
+    };
+    let settled: Vec<EntityType> = end.types.keys().copied().filter(|t| is_same(t, None)).collect();
+    if store.removals_held_count(replica.id).await? > 0 {
+        store.removals_settle(replica.id, &settled).await?;
+    }
+    let equal = settled.len() == end.types.len();
+    let by_held = !equal && end.types.keys().all(|t| settled.contains(t) || is_same(t, weights.get(t)));
+    Ok((equal, by_held))
 }
 
 /// Types of which removals wait for a person.
@@ -268,11 +298,21 @@ pub fn digests(replica: &ReplicaScope) -> BTreeMap<EntityType, Digest> {
     replica.types.iter().map(|(t, state)| (*t, state.digest.to_digest())).collect()
 }
 
+/// Memory that a word takes besides its body; links have everything in the header.
+fn header_bytes(frame: &FeedFrame) -> usize {
+    ROW_BYTES
+        + match frame {
+            FeedFrame::Link(link) => link.owner.len() + link.predicate.len() + link.value.text.len(),
+            FeedFrame::Remove(remove) => remove.uri.len(),
+            _ => 0,
+        }
+}
+
 /// Gathers frames into chunks.
 struct Applier<'a> {
     store: &'a Store,
     scope: i64,
-    rules: BTreeMap<EntityType, RemovalRule>,
+    guard: Guard,
     chunk: Chunk,
     rows: usize,
     bytes: usize,
@@ -285,10 +325,29 @@ struct Applier<'a> {
 }
 
 impl Applier<'_> {
-    fn take(&mut self, frame: FeedFrame, body: Vec<u8>) -> Result<(), LinkError> {
+    async fn take(&mut self, frame: FeedFrame, body: Vec<u8>) -> Result<(), SyncError> {
+        self.bytes += body.len() + header_bytes(&frame);
+        if let FeedFrame::Remove(remove) = &frame {
+            self.guard.saw(remove.entity_type);
+        }
+        read::add(&mut self.chunk, frame, body)?;
+        self.taken().await
+    }
+
+    async fn take_link(&mut self, link: Option<LinkRow>) -> Result<(), SyncError> {
+        let Some(link) = link else { return Ok(()) };
+        self.bytes += ROW_BYTES + link.owner.len() + link.predicate.len() + link.value.text.len();
+        self.chunk.links.push(link);
+        self.taken().await
+    }
+
+    async fn taken(&mut self) -> Result<(), SyncError> {
         self.rows += 1;
-        self.bytes += body.len() + 256;
-        read::add(&mut self.chunk, frame, body)
+        if self.bytes >= 4 * CHUNK_BYTES {
+            // Checkpoints too far apart: what came is applied without one, and comes again after a cut.
+            self.apply().await?;
+        }
+        Ok(())
     }
 
     async fn apply(&mut self) -> Result<(), SyncError> {
@@ -299,7 +358,7 @@ impl Applier<'_> {
         // Test takers own no links but in odd cases; remembering all of them would cost memory for nothing.
         let owners = chunk.upserts.iter().filter(|u| u.entity_type != EntityType::TestTaker);
         self.counted.extend(owners.map(|u| (u.entity_type, u.uri.clone())));
-        let applied = self.store.replica_apply(self.scope, chunk, &self.rules).await?;
+        let applied = self.store.replica_apply(self.scope, chunk, self.guard.rules()).await?;
         add(&mut self.effect, &applied.effect);
         for owner in applied.link_owners {
             let entity_type = owner.0;

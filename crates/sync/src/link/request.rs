@@ -12,6 +12,9 @@ use taosync_wire::frame::{FrameReader, Header};
 
 use super::LinkError;
 
+/// Bytes of an answer unpacked before its frames are taken: bounds what a hostile answer can make us hold.
+const STEP: usize = 4 * 1024;
+
 /// A request: path relative to the root URL, headers, body.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -104,7 +107,7 @@ impl Response {
     pub fn frames<H: Header + DeserializeOwned>(self) -> Result<Frames<H>, LinkError> {
         let reader = FrameReader::new()
             .map_err(|source| LinkError::Cut { host: self.host.clone(), source: Box::new(source) })?;
-        Ok(Frames { response: self, reader })
+        Ok(Frames { response: self, reader, unread: Bytes::new() })
     }
 }
 
@@ -112,6 +115,7 @@ impl Response {
 pub struct Frames<H> {
     response: Response,
     reader: FrameReader<H>,
+    unread: Bytes,
 }
 
 impl<H: Header + DeserializeOwned> Frames<H> {
@@ -121,8 +125,13 @@ impl<H: Header + DeserializeOwned> Frames<H> {
             if let Some(frame) = self.reader.next_frame() {
                 return Ok(Some(frame));
             }
+            if !self.unread.is_empty() {
+                let step = self.unread.len().min(STEP);
+                self.reader.feed(&self.unread.split_to(step))?;
+                continue;
+            }
             match self.response.chunk().await? {
-                Some(bytes) => self.reader.feed(&bytes)?,
+                Some(bytes) => self.unread = bytes,
                 None => {
                     self.reader.finish()?;
                     return Ok(None);

@@ -53,17 +53,21 @@ impl Access {
 }
 
 impl Link {
-    /// Asks for a token. An org that central does not know under this name any more may have been renamed: a consumer
-    /// with a single org is then given that one.
+    /// Asks for a token. An org that central does not know under this name any more may have been renamed: it is the one
+    /// org of the consumer that is none of the others we know, if there is just one.
     pub(super) async fn fetch_token(&self) -> Result<Access, LinkError> {
-        match self.ask_token(self.address.org.as_ref()).await {
+        let refused = match self.ask_token(self.address.org.as_ref()).await {
             Err(LinkError::Token { code, advice }) if code == "invalid_scope" && self.address.org.is_some() => {
-                match self.ask_token(None).await {
-                    Ok(access) if access.orgs.len() == 1 => Ok(access),
-                    _ => Err(LinkError::Token { code, advice }),
-                }
+                LinkError::Token { code, advice }
             }
-            other => other,
+            other => return other,
+        };
+        let Ok(any) = self.ask_token(None).await else { return Err(refused) };
+        let mut strange = any.orgs.iter().filter(|org| !self.served.contains(org));
+        match (strange.next(), strange.next()) {
+            (Some(org), None) if *org == any.org => Ok(any),
+            (Some(org), None) => self.ask_token(Some(org)).await,
+            _ => Err(refused),
         }
     }
 

@@ -85,7 +85,9 @@ pub async fn link_for(
         clock: store.clock().clone(),
         version: version.to_owned(),
     };
-    Ok(Link::new(address, caller)?)
+    let known = store.replicas_list().await?;
+    let served = known.into_iter().filter(|r| r.remote == replica.remote && r.id != replica.id).map(|r| r.org);
+    Ok(Link::new(address, caller)?.beside(served.collect()))
 }
 
 /// What was done so far; kept outside of the steps, so that a failure half-way is told truly.
@@ -121,7 +123,12 @@ async fn steps(
         results(store, plan, &replica.org, link, done, progress).await?;
     }
     if plan.what != What::Results {
-        data(store, plan, &replica, link, done, progress).await?;
+        let received = data(store, plan, &replica, link, done, progress).await;
+        if matches!(received, Err(SyncError::WentBack { .. })) && plan.what == What::All {
+            // What central may have lost waits again: it goes up at once, data follow with the next sync.
+            results(store, plan, &replica.org, link, done, progress).await?;
+        }
+        received?;
     }
     if plan.what == What::All && store.outbox_waiting(&replica.org, &plan.up.states).await?.due > 0 {
         results(store, plan, &replica.org, link, done, progress).await?;
@@ -158,7 +165,7 @@ async fn data(
 ) -> Result<(), SyncError> {
     progress(Progress::Phase("receiving data".into()));
     if plan.removals == crate::down::guard::Removals::Accepted {
-        store.removals_accept(replica.id).await?;
+        store.removals_accept(replica.id, &plan.types).await?;
     }
     let pull_plan = PullPlan { types: plan.types.clone(), removals: plan.removals, chunk_size: plan.chunk_size };
     let since = Instant::now();
@@ -318,6 +325,12 @@ fn advise(summary: &mut Summary, done: &Done) {
             "central removed {} entries at once; they are kept until somebody agrees: ask the office, then run 'taosync sync data --accept-removals'",
             summary.held_removals
         ));
+    }
+    if done.pulled.as_ref().is_some_and(|pulled| !pulled.equal && !pulled.differs_by_held) {
+        summary.advice.push(
+            "the data here are not yet equal to central's; sync again, and if it stays so, run 'taosync verify' and tell the office"
+                .to_owned(),
+        );
     }
     if let Some(pulled) = &done.pulled
         && !pulled.hello.continuation_known

@@ -76,8 +76,8 @@ impl World {
     }
 
     /// Gives an org another name: old and new.
-    pub fn rename(&mut self) -> (String, String) {
-        let slot = 0;
+    pub fn rename(&mut self, dice: &mut Dice) -> (String, String) {
+        let slot = dice.below(3);
         self.names_used += 1;
         let new = format!("Org {}", self.names_used);
         let old = std::mem::replace(&mut self.orgs[slot], new.clone());
@@ -101,7 +101,8 @@ impl World {
     }
 
     fn change(&mut self, dice: &mut Dice) -> Change {
-        match dice.below(20) {
+        let choice = if self.entities.is_empty() { 0 } else { dice.below(20) };
+        match choice {
             0 | 1 => {
                 let orgs: Vec<String> = self.orgs.iter().filter(|_| dice.one_in(2)).cloned().collect();
                 let mut center = center(dice.below(CENTERS), &orgs);

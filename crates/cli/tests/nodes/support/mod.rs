@@ -78,7 +78,13 @@ impl Central {
         &self.node.store
     }
 
-    async fn listen(&mut self) {
+    /// What central's listener shows who connects.
+    pub fn tls_config(&self) -> Arc<rustls::ServerConfig> {
+        self.tls.server_config()
+    }
+
+    /// Listens, again after [`Central::stop`], at the same address.
+    pub async fn listen(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
         let blobs = Blobs::open(self.node.store.dir()).await.unwrap();
