@@ -75,7 +75,7 @@ impl Store {
         let readable: Vec<bool> = items.iter().map(is_readable).collect();
         let mut tx = self.write("received_store", Durability::Flushed).await?;
         let good = || items.iter().zip(&readable).filter(|(_, readable)| **readable).map(|(item, _)| item);
-        let mut judge = tx.judge_for(&handover.org, good()).await?;
+        let mut judge = tx.judge_for(handover.org, good()).await?;
         let now = self.now_ms();
         let verdicts: Vec<Verdict> = good().map(|item| judge.verdict(item, now)).collect();
         self.received_insert(&mut tx, judge, good().zip(&verdicts), handover).await?;

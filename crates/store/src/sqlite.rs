@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqlSafeStr as _, SqlitePool};
+use sqlx::{Connection as _, SqlSafeStr as _, SqlitePool};
 use tokio::sync::Mutex;
 
 use crate::StoreError;
@@ -51,9 +51,9 @@ impl Pools {
         let full = options.clone().synchronous(SqliteSynchronous::Full);
         let normal = options.synchronous(SqliteSynchronous::Normal);
         let open_error = |source| StoreError::Open { path: path.to_owned(), source };
-        let flushed = SqlitePoolOptions::new().max_connections(1).connect_with(full).await.map_err(open_error)?;
+        let flushed = writer().connect_with(full).await.map_err(open_error)?;
         migrate(&flushed).await?;
-        let relaxed = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(normal.clone());
+        let relaxed = writer().connect_lazy_with(normal.clone());
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(normal.read_only(true));
         Ok(Self { flushed, relaxed, readers, turn: Arc::default() })
     }
@@ -63,6 +63,18 @@ impl Pools {
         self.relaxed.close().await;
         self.flushed.close().await;
     }
+}
+
+/// A pool of one writer. When the disk fills up, SQLite undoes the transaction by itself; sqlx then fails to undo it
+/// once more, and believes for ever that one is open. Such a connection is thrown away.
+fn writer() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(1).after_release(|connection, _| {
+        Box::pin(async move {
+            // A dropped transaction is undone behind our back; the answer to this comes after it.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
 }
 
 async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use sqlx::SqliteConnection;
-use taosync_model::EntityType;
 use uuid::Uuid;
 
 use super::register::Scopes;
@@ -38,7 +37,8 @@ pub(super) async fn find(
     let candidates: Vec<LinkKey> = candidates.into_iter().collect();
     let exists = existing(conn, &candidates).await?;
     let owners: HashSet<Uuid> = candidates.iter().map(|k| k.owner).collect();
-    let members = membership(conn, owners.iter().chain(candidates.iter().map(|k| &k.value)), moves).await?;
+    let ends: HashSet<Uuid> = owners.into_iter().chain(candidates.iter().map(|k| k.value)).collect();
+    let members = moves.members_after(conn, ends).await?;
     let current = current(conn, scopes, &candidates, &members, moves).await?;
     let everything = scopes.everything();
     let mut verdicts = Vec::new();
@@ -94,30 +94,6 @@ async fn existing(conn: &mut SqliteConnection, candidates: &[LinkKey]) -> Result
         );
     }
     Ok(exists)
-}
-
-async fn membership<'a>(
-    conn: &mut SqliteConnection,
-    ids: impl Iterator<Item = &'a Uuid>,
-    moves: &Moves,
-) -> Result<HashSet<(i64, Uuid)>, sqlx::Error> {
-    let ids: Vec<Uuid> = ids.copied().collect::<HashSet<_>>().into_iter().collect();
-    let mut members = HashSet::new();
-    for part in ids.chunks(20_000) {
-        let found: Vec<(i64, i64, Uuid)> = sqlx::query_as(
-            "SELECT s.scope, s.type, s.entity FROM json_each($1) j
-             CROSS JOIN scope_entry s ON s.entity = unhex(j.value) AND s.present = 1",
-        )
-        .bind(rows::id_array(part))
-        .fetch_all(&mut *conn)
-        .await?;
-        members.extend(found.into_iter().filter_map(|(scope, code, id)| {
-            let place = (scope, EntityType::from_code(code)?, id);
-            (!moves.left.contains(&place)).then_some((scope, id))
-        }));
-    }
-    members.extend(moves.entered.iter().map(|&(scope, _, id)| (scope, id)));
-    Ok(members)
 }
 
 /// Which of these links are present in which scope. Only scopes where the owner is or was a member can have any.

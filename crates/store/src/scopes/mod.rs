@@ -15,6 +15,7 @@ pub(crate) mod views;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use sqlx::SqliteConnection;
 use taosync_model::{Digest, Entity, EntityType, OrgId};
 use uuid::Uuid;
 
@@ -22,7 +23,7 @@ pub use check::ScopeProblem;
 pub use register::ScopeSummary;
 
 use crate::predicates::relation_code;
-use crate::{Store, StoreError, Tx};
+use crate::{Store, StoreError, Tx, rows};
 
 /// Above this share (in percent) and this number of a type, a removal from an org asks a person (DESIGN §4).
 pub const GUARD_PERCENT: u64 = 20;
@@ -181,5 +182,30 @@ impl Moves {
             }
         }
         self.known.extend(known.into_iter().map(|((scope, entity), word)| ((scope, entity_type, entity), word)));
+    }
+
+    /// Which of these entities are members of which orgs, once these moves are made.
+    async fn members_after(
+        &self,
+        conn: &mut SqliteConnection,
+        entities: impl IntoIterator<Item = Uuid>,
+    ) -> Result<HashSet<(i64, Uuid)>, sqlx::Error> {
+        let ids: Vec<Uuid> = entities.into_iter().collect();
+        let mut members = HashSet::new();
+        for part in ids.chunks(20_000) {
+            let found: Vec<(i64, i64, Uuid)> = sqlx::query_as(
+                "SELECT s.scope, s.type, s.entity FROM json_each($1) j
+                 CROSS JOIN scope_entry s ON s.entity = unhex(j.value) AND s.present = 1",
+            )
+            .bind(rows::id_array(part))
+            .fetch_all(&mut *conn)
+            .await?;
+            members.extend(found.into_iter().filter_map(|(scope, code, id)| {
+                let place = (scope, EntityType::from_code(code)?, id);
+                (!self.left.contains(&place)).then_some((scope, id))
+            }));
+        }
+        members.extend(self.entered.iter().map(|&(scope, _, id)| (scope, id)));
+        Ok(members)
     }
 }

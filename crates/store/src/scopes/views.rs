@@ -234,7 +234,7 @@ async fn hidden(
             inline.push(Inline { owner, target });
         }
     }
-    let inside = inside(conn, &uris, moves).await?;
+    let inside = moves.members_after(conn, uris.keys().copied()).await?;
     let mut by_owner: HashMap<Uuid, Vec<i64>> = HashMap::new();
     for (scope, _, owner) in places.iter().filter(|p| Some(p.0) != everything) {
         by_owner.entry(*owner).or_default().push(*scope);
@@ -250,29 +250,4 @@ async fn hidden(
         }
     }
     Ok(hidden)
-}
-
-/// Which of these entities are members of which orgs, after the moves.
-async fn inside(
-    conn: &mut SqliteConnection,
-    targets: &HashMap<Uuid, String>,
-    moves: &Moves,
-) -> Result<HashSet<(i64, Uuid)>, sqlx::Error> {
-    let ids: Vec<Uuid> = targets.keys().copied().collect();
-    let mut inside = HashSet::new();
-    for part in ids.chunks(20_000) {
-        let found: Vec<(i64, i64, Uuid)> = sqlx::query_as(
-            "SELECT s.scope, s.type, s.entity FROM json_each($1) j
-             CROSS JOIN scope_entry s ON s.entity = unhex(j.value) AND s.present = 1",
-        )
-        .bind(rows::id_array(part))
-        .fetch_all(&mut *conn)
-        .await?;
-        inside.extend(found.into_iter().filter_map(|(scope, code, id)| {
-            let place = (scope, EntityType::from_code(code)?, id);
-            (!moves.left.contains(&place)).then_some((scope, id))
-        }));
-    }
-    inside.extend(moves.entered.iter().map(|&(scope, _, id)| (scope, id)));
-    Ok(inside)
 }

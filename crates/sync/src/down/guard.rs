@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use taosync_model::EntityType;
 use taosync_store::replica::{RemovalRule, ReplicaScope};
 use taosync_store::scopes::is_large_removal;
-use taosync_wire::v1::feed::Hello;
+use taosync_wire::v1::feed::{FeedFrame, Hello};
 
 /// A person's word about removals, given with the sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +42,19 @@ impl Guard {
         guard
     }
 
-    /// Notes a removal that came: there may be more of them than were announced.
-    pub fn saw(&mut self, entity_type: EntityType) {
-        let seen = self.seen.entry(entity_type).or_default();
-        *seen += 1;
-        let seen = *seen;
-        self.weigh(entity_type, seen);
+    /// Notes a word that came. There may be more removals than were announced; what came with the same feed may go
+    /// with it again.
+    pub fn saw(&mut self, frame: &FeedFrame) {
+        match frame {
+            FeedFrame::Upsert(upsert) => *self.before.entry(upsert.entity_type).or_default() += 1,
+            FeedFrame::Remove(remove) => {
+                let seen = self.seen.entry(remove.entity_type).or_default();
+                *seen += 1;
+                let seen = *seen;
+                self.weigh(remove.entity_type, seen);
+            }
+            _ => {}
+        }
     }
 
     /// What to do with the removals of each type from here on.

@@ -327,9 +327,7 @@ struct Applier<'a> {
 impl Applier<'_> {
     async fn take(&mut self, frame: FeedFrame, body: Vec<u8>) -> Result<(), SyncError> {
         self.bytes += body.len() + header_bytes(&frame);
-        if let FeedFrame::Remove(remove) = &frame {
-            self.guard.saw(remove.entity_type);
-        }
+        self.guard.saw(&frame);
         read::add(&mut self.chunk, frame, body)?;
         self.taken().await
     }
