@@ -8,8 +8,8 @@ use taosync_model::delivery::PackageRef;
 use taosync_vault::delivery_key::DeliveryKey;
 use uuid::Uuid;
 
-use crate::values::{Record, cut, json_text};
-use crate::{Durability, Store, StoreError, Tx};
+use crate::values::{Record, cut, digest_array, json_text};
+use crate::{Durability, Store, StoreError, Tx, rows};
 
 /// Where a version of a package stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +187,25 @@ impl Store {
             .execute(tx.conn())
             .await
             .map_err(sql)?;
+        tx.commit().await
+    }
+
+    /// Local: forgets damaged chunks, and takes the packages that need them, and these packages, out of use until the
+    /// next sync has fetched and compiled them again.
+    pub async fn packages_mend(&self, chunks: &[Digest], packages: &[Uuid]) -> Result<(), StoreError> {
+        let mut tx = self.write("packages_mend", Durability::Flushed).await?;
+        tx.chunks_forget(chunks).await?;
+        let sql = tx.sql();
+        sqlx::query(
+            "UPDATE package SET state = 'fetching' WHERE state = 'ready'
+             AND (id IN (SELECT unhex(value) FROM json_each($1)) OR id IN
+                  (SELECT package FROM package_chunk WHERE chunk IN (SELECT unhex(value) FROM json_each($2))))",
+        )
+        .bind(rows::id_array(packages))
+        .bind(digest_array(chunks))
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
         tx.commit().await
     }
 

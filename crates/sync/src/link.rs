@@ -86,7 +86,15 @@ impl Link {
             .pool_idle_timeout(Duration::from_secs(50))
             .pool_max_idle_per_host(8)
             .build(connector);
-        Ok(Self { address, caller, client, traffic, access: tokio::sync::Mutex::default(), sync: None, served: Vec::new() })
+        Ok(Self {
+            address,
+            caller,
+            client,
+            traffic,
+            access: tokio::sync::Mutex::default(),
+            sync: None,
+            served: Vec::new(),
+        })
     }
 
     /// Names the sync that further requests belong to.

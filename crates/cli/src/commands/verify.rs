@@ -2,11 +2,13 @@
 
 use clap::Args;
 use serde::Serialize;
+use taosync_model::Digest;
 use taosync_store::blobs::Blobs;
 use taosync_store::packages::PackageState;
 use taosync_store::settings::Role;
 use taosync_store::{Store, StoreError};
 use taosync_sync::packages::contents;
+use uuid::Uuid;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -20,8 +22,9 @@ pub const VERIFIED_AT: &str = "verified_at";
 /// Recompute every digest from what is stored
 #[derive(Debug, Args)]
 #[command(after_help = "Recomputes digests from stored bodies, sums from members, hashes of all parts
-of tests, and compiles every test again. Changes nothing. Exit code 1 when
-something differs.
+of tests, and compiles every test again. Exit code 1 when something differs.
+On a local server what differs is marked, so that the next 'sync all' fetches
+it again from central; nothing else is changed.
 
 Example:
   taosync --dir /srv/local verify")]
@@ -53,16 +56,42 @@ impl Options {
         let node = Node::open(context).await?;
         let bar = Bar::phase(context.output, "recomputing digests");
         let (entities, mut problems) = data(&node).await?;
-        let chunks = chunks(&node, &bar, &mut problems).await?;
-        let packages = packages(&node.store, &bar, &mut problems).await?;
+        let mut damaged = Damaged { data: !problems.is_empty(), ..Damaged::default() };
+        let chunks = chunks(&node, &bar, &mut problems, &mut damaged).await?;
+        let packages = packages(&node.store, &bar, &mut problems, &mut damaged).await?;
         bar.end();
         let ok = problems.is_empty();
+        if node.identity.role == Role::Local {
+            damaged.mark(&node.store).await?;
+        }
         if ok {
             node.store.setting_set(VERIFIED_AT, &node.clock.now().to_string()).await?;
         }
         let verified = Verified { ok, entities, chunks, packages, problems };
         context.output.answer(&verified, || to_text(&verified))?;
         Ok(if ok { Exit::Done } else { Exit::Failed })
+    }
+}
+
+/// What the next sync has to fetch again.
+#[derive(Debug, Default)]
+struct Damaged {
+    data: bool,
+    chunks: Vec<Digest>,
+    packages: Vec<Uuid>,
+}
+
+impl Damaged {
+    async fn mark(&self, store: &Store) -> Result<(), StoreError> {
+        if self.data {
+            for replica in store.replicas_list().await? {
+                store.replica_recount(replica.id).await?;
+            }
+        }
+        if !self.chunks.is_empty() || !self.packages.is_empty() {
+            store.packages_mend(&self.chunks, &self.packages).await?;
+        }
+        Ok(())
     }
 }
 
@@ -88,7 +117,7 @@ async fn data(node: &Node) -> Result<(i64, Vec<Finding>), Failure> {
 }
 
 /// Reads every chunk: its name is its hash.
-async fn chunks(node: &Node, bar: &Bar, problems: &mut Vec<Finding>) -> Result<usize, Failure> {
+async fn chunks(node: &Node, bar: &Bar, problems: &mut Vec<Finding>, damaged: &mut Damaged) -> Result<usize, Failure> {
     let blobs: Blobs = node.blobs().await?;
     let chunks = node.store.chunks_list().await?;
     bar.begin("reading all parts of tests");
@@ -101,13 +130,19 @@ async fn chunks(node: &Node, bar: &Bar, problems: &mut Vec<Finding>) -> Result<u
             Err(StoreError::Damaged { .. }) => "is damaged".to_owned(),
             Err(error) => return Err(error.into()),
         };
+        damaged.chunks.push(chunk.name);
         problems.push(Finding { part: "chunk", org: None, what: chunk.name.to_hex(), problem });
     }
     Ok(chunks.len())
 }
 
 /// Opens and compiles every package that should be whole.
-async fn packages(store: &Store, bar: &Bar, problems: &mut Vec<Finding>) -> Result<usize, Failure> {
+async fn packages(
+    store: &Store,
+    bar: &Bar,
+    problems: &mut Vec<Finding>,
+    damaged: &mut Damaged,
+) -> Result<usize, Failure> {
     let mut packages = store.packages_list().await?;
     packages
         .retain(|package| package.unlocked && matches!(package.state, PackageState::Published | PackageState::Ready));
@@ -122,7 +157,10 @@ async fn packages(store: &Store, bar: &Bar, problems: &mut Vec<Finding>) -> Resu
             }
             Err(error) => Some(error.to_string()),
         };
-        problems.extend(problem.map(|problem| Finding { part: "package", org: None, what, problem }));
+        if let Some(problem) = problem {
+            damaged.packages.push(package.id);
+            problems.push(Finding { part: "package", org: None, what, problem });
+        }
     }
     Ok(packages.len())
 }

@@ -73,7 +73,7 @@ async fn a_withdrawn_test_leaves_and_another_orgs_chunks_are_not_to_be_had() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_chunk_is_named() {
+async fn a_damaged_chunk_is_named_and_mended() {
     let central = Central::start().await;
     central.change(org("A", 0..3)).await;
     publish_demo(&central, DELIVERY, "Maths").await;
@@ -87,4 +87,10 @@ async fn a_damaged_chunk_is_named() {
     let package = local.store().package_current(DELIVERY).await.unwrap().unwrap();
     let problem = contents::problem_with(local.store(), &package).await.unwrap();
     assert!(problem.is_some(), "one flipped bit must be named");
+    let name = chunk.parse().unwrap();
+    local.store().packages_mend(&[name], &[]).await.unwrap();
+    let mended = local.sync_equal().await;
+    assert_eq!((mended.deliveries.fetched, mended.deliveries.chunks), (1, 1), "only the damaged part travels");
+    let package = local.store().package_current(DELIVERY).await.unwrap().unwrap();
+    assert_eq!(contents::problem_with(local.store(), &package).await.unwrap(), None);
 }

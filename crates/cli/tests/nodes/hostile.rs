@@ -83,9 +83,7 @@ async fn lies(central: &Central) -> Vec<Lie> {
     let body = serde_json::to_vec(&stranger).unwrap();
     let upsert = |seq: i64, len: usize| FeedFrame::Upsert(Upsert { entity_type: TAKER, seq, len: len as u64 });
     let checkpoint = |seq: i64| FeedFrame::Checkpoint(Checkpoint { entity_type: TAKER, seq });
-    let removal = |n: usize| {
-        FeedFrame::Remove(feed::Remove { entity_type: TAKER, seq: 100, uri: taker_uri(n) })
-    };
+    let removal = |n: usize| FeedFrame::Remove(feed::Remove { entity_type: TAKER, seq: 100, uri: taker_uri(n) });
     let mut lies = Vec::new();
     let mut lie = |what, body| lies.push(Lie { what, body });
     lie("nothing at all", Vec::new());

@@ -108,8 +108,7 @@ fn a_full_disk_at_central_loses_no_data_that_travels() {
     let local = Node::init("local");
     local.join(&central, &["A"]);
     local.sync();
-    let files: Vec<_> =
-        (0..60).map(|n| local.file(&format!("r{n}.xml"), super::results_xml::result(n, 400))).collect();
+    let files: Vec<_> = (0..60).map(|n| local.file(&format!("r{n}.xml"), super::results_xml::result(n, 400))).collect();
     let mut submit = vec!["execution", "submit"];
     submit.extend(files.iter().map(|file| arg(file)));
     local.run(&submit).done();

@@ -45,7 +45,8 @@ fn each_kind_is_taken_and_the_same_file_twice_changes_nothing() {
         assert!(unchanged > 0, "{kind}");
     }
     assert_eq!(state(&central), before);
-    let orgs: Vec<_> = before["scopes"].as_array().unwrap().iter().map(|scope| scope["org"].as_str().unwrap()).collect();
+    let orgs: Vec<_> =
+        before["scopes"].as_array().unwrap().iter().map(|scope| scope["org"].as_str().unwrap()).collect();
     assert!(orgs.contains(&"007"), "ids are text: {orgs:?}");
 }
 
@@ -56,7 +57,7 @@ fn a_wrong_line_is_named_and_changes_nothing() {
     let good = takers(10..12);
     let wrong: Vec<(&str, String, u64, &str)> = vec![
         ("test-takers", good.replace(",t00011,", ",,"), 3, "login"),
-        ("test-takers", format!("{good}Twin,fr-FR,t00010,secret-1,F,L,m@x.example,urn:twin\n"), 4, "t00010"),
+        ("test-takers", format!("{good}Twin,fr-FR,t00010,secret-1,F,L,m@x.example,urn:twin\n"), 4, "the same login as on line 2"),
         ("test-takers", good.replacen("label,", "lable,", 1), 1, "lable"),
         ("test-takers", format!("{good}\"never closed,fr-FR,x,secret-1\n"), 4, "quote"),
         ("test-centers", "label,organisation id\nX,X1\n,X2\n".to_owned(), 3, "label"),
@@ -86,13 +87,15 @@ fn a_wrong_line_is_named_and_changes_nothing() {
 #[test]
 fn separators_marks_and_encodings() {
     let central = Node::init("central");
-    let rows = |separator: &str, org: &str| format!("Label;ORGANISATION ID\nÉcole {org};{org}\n").replace(';', separator);
+    let rows =
+        |separator: &str, org: &str| format!("Label;ORGANISATION ID\nÉcole {org};{org}\n").replace(';', separator);
     central.bring("test-centers", &rows(";", "007")).done();
     central.bring("test-centers", &rows("\t", "1e5")).done();
     central.bring("test-centers", &format!("\u{feff}{}", rows(",", "01.10"))).done();
     let candidates = state(&central).to_string();
     says(&candidates, &["\"007\"", "\"1e5\"", "\"01.10\""]);
-    let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain(rows(",", "X").encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let utf16: Vec<u8> =
+        [0xFF, 0xFE].into_iter().chain(rows(",", "X").encode_utf16().flat_map(u16::to_le_bytes)).collect();
     let latin1: Vec<u8> = rows(",", "X").chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect();
     for (bytes, name) in [(utf16, "UTF-16"), (latin1, "Latin-1")] {
         let file = central.file("encoded.csv", bytes);
@@ -125,9 +128,7 @@ fn a_dry_run_changes_nothing_and_a_large_removal_asks() {
 #[test]
 fn entities_are_loaded_changed_shown_and_removed() {
     let central = Node::central_with(&school("A", 0..3));
-    let triple = |predicate: &str, object: &str, lang: &str| {
-        serde_json::json!({"predicate": predicate, "object": object, "lang": lang})
-    };
+    let triple = |predicate: &str, object: &str, lang: &str| serde_json::json!({"predicate": predicate, "object": object, "lang": lang});
     let label = "http://www.w3.org/2000/01/rdf-schema#label";
     let class = "http://www.w3.org/2000/01/rdf-schema#Class";
     let sub_class = "http://www.w3.org/2000/01/rdf-schema#subClassOf";

@@ -64,6 +64,9 @@ pub async fn pull(
     plan: &PullPlan,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Pulled, SyncError> {
+    if must_compare(replica) {
+        return compare::run(store, link, replica, plan, progress).await;
+    }
     let first = match feed(store, link, replica, plan, progress).await {
         Err(SyncError::Link(LinkError::Problem(problem))) if needs_comparison(&problem.code) => {
             return compare::run(store, link, replica, plan, progress).await;
@@ -84,6 +87,11 @@ pub async fn pull(
     }
     add(&mut second.effect, &first.effect);
     Ok(second)
+}
+
+/// A replica that holds something but knows no position was found damaged, and counted again.
+fn must_compare(replica: &ReplicaScope) -> bool {
+    replica.types.values().all(|t| t.seq == 0) && replica.types.values().any(|t| t.count + t.links > 0)
 }
 
 fn needs_comparison(code: &str) -> bool {
@@ -198,7 +206,11 @@ pub(super) async fn receive_with(
         effect: ChunkEffect::new(),
         counted: HashSet::new(),
         done: 0,
-        expected: hello.counts.values().map(|c| c.upserts.unsigned_abs().saturating_add(c.removals.unsigned_abs())).fold(0, u64::saturating_add),
+        expected: hello
+            .counts
+            .values()
+            .map(|c| c.upserts.unsigned_abs().saturating_add(c.removals.unsigned_abs()))
+            .fold(0, u64::saturating_add),
         progress,
     };
     let end = loop {

@@ -109,6 +109,10 @@ async fn steps(
     done: &mut Done,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<(), SyncError> {
+    if plan.what != What::Data {
+        // Counted before anything can fail: what waits is told also when central is not there.
+        done.pending_before = store.outbox_waiting(&replica.org, &plan.up.states).await?.due;
+    }
     let access = link.access().await?;
     store.remote_introduce(replica.remote, access.central.id, &access.central.key).await?;
     let mut replica = replica.clone();
@@ -212,9 +216,6 @@ async fn dry_run(
     link: &Link,
     done: &mut Done,
 ) -> Result<(), SyncError> {
-    if plan.what != What::Data {
-        done.pending_before = store.outbox_waiting(&replica.org, &plan.up.states).await?.due;
-    }
     if plan.what != What::Results {
         let pull_plan = PullPlan { types: plan.types.clone(), removals: plan.removals, chunk_size: plan.chunk_size };
         for (entity_type, ahead) in pull::look_ahead(link, replica, &pull_plan).await? {
