@@ -132,13 +132,14 @@ impl Config {
         }
         let figment = Figment::from(Toml::file_exact(file)).merge(environment());
         let config: Self = figment.extract().map_err(|error| complaint::of(error, file))?;
-        config.check(file)?;
+        config.check(&|key| complaint::place(figment.find_metadata(key), file))?;
         Ok(config)
     }
 
-    fn check(&self, file: &std::path::Path) -> Result<(), Failure> {
+    /// `place` says where a key got its value.
+    fn check(&self, place: &dyn Fn(&str) -> String) -> Result<(), Failure> {
         let wrong = |key: &str, problem: String, advice: &str| {
-            Err(Failure::new("TS-002", format!("{}: '{key}' {problem}", file.display()), advice))
+            Err(Failure::new("TS-002", format!("{}: '{key}' {problem}", place(key)), advice))
         };
         let bounds = [
             ("sync_service.chunk_size", self.sync_service.chunk_size, 1, 100_000),

@@ -48,3 +48,10 @@ pub(crate) fn id_array<'a>(ids: impl IntoIterator<Item = &'a Uuid>) -> String {
     text.push(']');
     text
 }
+
+/// `[[owner, predicate, value], …]` with ids in hex.
+pub(crate) fn key_array(keys: impl Iterator<Item = (Uuid, i64, Uuid)>) -> String {
+    let list: Vec<_> = keys.map(|(a, b, c)| (a.simple().to_string(), b, c.simple().to_string())).collect();
+    // Unwrap safety: strings and numbers always serialise.
+    serde_json::to_string(&list).unwrap_or_default()
+}

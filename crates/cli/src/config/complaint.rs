@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use figment::Error;
 use figment::error::Kind;
+use figment::{Error, Metadata};
 
 use crate::failure::Failure;
 
@@ -13,13 +13,14 @@ pub fn of(error: Error, file: &Path) -> Failure {
     let error = error.into_iter().next().unwrap_or_else(|| Error::from("unreadable".to_owned()));
     let mut key = error.path.join(".");
     let (problem, advice) = words(&error.kind, &mut key);
-    let at = origin(&error, file);
+    let at = place(error.metadata.as_ref(), file);
     let message = if key.is_empty() { format!("{at}: {problem}") } else { format!("{at}: '{key}' {problem}") };
     Failure::new("TS-002", message, advice)
 }
 
-fn origin(error: &Error, file: &Path) -> String {
-    let is_environment = error.metadata.as_ref().is_some_and(|m| m.name.contains("environment"));
+/// Where a value came from.
+pub fn place(metadata: Option<&Metadata>, file: &Path) -> String {
+    let is_environment = metadata.is_some_and(|metadata| metadata.name.contains("environment"));
     if is_environment { "environment (TAOSYNC_…)".to_owned() } else { file.display().to_string() }
 }
 

@@ -107,10 +107,9 @@ fn keys_that_others_can_read_are_refused_with_the_command_to_mend_it() {
     let key = central.dir().join("keys/node.key");
     std::fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
     let message = central.run(&["status"]).failed(1, "TS-121");
-    says(&message, &["chmod 600", "node.key"]);
-    let advised = message.split('\'').find(|part| part.starts_with("chmod")).map(str::to_owned);
-    let command = advised.unwrap_or_else(|| format!("chmod 600 {}", key.display()));
-    let done = std::process::Command::new("/bin/sh").args(["-c", &command]).status().unwrap();
+    says(&message, &["node.key", "mode 0644", "chmod 0600"]);
+    let command = &message[message.find("chmod").unwrap()..];
+    let done = std::process::Command::new("/bin/sh").args(["-c", command]).status().unwrap();
     assert!(done.success(), "{command}");
     central.run(&["status"]).done();
 }

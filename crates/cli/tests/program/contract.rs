@@ -199,10 +199,10 @@ fn the_configuration_can_come_from_the_environment() {
     assert_eq!(generated["root_url"], "https://central.example/taosync/");
     central.set("TAOSYNC_SYNC_SERVICE__CHUNK_SIZE", 0);
     let message = central.run(&["status"]).failed(1, "TS-002");
-    says(&message, &["sync_service.chunk_size", "100000"]);
+    says(&message, &["environment (TAOSYNC_…)", "sync_service.chunk_size", "100000"]);
     central.set("TAOSYNC_SYNC_SERVICE__CHUNK_SIZE", 500);
-    central.set("TAOSYNC_CHUNK_SIZ", 5);
-    central.run(&["status"]).failed(1, "TS-002");
+    central.set("TAOSYNC_SYNC_SERVICE__CHUNK_SIZ", 5);
+    says(&central.run(&["status"]).failed(1, "TS-002"), &["did you mean 'chunk_size'"]);
 }
 
 #[test]

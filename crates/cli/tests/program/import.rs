@@ -64,7 +64,7 @@ fn a_wrong_line_is_named_and_changes_nothing() {
         ("administrators", staff("a", "test centers", "No Such Center"), 2, "No Such Center"),
         ("proctors", staff("p", "test centers", "Center A|Nowhere"), 2, "Nowhere"),
         ("sync-managers", staff("m", "organisation id", "").replace(",\n", ",\"\"\n"), 2, "organisation"),
-        ("eligibilities", eligibility("A", [1, 99]), 2, "t00099"),
+        ("eligibilities", eligibility("A", [1, 99]), 2, "entry 2"),
         ("eligibilities", eligibility("Z", [1]), 2, "Center Z"),
     ];
     for (kind, text, line, word) in wrong {

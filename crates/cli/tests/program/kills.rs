@@ -15,6 +15,8 @@ use super::run::{Run, Started, arg};
 
 const TAKERS: usize = 20_000;
 const RESULTS: usize = 600;
+/// Results submitted at a time.
+const PART: usize = 150;
 /// Kills of each side, of each of the two.
 const KILLS_OF_LOCAL: usize = 12;
 const KILLS_OF_CENTRAL: usize = 6;
@@ -215,8 +217,8 @@ fn hand_in(central: &mut Node, local: &Node, mut server: Server, moments: &mut M
     while toll.local < KILLS_OF_LOCAL || toll.central < KILLS_OF_CENTRAL {
         assert!(toll.runs < MAX_RUNS, "{toll:?}");
         if submitted == confirmed {
-            submit(&mut executions, submitted, RESULTS / 3);
-            submitted += RESULTS / 3;
+            submit(&mut executions, submitted, PART);
+            submitted += PART;
         }
         let moment = moments.between(30, 400);
         if toll.central * 2 < toll.local {
@@ -232,8 +234,8 @@ fn hand_in(central: &mut Node, local: &Node, mut server: Server, moments: &mut M
         confirmed = now;
     }
     while submitted < RESULTS {
-        submit(&mut executions, submitted, RESULTS / 3);
-        submitted += RESULTS / 3;
+        submit(&mut executions, submitted, PART);
+        submitted += PART;
     }
     eprintln!("kills of a hand-in: {toll:?}, {submitted} results");
     assert!(toll.halfway >= 1, "kills must come while results are confirmed: {toll:?}");

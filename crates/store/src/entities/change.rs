@@ -260,7 +260,7 @@ impl Store {
                 "DELETE FROM relation WHERE (owner, predicate, target) IN
                  (SELECT unhex(value ->> 0), value ->> 1, unhex(value ->> 2) FROM json_each($1))",
             )
-            .bind(key_array(part.iter().map(|&(a, b, c)| (a, b, c))))
+            .bind(rows::key_array(part.iter().map(|&(a, b, c)| (a, b, c))))
             .execute(&mut *conn)
             .await?;
         }
@@ -279,7 +279,7 @@ impl Store {
                 "UPDATE literal_link SET gone = 1 WHERE (owner, predicate, value_id) IN
                  (SELECT unhex(value ->> 0), value ->> 1, unhex(value ->> 2) FROM json_each($1))",
             )
-            .bind(key_array(part.iter().map(|&(a, b, c)| (a, b, c))))
+            .bind(rows::key_array(part.iter().map(|&(a, b, c)| (a, b, c))))
             .execute(&mut *conn)
             .await?;
         }
@@ -446,11 +446,4 @@ fn tally(wanted: &[Wanted], changed: &HashSet<Uuid>, applied: &mut Applied) {
             }
         }
     }
-}
-
-/// `[[owner, predicate, value], …]` with ids in hex.
-pub(crate) fn key_array(keys: impl Iterator<Item = (Uuid, i64, Uuid)>) -> String {
-    let list: Vec<_> = keys.map(|(a, b, c)| (a.simple().to_string(), b, c.simple().to_string())).collect();
-    // Unwrap safety: strings and numbers always serialise.
-    serde_json::to_string(&list).unwrap_or_default()
 }

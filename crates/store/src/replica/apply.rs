@@ -222,7 +222,7 @@ impl Store {
                    ON l.scope = $2 AND l.owner_key = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1
                    AND l.value_key = unhex(j.value ->> 2)",
             )
-            .bind(crate::entities::change::key_array(part.iter().copied()))
+            .bind(rows::key_array(part.iter().copied()))
             .bind(scope)
             .fetch_all(&mut *conn)
             .await?;
@@ -266,7 +266,7 @@ impl Store {
                 "DELETE FROM replica_link WHERE scope = $2 AND (owner_key, predicate, value_key) IN
                  (SELECT unhex(value ->> 0), value ->> 1, unhex(value ->> 2) FROM json_each($1))",
             )
-            .bind(crate::entities::change::key_array(part.iter().copied()))
+            .bind(rows::key_array(part.iter().copied()))
             .bind(scope)
             .execute(&mut *conn)
             .await?;

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::register::Scopes;
 use super::{LinkKey, Moves};
-use crate::entities::change::key_array;
 use crate::rows;
 
 /// A link that comes to an org or leaves it.
@@ -84,7 +83,7 @@ async fn existing(conn: &mut SqliteConnection, candidates: &[LinkKey]) -> Result
                ON l.owner = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1 AND l.value_id = unhex(j.value ->> 2)
              WHERE l.gone = 0",
         )
-        .bind(key_array(part.iter().map(|k| (k.owner, k.predicate, k.value))))
+        .bind(rows::key_array(part.iter().map(|k| (k.owner, k.predicate, k.value))))
         .fetch_all(&mut *conn)
         .await?;
         exists.extend(
@@ -120,7 +119,7 @@ async fn current(
                    AND l.value_id = unhex(j.value ->> 2)
                  WHERE l.present = 1",
             )
-            .bind(key_array(part.iter().map(|k| (k.owner, k.predicate, k.value))))
+            .bind(rows::key_array(part.iter().map(|k| (k.owner, k.predicate, k.value))))
             .bind(scope)
             .fetch_all(&mut *conn)
             .await?;

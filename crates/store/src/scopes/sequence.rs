@@ -170,7 +170,7 @@ impl Store {
             "SELECT l.owner, l.predicate, l.value_id, l.value FROM json_each($1) j CROSS JOIN literal_link l
                ON l.owner = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1 AND l.value_id = unhex(j.value ->> 2)",
         )
-        .bind(crate::entities::change::key_array(keys.iter().map(|k| (k.owner, k.predicate, k.value))))
+        .bind(rows::key_array(keys.iter().map(|k| (k.owner, k.predicate, k.value))))
         .fetch_all(conn)
         .await
         .map_err(StoreError::sql("literals"))?;

@@ -121,7 +121,7 @@ async fn steps(
         replica.org = access.org;
     }
     if plan.mode == Mode::DryRun {
-        return dry_run(store, plan, &replica, link, done).await;
+        return dry_run(plan, &replica, link, done).await;
     }
     if plan.what != What::Data {
         results(store, plan, &replica.org, link, done, progress).await?;
@@ -208,14 +208,8 @@ async fn deliveries_of(store: &Store, org: &OrgId) -> Result<BTreeMap<String, En
     }
 }
 
-/// Asks for the feed's first frame only, and counts what waits here.
-async fn dry_run(
-    store: &Store,
-    plan: &Plan,
-    replica: &ReplicaScope,
-    link: &Link,
-    done: &mut Done,
-) -> Result<(), SyncError> {
+/// Asks for the feed's first frame only.
+async fn dry_run(plan: &Plan, replica: &ReplicaScope, link: &Link, done: &mut Done) -> Result<(), SyncError> {
     if plan.what != What::Results {
         let pull_plan = PullPlan { types: plan.types.clone(), removals: plan.removals, chunk_size: plan.chunk_size };
         for (entity_type, ahead) in pull::look_ahead(link, replica, &pull_plan).await? {
