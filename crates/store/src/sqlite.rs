@@ -95,3 +95,22 @@ async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
     }
     MIGRATIONS.run(pool).await.map_err(StoreError::Migrate)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_undid_by_itself_does_not_block_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let pools = Pools::open(&dir.path().join("taosync.sqlite")).await.unwrap();
+        for pool in [&pools.flushed, &pools.relaxed] {
+            let mut undone = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+            // What SQLite does when the disk is full.
+            sqlx::query("ROLLBACK").execute(&mut *undone).await.unwrap();
+            drop(undone);
+            pool.begin_with("BEGIN IMMEDIATE").await.unwrap().commit().await.unwrap();
+        }
+        pools.close().await;
+    }
+}

@@ -78,6 +78,7 @@ fn an_exam_in_two_schools() {
     let school = a.serve();
     let runner = RunnerClient::new(&a, &school);
     let ids: Vec<String> = OF_A.map(|taker| sit(&runner, taker)).collect();
+    the_test_is_here(&runner);
     strangers_stay_out(&runner);
     let stranger = RunnerClient::new(&a, &school).with_key("not-the-key");
     assert_eq!(stranger.ask("GET", "deliveries", b"").0, 401);
@@ -103,12 +104,24 @@ fn an_exam_in_two_schools() {
 fn is_ready(local: &Node) {
     let status = local.run(&["status"]).done();
     assert_eq!(status["ready"], true, "{status:#}");
-    let names: Vec<_> = status["checks"].as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        status["checks"].as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
     for name in ["sync", "packages", "results", "executions", "disk", "clock", "version"] {
         assert!(names.iter().any(|known| known.contains(name)), "{name} is missing in {names:?}");
     }
     let monitor = Run::of(&mut program(&["--dir", arg(local.dir()), "status", "--nagios"])).exits(0);
     assert!(monitor.out.starts_with("TAOSYNC OK - ") && monitor.out.lines().count() == 1, "{monitor:#?}");
+}
+
+/// A runner reads the compiled test, and the files of the package as they were published.
+fn the_test_is_here(runner: &RunnerClient) {
+    let uri = MATHS.replace('#', "%23");
+    let shown = runner.get(&format!("delivery?uri={uri}"));
+    assert!(!shown["compiled"].is_null(), "{shown:#}");
+    let (status, manifest) = runner.ask("GET", &format!("file?uri={uri}&path=imsmanifest.xml"), b"");
+    assert_eq!(status, 200);
+    says(&String::from_utf8(manifest).unwrap(), &["<manifest"]);
+    assert_eq!(runner.ask("GET", &format!("file?uri={uri}&path=../keys/node.key"), b"").0, 404);
 }
 
 fn strangers_stay_out(runner: &RunnerClient) {
@@ -136,7 +149,9 @@ fn exported(central: &Node, ids: &[String]) {
     let (jsonl, csv, qti) = ["r.jsonl", "r.csv", "qti"].map(|name| central.dir().join(name)).into();
     export("jsonl", &jsonl);
     let lines = std::fs::read_to_string(&jsonl).unwrap();
-    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()) && lines.lines().count() == ids.len());
+    assert!(
+        lines.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()) && lines.lines().count() == ids.len()
+    );
     export("csv", &csv);
     let rows = std::fs::read_to_string(&csv).unwrap();
     assert_eq!(rows.lines().count(), 1 + 2 * ids.len(), "{rows}");

@@ -57,7 +57,12 @@ fn a_wrong_line_is_named_and_changes_nothing() {
     let good = takers(10..12);
     let wrong: Vec<(&str, String, u64, &str)> = vec![
         ("test-takers", good.replace(",t00011,", ",,"), 3, "login"),
-        ("test-takers", format!("{good}Twin,fr-FR,t00010,secret-1,F,L,m@x.example,urn:twin\n"), 4, "the same login as on line 2"),
+        (
+            "test-takers",
+            format!("{good}Twin,fr-FR,t00010,secret-1,F,L,m@x.example,urn:twin\n"),
+            4,
+            "the same login as on line 2",
+        ),
         ("test-takers", good.replacen("label,", "lable,", 1), 1, "lable"),
         ("test-takers", format!("{good}\"never closed,fr-FR,x,secret-1\n"), 4, "quote"),
         ("test-centers", "label,organisation id\nX,X1\n,X2\n".to_owned(), 3, "label"),

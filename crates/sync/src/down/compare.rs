@@ -17,8 +17,8 @@ use taosync_wire::v1;
 use taosync_wire::v1::compare::{CompareFrame, Listing, decode_held, encode_held};
 use taosync_wire::v1::feed::{Ahead, End, FeedFrame, Hello, TypeEnd, Unlink};
 
+use super::apply::{PullPlan, Pulled, apply};
 use super::offer::{self, OfferRequest};
-use super::pull::{self, PullPlan, Pulled};
 use crate::link::{Link, Request};
 use crate::session::{Progress, SyncError};
 
@@ -48,7 +48,7 @@ pub async fn run(
         request = request.header(v1::CONTINUATION, continuation.clone());
     }
     let frames = link.send(request).await?.frames::<FeedFrame>()?;
-    let pulled = pull::receive_with(store, &replica, plan, &types, frames, progress, &|unlink: Unlink| {
+    let pulled = apply(store, &replica, plan, &types, frames, progress, &|unlink: Unlink| {
         held_links.get(&unlink.member).map(|(entity_type, link)| LinkRow {
             entity_type: *entity_type,
             owner: link.owner.clone(),

@@ -14,7 +14,8 @@ use url::Url;
 use super::run::{Mode, Plan, What};
 use super::summary::{DeliveryCounts, OrgSummary, Progress, ResultCounts, Summary, TypeCounts};
 use super::{SyncError, report};
-use crate::down::pull::{self, PullPlan, Pulled};
+use crate::down::apply::{self, PullPlan, Pulled};
+use crate::down::pull;
 use crate::link::{Address, Caller, Link, LinkError};
 use crate::packages::fetch::{self, FetchOutcome};
 use crate::up::{self, UpOutcome};
@@ -252,7 +253,7 @@ impl Done {
             org: replica.org.clone(),
             epoch: replica.epoch,
             seq: seq.clone(),
-            digests: pull::digests(replica),
+            digests: apply::digests(replica),
             digest_equal,
             counts: replica.types.iter().map(|(t, s)| (*t, s.count)).collect(),
         };

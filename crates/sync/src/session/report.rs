@@ -12,7 +12,7 @@ use super::SyncError;
 use super::org::{self, Done};
 use super::run::Plan;
 use super::summary::Summary;
-use crate::down::pull;
+use crate::down::apply;
 use crate::link::{Link, Request};
 
 /// Reports sent at the end of one sync at most: older ones follow at the next.
@@ -81,7 +81,7 @@ async fn report(
         started_at,
         ended_at: store.clock().now(),
         seqs: replica.types.iter().filter(|(_, s)| s.seq > 0).map(|(t, s)| (*t, s.seq)).collect(),
-        digest: Some(scope_digest(&pull::digests(replica))),
+        digest: Some(scope_digest(&apply::digests(replica))),
         equal: summary.digest_equal,
         not_ready,
         deliveries,

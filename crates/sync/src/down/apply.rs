@@ -1,0 +1,273 @@
+//! Applying a stream of feed frames: frames become chunks, each applied with its positions in one transaction; at the end
+//! both sides' digests are compared. The stream is the answer to a feed request or to a comparison.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use jiff::Timestamp;
+use taosync_model::canonical::DIGEST_VERSION;
+use taosync_model::{Digest, EntityType, OrgId};
+use taosync_store::Store;
+use taosync_store::replica::{Chunk, ChunkEffect, HeldWeight, Link as LinkRow, ReplicaScope};
+use taosync_wire::v1::feed::{End, FeedFrame, Hello, Unlink};
+
+use super::guard::{Guard, Removals};
+use super::read;
+use crate::link::{Frames, LinkError};
+use crate::session::{Progress, SyncError};
+
+/// Plain bytes of a chunk at most, whatever the number of rows: bounds memory and what is lost by a kill.
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
+
+/// Memory of a row besides its texts, about.
+const ROW_BYTES: usize = 256;
+
+/// What to pull, and how.
+#[derive(Clone, Debug)]
+pub struct PullPlan {
+    /// Types wanted; all when empty. Classes always come.
+    pub types: Vec<EntityType>,
+    /// A person's word about large removals.
+    pub removals: Removals,
+    /// Rows of a chunk at most.
+    pub chunk_size: usize,
+}
+
+/// What a pull did.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// Per type.
+    pub effect: ChunkEffect,
+    /// Central's first frame.
+    pub hello: Hello,
+    /// Central's last frame.
+    pub end: End,
+    /// Whether the digests were equal for every type asked for.
+    pub equal: bool,
+    /// Removals that wait for a person.
+    pub held: u64,
+    /// Whether the digests differ only because of these.
+    pub differs_by_held: bool,
+    /// Whether positions could not be trusted and both sides compared everything.
+    pub compared: bool,
+    /// Seconds this machine's clock is ahead of central's.
+    pub clock_ahead: i64,
+    /// When the digests were equal.
+    pub verified_at: Option<Timestamp>,
+}
+
+/// Applies a stream of feed frames: the answer to a feed request, or to a comparison, where `link_of` finds a link by
+/// its hash.
+pub(super) async fn apply(
+    store: &Store,
+    replica: &ReplicaScope,
+    plan: &PullPlan,
+    types: &[EntityType],
+    mut frames: Frames<FeedFrame>,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+    link_of: &(dyn Fn(Unlink) -> Option<LinkRow> + Send + Sync),
+) -> Result<Pulled, SyncError> {
+    let hello = match frames.next().await? {
+        Some((FeedFrame::Hello(hello), _)) => *hello,
+        Some((FeedFrame::Failed(problem), _)) => return Err(LinkError::Problem(problem).into()),
+        _ => return Err(LinkError::Protocol("the feed does not begin with hello".into()).into()),
+    };
+    let clock_ahead = store.clock().now().as_second() - hello.time.as_second();
+    check_hello(&hello)?;
+    look_back(store, replica, &hello).await?;
+    store.replica_begin(replica.id, hello.epoch).await?;
+    let mut applier = Applier {
+        store,
+        scope: replica.id,
+        guard: Guard::new(plan.removals, &hello, replica, &held_types(store, replica).await?),
+        chunk: Chunk::default(),
+        rows: 0,
+        bytes: 0,
+        effect: ChunkEffect::new(),
+        counted: HashSet::new(),
+        done: 0,
+        expected: hello
+            .counts
+            .values()
+            .map(|c| c.upserts.unsigned_abs().saturating_add(c.removals.unsigned_abs()))
+            .fold(0, u64::saturating_add),
+        progress,
+    };
+    let end = loop {
+        match frames.next().await? {
+            Some((FeedFrame::Checkpoint(checkpoint), _)) => {
+                applier.chunk.positions.insert(checkpoint.entity_type, checkpoint.seq);
+                if applier.rows >= plan.chunk_size || applier.bytes >= CHUNK_BYTES {
+                    applier.apply().await?;
+                }
+            }
+            Some((FeedFrame::Unlink(unlink), _)) => applier.take_link(link_of(unlink)).await?,
+            Some((FeedFrame::End(end), _)) => break end,
+            Some((FeedFrame::Failed(problem), _)) => {
+                applier.apply().await?;
+                return Err(LinkError::Problem(problem).into());
+            }
+            Some((frame, body)) => {
+                applier.take(frame, body).await?;
+            }
+            None => return Err(LinkError::Protocol("the feed has no end".into()).into()),
+        }
+    };
+    if types.iter().any(|t| !end.types.contains_key(t)) {
+        return Err(LinkError::Protocol("the end of the feed leaves a type out".into()).into());
+    }
+    for (&entity_type, state) in &end.types {
+        applier.chunk.positions.insert(entity_type, state.seq);
+    }
+    applier.apply().await?;
+    let effect = applier.effect;
+    let now = store.replica_again(replica.id).await?;
+    let (equal, differs_by_held) = weigh(store, &now, &end).await?;
+    let held = store.removals_held_count(replica.id).await?;
+    let verified_at = equal.then(|| store.clock().now());
+    Ok(Pulled { effect, hello, end, equal, held, differs_by_held, compared: false, clock_ahead, verified_at })
+}
+
+fn check_hello(hello: &Hello) -> Result<(), SyncError> {
+    if hello.digest_version != DIGEST_VERSION {
+        return Err(SyncError::Version(format!(
+            "central computes digests in version {}, this program in version {DIGEST_VERSION}",
+            hello.digest_version
+        )));
+    }
+    OrgId::new(hello.org.as_str()).map_err(|e| LinkError::Protocol(e.to_string()))?;
+    Ok(())
+}
+
+/// Notices a central that was restored: another history than our positions belong to, or fewer receipts than it has
+/// given us. What it may have lost waits again before anything else is noted, so a crash in between cannot hide it.
+async fn look_back(store: &Store, replica: &ReplicaScope, hello: &Hello) -> Result<(), SyncError> {
+    if replica.epoch.is_some_and(|known| known != hello.epoch) {
+        store.outbox_offer_older_epochs(&replica.org, hello.central, hello.epoch).await?;
+    }
+    let confirmed = store.outbox_top_receipt(&replica.org, hello.central, hello.epoch).await?;
+    let held = replica.top_receipt_no.max(confirmed);
+    if hello.top_receipt_no >= held {
+        return Ok(());
+    }
+    let proven = hello.safe_receipt_no.min(hello.top_receipt_no);
+    store.outbox_offer_again(&replica.org, proven).await?;
+    store.replica_went_back(replica.id, hello.top_receipt_no).await?;
+    Err(SyncError::WentBack { held, shown: hello.top_receipt_no })
+}
+
+/// Compares every type of the end with what is here: whether all are equal, and if not, whether nothing but removals
+/// that wait for a person makes the difference.
+async fn weigh(store: &Store, replica: &ReplicaScope, end: &End) -> Result<(bool, bool), SyncError> {
+    let weights = store.removals_weight(replica.id).await?;
+    let is_same = |t: &EntityType, held: Option<&HeldWeight>| {
+        replica.types.get(t).zip(end.types.get(t)).is_some_and(|(ours, theirs)| {
+            let (mut digest, mut count) = (ours.digest, ours.count);
+            if let Some(held) = held {
+                digest.remove(held.digest.to_digest());
+                count -= held.count;
+            }
+            digest.to_digest() == theirs.digest && count == theirs.count && ours.seq == theirs.seq
+        })
+    };
+    let settled: Vec<EntityType> = end.types.keys().copied().filter(|t| is_same(t, None)).collect();
+    if store.removals_held_count(replica.id).await? > 0 {
+        store.removals_settle(replica.id, &settled).await?;
+    }
+    let equal = settled.len() == end.types.len();
+    let by_held = !equal && end.types.keys().all(|t| settled.contains(t) || is_same(t, weights.get(t)));
+    Ok((equal, by_held))
+}
+
+/// Types of which removals wait for a person.
+async fn held_types(store: &Store, replica: &ReplicaScope) -> Result<BTreeSet<EntityType>, SyncError> {
+    let held = store.removals_held().await?;
+    Ok(held.into_iter().filter(|h| h.org == replica.org).map(|h| h.entity_type).collect())
+}
+
+/// Digest per type of a replica.
+pub fn digests(replica: &ReplicaScope) -> BTreeMap<EntityType, Digest> {
+    replica.types.iter().map(|(t, state)| (*t, state.digest.to_digest())).collect()
+}
+
+/// Memory that a word takes besides its body; links have everything in the header.
+fn header_bytes(frame: &FeedFrame) -> usize {
+    ROW_BYTES
+        + match frame {
+            FeedFrame::Link(link) => link.owner.len() + link.predicate.len() + link.value.text.len(),
+            FeedFrame::Remove(remove) => remove.uri.len(),
+            _ => 0,
+        }
+}
+
+/// Gathers frames into chunks.
+struct Applier<'a> {
+    store: &'a Store,
+    scope: i64,
+    guard: Guard,
+    chunk: Chunk,
+    rows: usize,
+    bytes: usize,
+    effect: ChunkEffect,
+    /// Owners of links that are counted already, as new or as changed.
+    counted: HashSet<(EntityType, String)>,
+    done: u64,
+    expected: u64,
+    progress: &'a (dyn Fn(Progress) + Send + Sync),
+}
+
+impl Applier<'_> {
+    async fn take(&mut self, frame: FeedFrame, body: Vec<u8>) -> Result<(), SyncError> {
+        self.bytes += body.len() + header_bytes(&frame);
+        self.guard.saw(&frame);
+        read::add(&mut self.chunk, frame, body)?;
+        self.taken().await
+    }
+
+    async fn take_link(&mut self, link: Option<LinkRow>) -> Result<(), SyncError> {
+        let Some(link) = link else { return Ok(()) };
+        self.bytes += ROW_BYTES + link.owner.len() + link.predicate.len() + link.value.text.len();
+        self.chunk.links.push(link);
+        self.taken().await
+    }
+
+    async fn taken(&mut self) -> Result<(), SyncError> {
+        self.rows += 1;
+        if self.bytes >= 4 * CHUNK_BYTES {
+            // Checkpoints too far apart: what came is applied without one, and comes again after a cut.
+            self.apply().await?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self) -> Result<(), SyncError> {
+        let chunk = std::mem::take(&mut self.chunk);
+        if chunk.positions.is_empty() && self.rows == 0 {
+            return Ok(());
+        }
+        // Test takers own no links but in odd cases; remembering all of them would cost memory for nothing.
+        let owners = chunk.upserts.iter().filter(|u| u.entity_type != EntityType::TestTaker);
+        self.counted.extend(owners.map(|u| (u.entity_type, u.uri.clone())));
+        let applied = self.store.replica_apply(self.scope, chunk, self.guard.rules()).await?;
+        add(&mut self.effect, &applied.effect);
+        for owner in applied.link_owners {
+            let entity_type = owner.0;
+            if self.counted.insert(owner) {
+                self.effect.entry(entity_type).or_default().updated += 1;
+            }
+        }
+        self.done += std::mem::take(&mut self.rows) as u64;
+        self.bytes = 0;
+        (self.progress)(Progress::Entities { done: self.done, of: self.expected.max(self.done) });
+        Ok(())
+    }
+}
+
+pub(super) fn add(effect: &mut ChunkEffect, more: &ChunkEffect) {
+    for (entity_type, tally) in more {
+        let sum = effect.entry(*entity_type).or_default();
+        sum.created += tally.created;
+        sum.updated += tally.updated;
+        sum.removed += tally.removed;
+        sum.unchanged += tally.unchanged;
+    }
+}
