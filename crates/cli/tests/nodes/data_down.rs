@@ -1,5 +1,6 @@
 //! Data from central to local: what travels, what does not, and that both sides end equal.
 
+use taosync_model::scope::FieldChoices;
 use taosync_model::{Entity, EntityType, OrgId, Value, vocabulary as v};
 use taosync_store::Durability;
 use taosync_store::entities::Change;
@@ -218,4 +219,26 @@ async fn a_renamed_org_is_followed_without_new_data() {
     assert_eq!(summary.orgs[0].org.as_str(), "Lycée 7");
     assert_eq!(summary.types[&EntityType::TestTaker].updated + summary.types[&EntityType::TestTaker].created, 0);
     assert_eq!(local.members("Lycée 7").await, central.members("Lycée 7").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_choice_of_fields_shapes_feed_and_digest_alike() {
+    let central = Central::start().await;
+    central.change(org("A", 0..30)).await;
+    let local = Local::joined(&central, "A").await;
+    local.sync_equal().await;
+    let mut fields = FieldChoices::tao_default();
+    let choice = fields.0.get_mut(&EntityType::TestTaker).unwrap();
+    choice.excluded_properties.insert(v::USER_FIRST_NAME.to_owned());
+    let narrowed = central.store().clone().with_fields(fields);
+    assert!(narrowed.views_refresh().await.unwrap());
+    assert!(!narrowed.views_refresh().await.unwrap(), "only once");
+    assert_eq!(narrowed.scopes_check().await.unwrap(), []);
+    let central = central.with_store(narrowed).await;
+    let summary = local.sync_equal().await;
+    assert_eq!(summary.types[&EntityType::TestTaker].updated, 30);
+    let (_, _, seen) = local.store().replica_get(&taker_uri(3)).await.unwrap().remove(0);
+    assert!(seen.values(v::USER_FIRST_NAME).is_empty());
+    assert!(!seen.values(v::USER_LOGIN).is_empty());
+    drop(central);
 }

@@ -1,11 +1,12 @@
 //! Bad lines and bad moments: every sync that fails leaves things so that the next one completes without help.
 
 use taosync_model::EntityType;
-use taosync_sync::session::What;
+use taosync_sync::session::{Plan, What};
 
 use crate::results_up::{play, with_test};
+use crate::support::connect_proxy::ConnectProxy;
 use crate::support::proxy::Proxy;
-use crate::support::{Central, Local, org};
+use crate::support::{Central, Local, org, plan};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_sync_cut_anywhere_goes_on_where_it_was() {
@@ -106,4 +107,16 @@ async fn an_org_without_a_scope_is_refused_with_words() {
     let summary = local.sync(What::All).await;
     assert_eq!(summary.status, "failed");
     assert!(summary.reason.unwrap().contains("scope"), "says what is missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configured_proxy_is_used_and_sees_tls_only() {
+    let central = Central::start().await;
+    central.change(org("A", 0..3)).await;
+    let proxy = ConnectProxy::start().await;
+    let local = Local::joined(&central, "A").await;
+    let through = Plan { proxy: Some(format!("http://{}", proxy.address)), ..plan(What::All) };
+    let summary = local.sync_with(through).await.unwrap();
+    assert_eq!(summary.status, "success", "{summary:#?}");
+    assert!(proxy.tunnels() > 0, "nothing went through the proxy");
 }

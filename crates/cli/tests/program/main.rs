@@ -1,5 +1,7 @@
 //! The real program, driven as its users do: processes, directories, exit codes, and what stands on stdout and stderr.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bad;
 mod contract;
 mod disk_full;

@@ -1,5 +1,6 @@
 //! A central and local servers on real sockets, with what tests want to know about them.
 
+pub mod connect_proxy;
 pub mod proxy;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,6 +110,14 @@ impl Central {
             task.abort();
             let _ = task.await;
         }
+    }
+
+    /// The same central at the same address, started again with another store on the same directory.
+    pub async fn with_store(mut self, store: Store) -> Self {
+        self.stop().await;
+        self.node.store = store;
+        self.listen().await;
+        self
     }
 
     pub async fn change(&self, changes: Vec<Change>) -> Applied {
