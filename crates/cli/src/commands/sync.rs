@@ -245,13 +245,14 @@ mod tests {
         let failed = Summary {
             status: "failed".into(),
             code: Some("TS-203".into()),
+            temporary: true,
             reason: Some("no connection to central.example:8443: timed out".into()),
             advice: vec!["check the cable".into()],
             ..Summary::default()
         };
         insta::assert_snapshot!(to_text(&failed, Mode::Apply));
         assert_eq!(exit_of(&failed), Exit::Later);
-        let refused = Summary { code: Some("TS-210".into()), ..failed };
+        let refused = Summary { code: Some("TS-210".into()), temporary: false, ..failed };
         assert_eq!(exit_of(&refused), Exit::Failed);
     }
 

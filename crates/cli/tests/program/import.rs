@@ -144,7 +144,7 @@ fn entities_are_loaded_changed_shown_and_removed() {
         serde_json::json!({"uri": "urn:zoe", "type": "test-taker", "class": "urn:grade6",
             "triples": [triple(label, "Zoé", "fr-FR"), triple("urn:own", "twice", ""), triple("urn:own", "twice", "")]}),
     ];
-    let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let text = lines.map(|line| line.to_string()).join("\n");
     assert_eq!(tally(&central.bring("entities", &text).done())[0], 2);
     assert_eq!(tally(&central.bring("entities", &text).done()), [0, 0, 2, 0]);
     let shown = central.run(&["entity", "show", "urn:zoe"]).done();
@@ -154,7 +154,7 @@ fn entities_are_loaded_changed_shown_and_removed() {
     let predicates: Vec<_> = shown["properties"].as_object().unwrap().keys().collect();
     assert_eq!(predicates.len(), 2, "nothing is added: {predicates:?}");
 
-    let broken = central.file("broken.jsonl", format!("{}\n{{\"uri\": \"urn:x\"\n", lines[0]));
+    let broken = central.file("broken.jsonl", format!("{}\n{{\"uri\": \"urn:x\"\n", text.lines().next().unwrap()));
     let message = central.run(&["entity", "load", arg(&broken)]).failed(1, "TS-401");
     says(&message, &["broken.jsonl", "\"line\":2"]);
 

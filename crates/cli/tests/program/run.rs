@@ -164,8 +164,7 @@ impl Run {
         let document = self.exits(code).json();
         assert_eq!(document["error"]["code"], error, "{document:#}");
         let word = |name: &str| document["error"][name].as_str().unwrap_or_default().to_owned();
-        let more: Vec<String> =
-            document["errors"].as_array().into_iter().flatten().map(|error| error.to_string()).collect();
+        let more: Vec<String> = document["errors"].as_array().into_iter().flatten().map(ToString::to_string).collect();
         format!("{} {} {}", word("message"), word("advice"), more.join("\n"))
     }
 }
