@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, SqlSafeStr as _, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _, SqlitePool};
 use tokio::sync::Mutex;
 
 use crate::StoreError;
@@ -47,7 +47,9 @@ impl Pools {
             .pragma("cache_size", "-16384")
             .pragma("temp_store", "MEMORY")
             .pragma("journal_size_limit", "67108864")
-            .statement_cache_capacity(256);
+            .statement_cache_capacity(256)
+            // A slow statement is our business, not a teacher's: tx.rs logs slow transactions.
+            .disable_statement_logging();
         let full = options.clone().synchronous(SqliteSynchronous::Full);
         let normal = options.synchronous(SqliteSynchronous::Normal);
         let open_error = |source| StoreError::Open { path: path.to_owned(), source };

@@ -137,7 +137,7 @@ async fn a_dry_run_says_what_would_come_and_changes_nothing() {
     central.change(org("A", 0..10)).await;
     let local = Local::joined(&central, "A").await;
     let summary = local.sync_with(Plan { mode: Mode::DryRun, ..plan(What::All) }).await.unwrap();
-    assert_eq!(summary.types[&EntityType::TestTaker].updated, 10);
+    assert_eq!(summary.types[&EntityType::TestTaker].created, 10);
     assert!(local.store().replica_count().await.unwrap().is_empty());
     local.sync_equal().await;
 }

@@ -58,9 +58,9 @@ impl SyncError {
     /// Stable short code (docs/ERRORS.md).
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Link(error) => error.code(),
-            Self::Store(StoreError::DiskFull) => "TS-301",
-            Self::Store(StoreError::Busy) => "TS-302",
+            Self::Link(error) | Self::Up(UpError::Link(error)) => error.code(),
+            Self::Store(StoreError::DiskFull) | Self::Up(UpError::Store(StoreError::DiskFull)) => "TS-301",
+            Self::Store(StoreError::Busy) | Self::Up(UpError::Store(StoreError::Busy)) => "TS-302",
             Self::Store(_) => "TS-303",
             Self::Up(_) => "TS-304",
             Self::Compress(_) => "TS-305",

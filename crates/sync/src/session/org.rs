@@ -35,11 +35,11 @@ pub(super) async fn sync(
     let identity = store.identity().await?;
     let id = store.clock().new_id();
     let what = plan.what.as_str();
+    let link = link_for(store, replica, &plan.version, plan.proxy.as_deref()).await?.for_sync(id);
     if plan.mode == Mode::Apply {
         let run = NewRun { id, node: identity.node, org: &replica.org, actor: &plan.actor, what };
         store.sync_begin(&run).await?;
     }
-    let link = link_for(store, replica, &plan.version, plan.proxy.as_deref()).await?.for_sync(id);
     let mut done = Done::default();
     let result = steps(store, plan, replica, &link, &mut done, progress).await;
     let replica = store.replica_again(replica.id).await?;
@@ -214,11 +214,11 @@ async fn dry_run(plan: &Plan, replica: &ReplicaScope, link: &Link, done: &mut Do
     if plan.what != What::Results {
         let pull_plan = PullPlan { types: plan.types.clone(), removals: plan.removals, chunk_size: plan.chunk_size };
         for (entity_type, ahead) in pull::look_ahead(link, replica, &pull_plan).await? {
-            let counts = TypeCounts {
-                updated: ahead.upserts.unsigned_abs(),
-                removed: ahead.removals.unsigned_abs(),
-                ..TypeCounts::default()
-            };
+            // Central counts words, not what they mean here; where nothing is held yet, every word is about something new.
+            let words = ahead.upserts.unsigned_abs();
+            let is_new = replica.types.get(&entity_type).is_none_or(|state| state.count == 0);
+            let (created, updated) = if is_new { (words, 0) } else { (0, words) };
+            let counts = TypeCounts { created, updated, removed: ahead.removals.unsigned_abs(), unchanged: 0 };
             done.would.insert(entity_type, counts);
         }
     }
@@ -248,7 +248,7 @@ impl Done {
             types.insert(*entity_type, *would);
         }
         let seq: BTreeMap<EntityType, i64> = replica.types.iter().map(|(t, s)| (*t, s.seq)).collect();
-        let digest_equal = self.pulled.as_ref().is_none_or(|p| p.equal);
+        let digest_equal = self.pulled.as_ref().is_some_and(|p| p.equal);
         let org = OrgSummary {
             org: replica.org.clone(),
             epoch: replica.epoch,
@@ -266,6 +266,7 @@ impl Done {
             epoch: replica.epoch,
             seq,
             digest_equal,
+            compared: self.pulled.is_some(),
             proof: proof.to_owned(),
             types,
             deliveries: self.deliveries(),

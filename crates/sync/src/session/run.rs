@@ -111,6 +111,7 @@ fn merge(summary: &mut Summary, part: Summary) {
     }
     summary.advice.extend(part.advice);
     summary.digest_equal &= part.digest_equal;
+    summary.compared |= part.compared;
     if part.proof != "digest" {
         summary.proof = part.proof;
     }

@@ -29,8 +29,11 @@ pub struct Summary {
     pub epoch: Option<Uuid>,
     /// Position per type.
     pub seq: BTreeMap<EntityType, i64>,
-    /// Whether both sides had equal digests.
+    /// Whether both sides had equal digests; false where nothing was compared.
     pub digest_equal: bool,
+    /// Whether digests were compared.
+    #[serde(default)]
+    pub compared: bool,
     /// `digest` (compared with a taosync central), `listing`, `receipt` or `none`.
     pub proof: String,
     /// Per type.
