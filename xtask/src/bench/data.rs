@@ -85,7 +85,13 @@ pub fn eligibility(number: usize, delivery: &str, takers: impl Iterator<Item = u
 }
 
 fn line(entity_type: &str, uri: &str, class: &str, properties: &Value) -> String {
-    let entity = json!({ "type": entity_type, "uri": uri, "class": class, "properties": properties });
+    let values = |(predicate, values): (&String, &Value)| {
+        let objects = values.as_array().cloned().unwrap_or_default();
+        let predicate = predicate.clone();
+        objects.into_iter().map(move |object| json!({ "predicate": predicate, "object": object })).collect::<Vec<_>>()
+    };
+    let triples: Vec<Value> = properties.as_object().into_iter().flatten().flat_map(values).collect();
+    let entity = json!({ "type": entity_type, "uri": uri, "class": class, "triples": triples });
     format!("{entity}\n")
 }
 
@@ -143,9 +149,9 @@ mod tests {
     #[test]
     fn a_taker_is_about_a_kilobyte_of_ten_triples() {
         let line = taker(7, 1, 0);
-        assert!((900..1400).contains(&line.len()), "{} bytes", line.len());
+        assert!((900..1600).contains(&line.len()), "{} bytes", line.len());
         let entity: Value = serde_json::from_str(&line).expect("JSON");
-        assert_eq!(entity["properties"].as_object().map(serde_json::Map::len), Some(10));
+        assert_eq!(entity["triples"].as_array().map(Vec::len), Some(10));
         assert_ne!(line, taker(7, 2, 0));
         assert_eq!(line, taker(7, 1, 0));
     }

@@ -120,7 +120,7 @@ impl Central {
     pub fn load(&self, lines: &str) -> anyhow::Result<()> {
         let file = self.node.dir.with_extension("jsonl");
         std::fs::write(&file, lines)?;
-        self.node.run(&["entity", "load", text(&file)?, "--json"])?;
+        self.node.run(&["entity", "load", text(&file)?, "--yes", "--json"])?;
         Ok(())
     }
 
