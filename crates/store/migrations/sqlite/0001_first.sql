@@ -182,7 +182,7 @@ CREATE TABLE replica_entry (
     login_index BLOB,
     UNIQUE (uri, scope, type)
 ) STRICT;
-CREATE INDEX replica_entry_scope ON replica_entry (scope, type, id);
+CREATE INDEX replica_entry_type ON replica_entry (type, id, scope);
 CREATE INDEX replica_entry_login ON replica_entry (login_index) WHERE login_index IS NOT NULL;
 
 -- owner_key and value_key: the first 16 bytes of BLAKE3 of owner URI, and of value and language.

@@ -56,7 +56,8 @@ impl Store {
                        unhex(value ->> 'digest') AS digest, value ->> 'no' AS no, value ->> 'status' AS status,
                        value ->> 'receipt' AS receipt FROM json_each($1)) AS r
              WHERE outbox.kind = r.kind AND outbox.item = r.item AND outbox.version = r.version
-               AND outbox.digest = r.digest",
+               AND outbox.digest = r.digest
+               AND outbox.item IN (SELECT unhex(value ->> 'item') FROM json_each($1))",
         )
         .bind(&list)
         .bind(self.now_ms())

@@ -46,8 +46,8 @@ impl Store {
         let mut snapshot = self.read("replica_list").await?;
         let sql = snapshot.sql();
         let found: Vec<EntryRow> = sqlx::query_as(
-            "SELECT e.id, e.body FROM replica_entry e JOIN replica_scope s ON s.id = e.scope
-             WHERE e.type = $1 AND e.id > $2 AND ($3 IS NULL OR s.org = $3) ORDER BY e.id LIMIT $4",
+            "SELECT id, body FROM replica_entry WHERE type = $1 AND id > $2
+             AND ($3 IS NULL OR scope IN (SELECT id FROM replica_scope WHERE org = $3)) ORDER BY type, id LIMIT $4",
         )
         .bind(entity_type.code())
         .bind(after.unwrap_or(Uuid::nil()))
