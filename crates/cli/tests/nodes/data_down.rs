@@ -7,7 +7,7 @@ use taosync_store::entities::Change;
 use taosync_sync::down::guard::Removals;
 use taosync_sync::session::{Mode, Plan, What};
 
-use crate::support::{Central, Local, center, eligibility, org, plan, taker, taker_uri, up};
+use crate::support::{Central, Local, center, eligibility, eligibility_uri, org, plan, taker, taker_uri, up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_sync_ends_equal_and_a_second_has_nothing_to_do() {
@@ -230,6 +230,8 @@ async fn the_choice_of_fields_shapes_feed_and_digest_alike() {
     let mut fields = FieldChoices::tao_default();
     let choice = fields.0.get_mut(&EntityType::TestTaker).unwrap();
     choice.excluded_properties.insert(v::USER_FIRST_NAME.to_owned());
+    let choice = fields.0.get_mut(&EntityType::Eligibility).unwrap();
+    choice.excluded_properties.insert(v::ELIGIBLE_TEST_TAKER.to_owned());
     let narrowed = central.store().clone().with_fields(fields);
     assert!(narrowed.views_refresh().await.unwrap());
     assert!(!narrowed.views_refresh().await.unwrap(), "only once");
@@ -240,5 +242,7 @@ async fn the_choice_of_fields_shapes_feed_and_digest_alike() {
     let (_, _, seen) = local.store().replica_get(&taker_uri(3)).await.unwrap().remove(0);
     assert!(seen.values(v::USER_FIRST_NAME).is_empty());
     assert!(!seen.values(v::USER_LOGIN).is_empty());
+    let (_, _, seen) = local.store().replica_get(&eligibility_uri("A")).await.unwrap().remove(0);
+    assert!(seen.values(v::ELIGIBLE_TEST_TAKER).is_empty(), "long lists are left out too");
     drop(central);
 }

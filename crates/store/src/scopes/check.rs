@@ -7,7 +7,7 @@ use taosync_model::canonical::{entity_digest, entry_member, link_member};
 use taosync_model::{Digest, Entity, EntityType, OrgId, SetDigest, Value};
 use uuid::Uuid;
 
-use super::{classes, members, register, views};
+use super::{classes, links, members, register, views};
 use crate::entities::change::shown_digest;
 use crate::predicates::{self, SUB_CLASS_OF};
 use crate::{Store, StoreError};
@@ -39,8 +39,12 @@ impl Store {
         let sql = snapshot.sql();
         let mut problems = Vec::new();
         let scopes = register::all(snapshot.conn()).await.map_err(&sql)?;
-        let truth = self.truth(&mut snapshot, &mut problems).await?;
+        let mut truth = self.truth(&mut snapshot, &mut problems).await?;
         let names = predicates::names(snapshot.conn()).await.map_err(&sql)?;
+        truth.links.retain(|(owner, predicate, ..)| {
+            let types = truth.types.get(owner).copied().unwrap_or(0);
+            names.get(predicate).is_some_and(|predicate| links::is_chosen(self.fields(), types, predicate))
+        });
         let desired = desired(&mut snapshot, &scopes, &truth).await?;
         for (&scope, org) in &scopes.orgs {
             let present: HashSet<Uuid> = desired.iter().filter(|d| d.0 == scope).map(|d| d.2).collect();

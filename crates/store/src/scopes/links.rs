@@ -3,11 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use sqlx::SqliteConnection;
+use taosync_model::EntityType;
+use taosync_model::scope::FieldChoices;
 use uuid::Uuid;
 
 use super::register::Scopes;
 use super::{LinkKey, Moves};
-use crate::rows;
+use crate::{predicates, rows};
 
 /// A link that comes to an org or leaves it.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub(crate) struct LinkVerdict {
 pub(super) async fn find(
     conn: &mut SqliteConnection,
     scopes: &Scopes,
+    fields: &FieldChoices,
     changed: &[LinkKey],
     moves: &Moves,
 ) -> Result<Vec<LinkVerdict>, sqlx::Error> {
@@ -34,7 +37,8 @@ pub(super) async fn find(
         return Ok(Vec::new());
     }
     let candidates: Vec<LinkKey> = candidates.into_iter().collect();
-    let exists = existing(conn, &candidates).await?;
+    let mut exists = existing(conn, &candidates).await?;
+    drop_unchosen(conn, fields, &mut exists).await?;
     let owners: HashSet<Uuid> = candidates.iter().map(|k| k.owner).collect();
     let ends: HashSet<Uuid> = owners.into_iter().chain(candidates.iter().map(|k| k.value)).collect();
     let members = moves.members_after(conn, ends).await?;
@@ -53,6 +57,46 @@ pub(super) async fn find(
         }
     }
     Ok(verdicts)
+}
+
+/// Drops links of predicates that the choice of the owner's first type leaves out.
+async fn drop_unchosen(
+    conn: &mut SqliteConnection,
+    fields: &FieldChoices,
+    exists: &mut HashMap<LinkKey, bool>,
+) -> Result<(), sqlx::Error> {
+    let names = predicates::names(conn).await?;
+    let owners: Vec<Uuid> = exists.keys().map(|k| k.owner).collect::<HashSet<_>>().into_iter().collect();
+    let mut types: HashMap<Uuid, i64> = HashMap::new();
+    for part in owners.chunks(20_000) {
+        let found: Vec<(Uuid, i64)> =
+            sqlx::query_as("SELECT e.id, e.types FROM json_each($1) j CROSS JOIN entity e ON e.id = unhex(j.value)")
+                .bind(rows::id_array(part))
+                .fetch_all(&mut *conn)
+                .await?;
+        types.extend(found);
+    }
+    exists.retain(|key, _| {
+        let bits = types.get(&key.owner).copied().unwrap_or(0);
+        names.get(&key.predicate).is_some_and(|predicate| is_chosen(fields, bits, predicate))
+    });
+    Ok(())
+}
+
+/// Whether links of a predicate travel for an owner of these types: its first type decides.
+pub(super) fn is_chosen(fields: &FieldChoices, types: i64, predicate: &str) -> bool {
+    EntityType::from_bits(types).next().is_none_or(|first| fields.of(first).carries(predicate))
+}
+
+/// All links there are, for a change of the choice of fields.
+pub(super) async fn all(conn: &mut SqliteConnection) -> Result<Vec<LinkKey>, sqlx::Error> {
+    let found: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
+        "SELECT owner, predicate, target FROM relation WHERE linked = 1
+         UNION ALL SELECT owner, predicate, value_id FROM literal_link WHERE gone = 0",
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(found.into_iter().map(|(owner, predicate, value)| LinkKey { owner, predicate, value }).collect())
 }
 
 /// Links of these owners, and links to these targets.

@@ -150,7 +150,7 @@ impl Store {
         let mut moves = members::find(conn, &scopes, &effects, &touched).await.map_err(&sql)?;
         classes::find(conn, &scopes, &touched, &mut moves).await.map_err(&sql)?;
         let verdicts = self.views_find(conn, &scopes, &touched, &moves).await?;
-        let links = links::find(conn, &scopes, &effects.links, &moves).await.map_err(&sql)?;
+        let links = links::find(conn, &scopes, self.fields(), &effects.links, &moves).await.map_err(&sql)?;
         let uris: HashMap<Uuid, String> = effects.touched.iter().map(|t| (t.id, t.uri.clone())).collect();
         self.sequence_write(conn, &scopes, verdicts, links, uris).await
     }

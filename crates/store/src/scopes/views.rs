@@ -167,6 +167,7 @@ impl Store {
         .execute(tx.conn())
         .await
         .map_err(&sql)?;
+        effects.links = super::links::all(tx.conn()).await.map_err(&sql)?;
         self.scopes_follow(&mut tx, effects).await?;
         sqlx::query(
             "INSERT INTO setting (name, value) VALUES ('fields', $1) ON CONFLICT (name) DO UPDATE SET value = $1",
