@@ -30,12 +30,19 @@ pub async fn run(node: Node, mut stopped: oneshot::Receiver<()>) {
 pub async fn once(node: &Node) -> Result<u64, Failure> {
     let now = node.clock.now();
     match node.identity.role {
-        Role::Central => Ok(node.store.tokens_sweep(now).await?),
+        Role::Central => Ok(node.store.tokens_sweep(now).await? + forget_removals(node).await?),
         Role::Local => {
             let resumable = node.store.executions_erase_resume(now).await?;
             Ok(resumable + purge_confirmed(node).await?)
         }
     }
+}
+
+/// Drops what was removed long ago from the feeds (DESIGN §4, `floor`).
+async fn forget_removals(node: &Node) -> Result<u64, Failure> {
+    let kept = SignedDuration::from_hours(24 * i64::from(node.config.sync_service.keep_removals_days));
+    let Ok(before) = node.clock.now().checked_sub(kept) else { return Ok(0) };
+    Ok(node.store.removals_forget(before).await?)
 }
 
 /// Erases sealed copies of hidden results that are in a backup of central's and were kept long enough (DESIGN §5).

@@ -5,7 +5,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use taosync_model::clock::SystemClock;
+use jiff::SignedDuration;
+use taosync_model::clock::ShiftedClock;
 use taosync_model::scope::Positions;
 use taosync_model::{Entity, EntityType, OrgId, Value, vocabulary as v};
 use taosync_store::entities::{Applied, Change};
@@ -17,16 +18,18 @@ use taosync_vault::random;
 
 struct Central {
     store: Store,
-    _dir: tempfile::TempDir,
+    clock: Arc<ShiftedClock>,
+    dir: tempfile::TempDir,
 }
 
 async fn central() -> Central {
     let dir = tempfile::tempdir().unwrap();
     let keyring = Arc::new(Keyring::create(&dir.path().join("keys")).unwrap());
-    let store = Store::open(dir.path(), keyring, Arc::new(SystemClock)).await.unwrap();
+    let clock = Arc::new(ShiftedClock::default());
+    let store = Store::open(dir.path(), keyring, clock.clone()).await.unwrap();
     let identity = Identity { node: random::uuid(), role: Role::Central, epoch: random::uuid() };
     store.identity_set(&identity).await.unwrap();
-    Central { store, _dir: dir }
+    Central { store, clock, dir }
 }
 
 impl Central {
@@ -60,6 +63,24 @@ impl Central {
             _ => None,
         });
         bodies.into_iter().find(|e| e.uri == uri).unwrap()
+    }
+
+    /// Forgets removals older than a day.
+    async fn forget(&self) -> u64 {
+        let before = self.store.clock().now() - SignedDuration::from_hours(24);
+        let forgotten = self.store.removals_forget(before).await.unwrap();
+        assert_eq!(self.store.scopes_check().await.unwrap(), []);
+        forgotten
+    }
+
+    async fn number(&self, sql: &'static str) -> i64 {
+        let path = self.dir.path().join("taosync.sqlite");
+        let pool = sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(path));
+        sqlx::query_scalar(sql).fetch_one(&pool.await.unwrap()).await.unwrap()
+    }
+
+    async fn floor(&self, org: &str, entity_type: EntityType) -> i64 {
+        self.store.feed_state(&OrgId::new(org).unwrap()).await.unwrap().unwrap().types[&entity_type].floor
     }
 
     async fn seqs(&self, org: &str) -> Positions {
@@ -269,4 +290,70 @@ async fn an_org_gets_another_name_without_a_new_history() {
     assert_eq!(after.get(EntityType::TestTaker), before.get(EntityType::TestTaker));
     assert_eq!(after.get(EntityType::TestCenter), before.get(EntityType::TestCenter) + 1);
     assert!(c.store.feed_state(&OrgId::new("A").unwrap()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_was_removed_long_ago_is_forgotten_and_the_floor_says_how_far() {
+    let c = two_orgs().await;
+    c.change(vec![up(EntityType::Eligibility, &eligibility("A", "A", [2])), Change::Remove("http://x/taker1".into())])
+        .await;
+    let gone = c.seqs("A").await;
+    assert_eq!(c.forget().await, 0, "still young");
+    c.clock.shift(25 * 3600);
+    c.change(vec![up(EntityType::Eligibility, &eligibility("B", "B", [2])), Change::Remove("http://x/taker3".into())])
+        .await;
+    let rows = c.forget().await;
+    assert_eq!(rows, 2, "one taker, one link");
+    assert_eq!(c.forget().await, 0);
+    for t in [EntityType::TestTaker, EntityType::Eligibility] {
+        assert_eq!((c.floor("A", t).await, c.floor("B", t).await), (gone.get(t), 0), "{t}");
+    }
+    assert_eq!(c.floor("A", EntityType::Delivery).await, 0, "where nothing was forgotten, nobody has to compare");
+    c.change(vec![
+        up(EntityType::Eligibility, &eligibility("A", "A", [1, 2])),
+        up(EntityType::TestTaker, &taker(1, &["http://x/eligA"])),
+    ])
+    .await;
+    assert_eq!(
+        c.uris("A", EntityType::TestTaker).await,
+        set(&["http://x/taker1", "http://x/taker2"]),
+        "it can come back"
+    );
+    assert!(c.seqs("A").await.get(EntityType::TestTaker) > gone.get(EntityType::TestTaker));
+}
+
+#[tokio::test]
+async fn a_forgotten_value_of_a_long_list_leaves_no_text_behind() {
+    let c = two_orgs().await;
+    let long = |range: std::ops::Range<usize>| {
+        let mut e = taker(2, &["http://x/eligA", "http://x/eligB"]);
+        for n in range {
+            e.push("http://x/note", Value::plain(format!("note {n}")));
+        }
+        e
+    };
+    c.change(vec![up(EntityType::TestTaker, &long(0..300))]).await;
+    c.change(vec![up(EntityType::TestTaker, &long(7..300))]).await;
+    c.clock.shift(25 * 3600);
+    assert_eq!(c.forget().await, 14, "seven links of two orgs");
+    let left = c.number("SELECT count(*) FROM literal_link").await;
+    assert_eq!(left, 293);
+    c.change(vec![up(EntityType::TestTaker, &long(0..300))]).await;
+    let stored = c.store.entity_get("http://x/taker2").await.unwrap().unwrap();
+    assert_eq!(stored.entity.values("http://x/note").len(), 300);
+}
+
+#[tokio::test]
+async fn many_are_forgotten_in_many_transactions() {
+    let c = two_orgs().await;
+    let takers = |n: usize| (100..n).map(|n| up(EntityType::TestTaker, &taker(n, &["http://x/eligA"]))).collect();
+    c.change(takers(6_300)).await;
+    c.change(vec![up(EntityType::Eligibility, &eligibility("A", "A", (1..3).chain(100..6_300)))]).await;
+    c.change(vec![up(EntityType::Eligibility, &eligibility("A", "A", 1..3))]).await;
+    c.clock.shift(25 * 3600);
+    assert_eq!(c.forget().await, 2 * 6_200, "more than a batch of each kind");
+    let last = c.seqs("A").await;
+    for t in [EntityType::TestTaker, EntityType::Eligibility] {
+        assert_eq!(c.floor("A", t).await, last.get(t));
+    }
 }

@@ -12,6 +12,8 @@ use taosync_model::scope::{FieldChoice, FieldChoices};
 pub struct SyncService {
     /// Entities between two checkpoints, from 1 to 100,000.
     pub chunk_size: u32,
+    /// Days for which central remembers what was removed, from 1 to 3,660.
+    pub keep_removals_days: u32,
     #[serde(alias = "test_center", rename = "test-center")]
     test_center: Fields,
     administrator: Fields,
@@ -34,6 +36,7 @@ impl Default for SyncService {
     fn default() -> Self {
         Self {
             chunk_size: 2_000,
+            keep_removals_days: 30,
             test_center: Fields::default(),
             administrator: Fields::default(),
             proctor: Fields::default(),

@@ -52,6 +52,8 @@ hosts = [{hosts}]
 [sync_service]
 # Entities after which a sync that breaks off can continue (1 to 100000).
 chunk_size = 2000
+# Days for which central remembers what was removed. A local server that was away longer compares everything instead.
+keep_removals_days = 30
 
 # Which properties of a type travel: only the named ones (fields), or all but the named ones (excluded_properties).
 # Types: test-center, administrator, proctor, test-taker, eligibility, delivery. The defaults are those of TAO.

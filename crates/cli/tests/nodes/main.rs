@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod compaction;
 mod data_down;
 mod deliveries;
 mod faults;

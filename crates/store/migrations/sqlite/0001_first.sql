@@ -99,7 +99,8 @@ CREATE TABLE scope_type (
     PRIMARY KEY (scope, type)
 ) STRICT, WITHOUT ROWID;
 
--- The latest word about an entity in an org. filtered = 1 when the org's view is not simply the stored body.
+-- The latest word about an entity in an org. filtered = 1 when the org's view is not simply the stored body. gone_at: since
+-- when it is not present; such a row is forgotten after a while, and scope_type.floor rises to its number.
 CREATE TABLE scope_entry (
     scope    INTEGER NOT NULL,
     type     INTEGER NOT NULL,
@@ -109,10 +110,12 @@ CREATE TABLE scope_entry (
     filtered INTEGER NOT NULL,
     digest   BLOB    NOT NULL,
     tao_md5  BLOB,
+    gone_at  INTEGER,
     PRIMARY KEY (scope, type, entity)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX scope_entry_seq ON scope_entry (scope, type, seq);
 CREATE INDEX scope_entry_entity ON scope_entry (entity);
+CREATE INDEX scope_entry_gone ON scope_entry (gone_at) WHERE gone_at IS NOT NULL;
 
 -- How many present entities of a scope are direct instances of a class.
 CREATE TABLE class_use (
@@ -130,9 +133,11 @@ CREATE TABLE scope_link (
     value_id  BLOB    NOT NULL,
     seq       INTEGER NOT NULL,
     present   INTEGER NOT NULL,
+    gone_at   INTEGER,
     PRIMARY KEY (scope, owner, predicate, value_id)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX scope_link_seq ON scope_link (scope, type, seq);
+CREATE INDEX scope_link_gone ON scope_link (gone_at) WHERE gone_at IS NOT NULL;
 
 -- ---------------------------------------------------------------- local: the replica, per remote and org
 

@@ -7,6 +7,7 @@
 
 mod check;
 mod classes;
+mod forget;
 mod links;
 mod members;
 mod register;

@@ -67,8 +67,9 @@ impl Store {
         let mut counters = read_counters(conn).await.map_err(&sql)?;
         let entries = number_entries(&verdicts, &uris, &mut counters);
         let rows = self.number_links(conn, &links, &uris, &mut counters).await?;
-        write_entries(conn, &entries).await.map_err(&sql)?;
-        write_links(conn, &rows).await.map_err(&sql)?;
+        let now = self.now_ms();
+        write_entries(conn, &entries, now).await.map_err(&sql)?;
+        write_links(conn, &rows, now).await.map_err(&sql)?;
         write_counters(conn, &counters).await.map_err(&sql)?;
         Ok(counters
             .into_iter()
@@ -255,30 +256,33 @@ async fn read_counters(conn: &mut SqliteConnection) -> Result<Counters, sqlx::Er
         .collect())
 }
 
-async fn write_entries(conn: &mut SqliteConnection, entries: &[EntryRow]) -> Result<(), sqlx::Error> {
+async fn write_entries(conn: &mut SqliteConnection, entries: &[EntryRow], now: i64) -> Result<(), sqlx::Error> {
     rows::insert(
         conn,
-        "INSERT INTO scope_entry (scope, type, entity, seq, present, filtered, digest) ",
+        "INSERT INTO scope_entry (scope, type, entity, seq, present, filtered, digest, gone_at) ",
         entries,
         "ON CONFLICT (scope, type, entity) DO UPDATE SET seq = excluded.seq, present = excluded.present,
-         filtered = excluded.filtered, digest = excluded.digest, tao_md5 = NULL",
+         filtered = excluded.filtered, digest = excluded.digest, tao_md5 = NULL, gone_at = excluded.gone_at",
         |mut row, e| {
             row.push_bind(e.scope).push_bind(e.entity_type.code()).push_bind(e.entity).push_bind(e.seq);
             row.push_bind(e.present).push_bind(e.filtered).push_bind(e.digest.0.to_vec());
+            row.push_bind((!e.present).then_some(now));
         },
     )
     .await
 }
 
-async fn write_links(conn: &mut SqliteConnection, links: &[LinkRow]) -> Result<(), sqlx::Error> {
+async fn write_links(conn: &mut SqliteConnection, links: &[LinkRow], now: i64) -> Result<(), sqlx::Error> {
     rows::insert(
         conn,
-        "INSERT INTO scope_link (scope, type, owner, predicate, value_id, seq, present) ",
+        "INSERT INTO scope_link (scope, type, owner, predicate, value_id, seq, present, gone_at) ",
         links,
-        "ON CONFLICT (scope, owner, predicate, value_id) DO UPDATE SET seq = excluded.seq, present = excluded.present",
+        "ON CONFLICT (scope, owner, predicate, value_id) DO UPDATE SET seq = excluded.seq, present = excluded.present,
+         gone_at = excluded.gone_at",
         |mut row, l| {
             row.push_bind(l.scope).push_bind(l.entity_type.code()).push_bind(l.key.owner);
             row.push_bind(l.key.predicate).push_bind(l.key.value).push_bind(l.seq).push_bind(l.present);
+            row.push_bind((!l.present).then_some(now));
         },
     )
     .await

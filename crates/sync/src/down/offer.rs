@@ -114,11 +114,15 @@ fn check_positions(state: &FeedState, request: &OfferRequest, after: &Positions)
             return Err(Problem::new(409, "cursor_ahead", detail, compare));
         }
         if seq > 0 && seq < now.floor {
-            let detail = format!("central has forgotten the removals since then in type {entity_type}");
-            return Err(Problem::new(410, "cursor_too_old", detail, compare));
+            return Err(too_old(entity_type));
         }
     }
     Ok(())
+}
+
+fn too_old(entity_type: EntityType) -> Problem {
+    let detail = format!("central has forgotten the removals since then in type {entity_type}");
+    Problem::new(410, "cursor_too_old", detail, "compare instead (POST api/v1/compare)")
 }
 
 async fn begin_record(store: &Store, request: &OfferRequest) -> Result<(), StoreError> {
@@ -185,6 +189,8 @@ struct Walk {
     left: VecDeque<EntityType>,
     walked: Positions,
     gone_after: Positions,
+    /// Removals above these numbers are to be told in this stream.
+    heard: Positions,
     checkpoint_every: usize,
     since_checkpoint: usize,
     closings: u32,
@@ -202,13 +208,15 @@ impl Walk {
     ) -> std::io::Result<Self> {
         let mut writer = FrameWriter::new()?;
         writer.push(&FeedFrame::Hello(Box::new(hello.clone())), b"")?;
+        let gone_after: BTreeMap<_, _> =
+            state.types.iter().filter(|(t, _)| after.get(**t) == 0).map(|(t, s)| (*t, s.last_seq)).collect();
+        let heard = state.types.keys().map(|t| (*t, gone_after.get(t).copied().unwrap_or(after.get(*t))));
         Ok(Self {
             store,
             org: request.org,
             left: types.iter().copied().filter(|t| is_behind(&state, &after, *t)).collect(),
-            gone_after: Positions(
-                state.types.iter().filter(|(t, _)| after.get(**t) == 0).map(|(t, s)| (*t, s.last_seq)).collect(),
-            ),
+            heard: Positions(heard.collect()),
+            gone_after: Positions(gone_after),
             walked: after,
             state,
             types,
@@ -267,9 +275,11 @@ impl Walk {
             self.store.feed_close(&self.org, &self.walked, &self.gone_after, &self.types).await.map_err(internal)?;
         let Some((state, late)) = closed else {
             self.state = feed_state(&self.store, &self.org).await?;
+            self.check_floor(&self.state)?;
             self.left = self.types.iter().copied().filter(|t| is_behind(&self.state, &self.walked, *t)).collect();
             return Ok(Ok(None));
         };
+        self.check_floor(&state)?;
         let mut result = Ok(());
         for (entity_type, rows) in late {
             let through = state.types.get(&entity_type).map_or(0, |t| t.last_seq);
@@ -282,6 +292,12 @@ impl Walk {
             .map(|(t, s)| (*t, TypeEnd { seq: s.last_seq, digest: s.digest, count: s.count }));
         let end = FeedFrame::End(End { types: types.collect() });
         Ok(result.and_then(|()| self.finish(&end)))
+    }
+
+    /// A removal that was still to be told may have been forgotten while the stream was slow.
+    fn check_floor(&self, state: &FeedState) -> Result<(), Problem> {
+        let mut types = state.types.iter().filter(|(t, _)| self.types.contains(t));
+        types.find(|(t, s)| s.floor > self.heard.get(**t)).map_or(Ok(()), |(t, _)| Err(too_old(*t)))
     }
 
     fn write_rows(
