@@ -111,6 +111,10 @@ fn bounds_hold_at_their_edges() {
         let toml = format!("{LEAST}[sync_service]\nchunk_size = {size}\n");
         assert_eq!(load(&toml, &[]).is_ok(), good, "{size}");
     }
+    for (days, good) in [(0, false), (1, true), (3_660, true), (3_661, false)] {
+        let toml = format!("{LEAST}[sync_service]\nkeep_removals_days = {days}\n");
+        assert_eq!(load(&toml, &[]).is_ok(), good, "{days}");
+    }
 }
 
 #[test]
