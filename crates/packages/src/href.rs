@@ -5,7 +5,9 @@
 pub(crate) enum Target {
     /// To a file of the package (which may be missing).
     File(String),
-    /// To something else: the network, embedded data, a place in the same file.
+    /// To the network.
+    Remote,
+    /// To something else: embedded data, a place in the same file.
     Elsewhere,
     /// Above the package's root, or not a reference at all.
     Invalid,
@@ -18,8 +20,12 @@ pub(crate) fn resolve(from: &str, href: &str) -> Target {
     if path.is_empty() {
         return if href.is_empty() { Target::Invalid } else { Target::Elsewhere };
     }
-    if has_scheme(path) || path.starts_with("//") {
-        return Target::Elsewhere;
+    if path.starts_with("//") {
+        return Target::Remote;
+    }
+    if has_scheme(path) {
+        let is_data = path.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
+        return if is_data { Target::Elsewhere } else { Target::Remote };
     }
     let Some(path) = percent_decoded(path) else { return Target::Invalid };
     // Hrefs from the root of the package are written with and without '/'.
@@ -84,7 +90,8 @@ mod tests {
             ("items/1/qti.xml", "/images/a.png", file("images/a.png")),
             ("a.xml", "b.svg#part", file("b.svg")),
             ("a.xml", "100%.png", file("100%.png")),
-            ("a.xml", "https://example.org/a.png", Target::Elsewhere),
+            ("a.xml", "https://example.org/a.png", Target::Remote),
+            ("a.xml", "//example.org/a.png", Target::Remote),
             ("a.xml", "data:image/png;base64,AAAA", Target::Elsewhere),
             ("a.xml", "#top", Target::Elsewhere),
             ("a.xml", "../b.xml", Target::Invalid),

@@ -41,8 +41,9 @@ impl Default for Limits {
 
 /// Bytes of one XML file that is read into memory.
 pub(crate) const XML_BYTES: u64 = 16 * MIB;
-/// Depth of elements in an XML file.
-pub(crate) const XML_DEPTH: usize = 128;
+/// Depth of elements in an XML file. In the compiled form an element is two levels of JSON, and many programs read no
+/// more than 128; pages of real tests have less than 30.
+pub(crate) const XML_DEPTH: usize = 64;
 /// Nodes (elements, texts, comments) in an XML file.
 pub(crate) const XML_NODES: u32 = 1_000_000;
 /// Attributes of one element; the parser compares each with all others.
@@ -55,5 +56,9 @@ pub(crate) const SECTION_DEPTH: usize = 32;
 pub(crate) const TEST_PARTS: usize = 50_000;
 /// Pages that one page includes, directly or through others.
 pub(crate) const INCLUDED_PAGES: usize = 1_000;
+/// Bytes of a stylesheet that is searched for what it names.
+pub(crate) const STYLE_BYTES: u64 = 4 * MIB;
+/// Bytes of all pages of a test together: their compiled form is one document, in memory at once.
+pub(crate) const PAGES_BYTES: u64 = 64 * MIB;
 /// Problems kept of each severity; more help nobody.
 pub(crate) const PROBLEMS: usize = 1_000;

@@ -118,7 +118,7 @@ fn path(page: &Page<'_>, node: roxmltree::Node<'_, '_>, report: &mut CheckReport
     let href = node.attribute("href").unwrap_or_default();
     match href::resolve(page.path, href) {
         Target::File(path) => Some(path),
-        Target::Elsewhere => None,
+        Target::Remote | Target::Elsewhere => None,
         Target::Invalid => {
             let problem = Problem::error("bad-href", "the href does not name a file inside the package");
             report.push(page.at(node, problem.advice("write it relative to the package, without leaving it")));

@@ -12,6 +12,11 @@ use roxmltree::{Document, Node, ParsingOptions};
 use crate::limits;
 use crate::problem::{Problem, shown};
 
+/// Namespace of `xml:lang` and its like.
+pub(crate) const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
+/// Namespace of `xsi:schemaLocation` and its like.
+pub(crate) const SCHEMA_NAMESPACE: &str = "http://www.w3.org/2001/XMLSchema-instance";
+
 /// A parsed XML file of the package.
 pub(crate) struct Page<'text> {
     pub(crate) path: &'text str,
@@ -61,6 +66,11 @@ impl<'text> Page<'text> {
         line(&self.lines, node.range().start)
     }
 
+    /// Whether an element is of another vocabulary than the page: MathML, XInclude, extensions of some maker.
+    pub(crate) fn is_foreign(&self, node: Node<'_, '_>) -> bool {
+        node.tag_name().namespace() != self.root().tag_name().namespace()
+    }
+
     /// Places a problem at the last element with this attribute, or else in this file: what stands for several places.
     pub(crate) fn at_last(&self, attribute_name: &str, value: &str, problem: Problem) -> Problem {
         let holds = |node: &Node<'_, '_>| node.is_element() && attribute(*node, attribute_name) == Some(value);
@@ -97,6 +107,11 @@ pub(crate) fn children<'n, 't>(node: Node<'n, 't>) -> impl Iterator<Item = Node<
 /// Child elements of a name.
 pub(crate) fn children_named<'n, 't>(node: Node<'n, 't>, wanted: &str) -> impl Iterator<Item = Node<'n, 't>> {
     children(node).filter(move |child| name(*child) == wanted)
+}
+
+/// All text inside an element.
+pub(crate) fn inner_text(node: Node<'_, '_>) -> String {
+    node.descendants().filter(Node::is_text).filter_map(|text| text.text()).collect()
 }
 
 /// `base-type` → `baseType`.

@@ -26,6 +26,10 @@ const REFUSED: &[(&str, &[&str])] = &[
 
 /// Packages with warnings, with every code of them.
 const WARNED: &[(&str, &[&str])] = &[
+    // A film, an engine and a picture that are elsewhere: without a network they do not work.
+    ("duplicate-metadata.zip", &["remote-media"]),
+    ("qti-2.1/cat/Basic.zip", &["remote-media"]),
+    ("qti-2.1/rubrics/RubricBlocksStylesheetsRemoteImages.zip", &["remote-media"]),
     ("qti-2.1/assessmentSectionRefs/SubSectionRefs.zip", &["unlisted-file"]),
     // What makes these two invalid, one attribute each, changes nothing a candidate sees.
     ("qti-2.1/invalid/NotValidableXMLTest.zip", &["unknown-attribute"]),

@@ -10,11 +10,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
+use std::sync::OnceLock;
 
+use taosync_model::Digest;
 use zip::ZipReadOptions;
 use zip::read::OwnedZipFileEntry;
 
 use crate::PackageError;
+use crate::compile::document::FileFacts;
 use crate::limits::Limits;
 use crate::problem::Problem;
 use positioned::Positioned;
@@ -23,7 +26,13 @@ use positioned::Positioned;
 pub struct Archive {
     file: File,
     bytes: u64,
-    files: BTreeMap<String, OwnedZipFileEntry>,
+    files: BTreeMap<String, ZippedFile>,
+}
+
+/// A file of the zip, with its digest once somebody has read it whole.
+struct ZippedFile {
+    entry: OwnedZipFileEntry,
+    digest: OnceLock<Digest>,
 }
 
 impl std::fmt::Debug for Archive {
@@ -50,12 +59,13 @@ impl Archive {
             return Err(vec![not_a_zip("it is empty")]);
         }
         let files = walk::files(BufReader::new(Positioned::new(&file, bytes)), bytes, limits)?;
-        Ok(Self { file, bytes, files })
+        let files = files.into_iter().map(|(path, entry)| (path, ZippedFile { entry, digest: OnceLock::new() }));
+        Ok(Self { file, bytes, files: files.collect() })
     }
 
     /// The files, sorted by path. Folders are not listed: a package has none beyond those its paths name.
     pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry<'_>> {
-        self.files.iter().map(|(path, entry)| Entry { path, bytes: entry.size() })
+        self.files.iter().map(|(path, file)| Entry { path, bytes: file.entry.size() })
     }
 
     /// Whether the archive holds a file.
@@ -65,7 +75,7 @@ impl Archive {
 
     /// Reads a whole file of at most `max` bytes into memory.
     pub fn read(&self, path: &str, max: u64) -> Result<Vec<u8>, Box<Problem>> {
-        let entry = self.files.get(path).ok_or_else(|| Box::new(missing(path)))?;
+        let entry = &self.files.get(path).ok_or_else(|| Box::new(missing(path)))?.entry;
         if entry.size() > max {
             return Err(Box::new(file_too_large(path, entry.size(), max)));
         }
@@ -85,7 +95,7 @@ impl Archive {
         piece_bytes: usize,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let entry = self.files.get(path).ok_or_else(|| Box::new(missing(path)))?;
+        let entry = &self.files.get(path).ok_or_else(|| Box::new(missing(path)))?.entry;
         let declared = entry.size();
         let mut source = BufReader::new(Positioned::new(&self.file, self.bytes));
         let mut plain = entry
@@ -110,10 +120,19 @@ impl Archive {
         }
     }
 
-    /// Reads every byte of a file and forgets it: finds damage before anybody relies on the file.
-    pub(crate) fn verify(&self, path: &str) -> Result<(), Box<Problem>> {
+    /// Reads every byte of a file, once however often it is asked for: finds damage before anybody relies on the file.
+    pub(crate) fn verify(&self, path: &str) -> Result<Digest, Box<Problem>> {
         const PIECE: usize = 256 * 1024;
-        self.stream(path, PIECE, &mut |_| Ok::<_, Box<Problem>>(()))
+        let file = self.files.get(path).ok_or_else(|| Box::new(missing(path)))?;
+        if let Some(digest) = file.digest.get() {
+            return Ok(*digest);
+        }
+        let mut hasher = blake3::Hasher::new();
+        self.stream(path, PIECE, &mut |piece| {
+            hasher.update(piece);
+            Ok::<_, Box<Problem>>(())
+        })?;
+        Ok(*file.digest.get_or_init(|| Digest(*hasher.finalize().as_bytes())))
     }
 }
 
@@ -159,5 +178,10 @@ impl crate::compile::Source for Archive {
 
     fn read(&self, path: &str, max: u64) -> Result<Vec<u8>, PackageError> {
         Archive::read(self, path, max).map_err(PackageError::from)
+    }
+
+    fn facts(&self, path: &str) -> Result<FileFacts, PackageError> {
+        let file = self.files.get(path).ok_or_else(|| PackageError::NoSuchFile(path.to_owned()))?;
+        Ok(FileFacts { bytes: file.entry.size(), digest: self.verify(path)? })
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use roxmltree::Node;
 
-use super::document::{Declaration, TimeLimits};
+use super::document::TimeLimits;
+use super::markup::Writer;
 use crate::problem::{CheckReport, Problem};
 use crate::xml::{self, Page};
 
@@ -33,6 +34,16 @@ pub(super) fn identifier(page: &Page<'_>, node: Node<'_, '_>, report: &mut Check
 /// An attribute's text, empty when absent.
 pub(super) fn text(node: Node<'_, '_>, wanted: &str) -> String {
     xml::attribute(node, wanted).unwrap_or_default().trim().to_owned()
+}
+
+/// An attribute's text; `None` when absent or empty.
+pub(super) fn optional(node: Node<'_, '_>, wanted: &str) -> Option<String> {
+    Some(text(node, wanted)).filter(|text| !text.is_empty())
+}
+
+/// All attributes as written, by their QTI 2 names.
+pub(super) fn attributes(writer: Writer<'_, '_, '_>, node: Node<'_, '_>) -> BTreeMap<String, String> {
+    writer.attributes(node).into_iter().map(|(name, value)| (name, value.to_owned())).collect()
 }
 
 /// Whether a boolean attribute is set; absent and unreadable ones are not.
@@ -72,19 +83,4 @@ pub(super) fn session_control(node: Node<'_, '_>) -> BTreeMap<String, String> {
         .filter(|attribute| attribute.namespace().is_none())
         .map(|attribute| (xml::camel(attribute.name()), attribute.value().to_owned()))
         .collect()
-}
-
-/// Declarations of a kind among the children, such as `responseDeclaration`.
-pub(super) fn declarations(
-    page: &Page<'_>,
-    node: Node<'_, '_>,
-    wanted: &str,
-    report: &mut CheckReport,
-) -> Vec<Declaration> {
-    let declaration = |child| Declaration {
-        identifier: identifier(page, child, report),
-        cardinality: text(child, "cardinality"),
-        base_type: xml::attribute(child, "baseType").map(str::to_owned),
-    };
-    xml::children_named(node, wanted).map(declaration).collect()
 }

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::document::{Interaction, Item, Test};
+use roxmltree::Node;
+
+use super::document::{Interaction, Item, StimulusRef, Test};
+use super::markup::Writer;
 use super::media::Media;
-use super::{Source, fields, test, with_page};
+use super::{Source, content, declarations, fields, rules, test, with_page};
 use crate::checks;
 use crate::problem::{CheckReport, Problem};
 use crate::xml::{self, Page};
 
-/// Reads the items of the manifest and of the tests, sorted by path; every one is checked, used or not.
+/// Checks the items of the manifest and of the tests, and gives those that tests use, sorted by path.
 pub(super) fn read_all(
     files: &dyn Source,
     tests: &[Test],
@@ -28,11 +31,16 @@ pub(super) fn read_all(
         let problem = Problem::warning("unlisted-item", "the test uses this item, but the manifest does not list it");
         report.push(problem.in_file(path).advice("add it to the manifest as an item"));
     }
-    paths.extend(used);
-    paths.iter().filter_map(|path| with_page(files, path, report, |page, r| item(page, media, r)).flatten()).collect()
+    paths.extend(used.iter().cloned());
+    let mut items = Vec::new();
+    for path in &paths {
+        let item = with_page(files, path, report, |page, report| item(files, page, media, report)).flatten();
+        items.extend(item.filter(|_| used.contains(path) && media.keep(files, path, report)));
+    }
+    items
 }
 
-fn item(page: &Page<'_>, media: &mut Media<'_>, report: &mut CheckReport) -> Option<Item> {
+fn item(files: &dyn Source, page: &Page<'_>, media: &mut Media<'_>, report: &mut CheckReport) -> Option<Item> {
     let root = page.root();
     if xml::name(root) != "assessmentItem" {
         let problem = Problem::error(
@@ -43,16 +51,31 @@ fn item(page: &Page<'_>, media: &mut Media<'_>, report: &mut CheckReport) -> Opt
         return None;
     }
     checks::attributes::check(page, report);
+    let writer = Writer::new(files, page);
+    let mut declared = |wanted| declarations::of_kind(writer, page, root, wanted, report);
+    let (responses, outcomes) = (declared("responseDeclaration"), declared("outcomeDeclaration"));
+    let (templates, contexts) = (declared("templateDeclaration"), declared("contextDeclaration"));
     let item = Item {
         href: page.path.to_owned(),
         identifier: fields::identifier(page, root, report),
         title: fields::text(root, "title"),
-        language: root.attribute(("http://www.w3.org/XML/1998/namespace", "lang")).map(str::to_owned),
+        label: fields::optional(root, "label"),
+        language: root.attribute((xml::XML_NAMESPACE, "lang")).map(str::to_owned),
         qti_version: fields::qti_version(page, report),
         adaptive: fields::is_set(root, "adaptive"),
         time_dependent: fields::is_set(root, "timeDependent"),
-        responses: fields::declarations(page, root, "responseDeclaration", report),
-        outcomes: fields::declarations(page, root, "outcomeDeclaration", report),
+        responses,
+        outcomes,
+        templates,
+        contexts,
+        template_processing: rules::processing(writer, root, "templateProcessing"),
+        stimuli: xml::children_named(root, "assessmentStimulusRef").map(|node| stimulus(writer, node)).collect(),
+        stylesheets: content::stylesheets(writer, root),
+        body: writer.inside(root, "itemBody"),
+        response_processing: rules::response_processing(writer, root),
+        modal_feedbacks: content::feedbacks(writer, root, "modalFeedback"),
+        catalog: writer.some_rules(xml::children_named(root, "catalogInfo")),
+        companion_materials: writer.some_rules(xml::children_named(root, "companionMaterialsInfo")),
         interactions: interactions(page),
         assets: media.of_page(page, report).into_iter().collect(),
     };
@@ -60,10 +83,18 @@ fn item(page: &Page<'_>, media: &mut Media<'_>, report: &mut CheckReport) -> Opt
     Some(item)
 }
 
+fn stimulus(writer: Writer<'_, '_, '_>, node: Node<'_, '_>) -> StimulusRef {
+    StimulusRef {
+        identifier: fields::text(node, "identifier"),
+        title: fields::optional(node, "title"),
+        href: writer.file(node, "href"),
+    }
+}
+
 fn interactions(page: &Page<'_>) -> Vec<Interaction> {
     // Custom interactions wrap elements of other namespaces with like names; only the outer one has a response.
-    let asks = |node: &roxmltree::Node<'_, '_>| node.is_element() && xml::name(*node).ends_with("Interaction");
-    let interaction = |node: roxmltree::Node<'_, '_>| {
+    let asks = |node: &Node<'_, '_>| node.is_element() && xml::name(*node).ends_with("Interaction");
+    let interaction = |node: Node<'_, '_>| {
         let response = xml::attribute(node, "responseIdentifier")?.to_owned();
         Some(Interaction { element: xml::name(node).into_owned(), response })
     };

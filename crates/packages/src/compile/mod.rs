@@ -1,19 +1,28 @@
 //! From files to the form a test runner reads. Deterministic: the same files give the same bytes on every machine,
 //! so central can announce the digest of what a local server will have (DESIGN §6).
 
+mod content;
+mod declarations;
 pub mod document;
 mod fields;
 mod items;
+mod markup;
 mod media;
+mod rules;
 mod sections;
 mod source;
+mod styles;
 mod test;
+mod texts;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use taosync_model::Digest;
 
 pub use document::CompiledTest;
 pub use source::Source;
 
+use document::FileFacts;
 use media::Media;
 
 use crate::PackageError;
@@ -24,7 +33,7 @@ use crate::problem::{CheckReport, Problem};
 use crate::xml::{self, Page};
 
 /// Version of the compiler: a new one for every change that can give other bytes for the same files.
-pub const COMPILER_VERSION: u32 = 1;
+pub const COMPILER_VERSION: u32 = 2;
 
 /// A compiled package.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,11 +77,24 @@ fn read(files: &dyn Source, report: &mut CheckReport) -> Option<CompiledTest> {
     let hrefs = test::find(&manifest, report);
     let mut tests: Vec<_> = hrefs.iter().filter_map(|href| test::read(files, href, &mut media, report)).collect();
     let listed = manifest.of_kind(Kind::Item).filter_map(|r| r.href.clone()).filter(|href| files.contains(href));
-    let mut items = items::read_all(files, &tests, listed.collect(), &mut media, report);
-    let used = test::used_items(&tests);
-    items.retain(|item| used.contains(item.href.as_str()));
+    let items = items::read_all(files, &tests, listed.collect(), &mut media, report);
     let test = tests.pop()?;
-    Some(CompiledTest { form: document::FORM, compiler: COMPILER_VERSION, test, items })
+    let shown: BTreeSet<&str> =
+        test.assets.iter().chain(items.iter().flat_map(|item| &item.assets)).map(String::as_str).collect();
+    let texts = media.into_texts().into_values().filter(|text| shown.contains(text.href.as_str())).collect();
+    let files = facts(files, shown, report);
+    Some(CompiledTest { form: document::FORM, compiler: COMPILER_VERSION, test, items, texts, files })
+}
+
+fn facts(files: &dyn Source, paths: BTreeSet<&str>, report: &mut CheckReport) -> BTreeMap<String, FileFacts> {
+    let mut known = BTreeMap::new();
+    for path in paths {
+        match files.facts(path) {
+            Ok(facts) => _ = known.insert(path.to_owned(), facts),
+            Err(error) => report.push(unreadable(path, error)),
+        }
+    }
+    known
 }
 
 fn read_manifest(files: &dyn Source, report: &mut CheckReport) -> Option<Manifest> {
@@ -93,12 +115,8 @@ fn with_page<T>(
 ) -> Option<T> {
     let bytes = match files.read(path, limits::XML_BYTES) {
         Ok(bytes) => bytes,
-        Err(PackageError::Refused(problem)) => {
-            report.push(*problem);
-            return None;
-        }
         Err(error) => {
-            report.push(Problem::error("unreadable", error.to_string()).in_file(path));
+            report.push(unreadable(path, error));
             return None;
         }
     };
@@ -108,5 +126,13 @@ fn with_page<T>(
             report.push(*problem);
             None
         }
+    }
+}
+
+/// Why a file cannot be read. What the archive found is said once, however often the file is asked for.
+fn unreadable(path: &str, error: PackageError) -> Problem {
+    match error {
+        PackageError::Refused(problem) => *problem,
+        error => Problem::error("unreadable", error.to_string()).in_file(path).advice("export the package again"),
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use roxmltree::Node;
 
 use super::document::{Child, ItemRef, Section, Selection};
+use super::markup::Writer;
 use super::media::Media;
-use super::{Source, fields, with_page};
+use super::{Source, content, fields, rules, with_page};
 use crate::checks;
 use crate::href::{self, Target};
 use crate::limits;
@@ -83,6 +84,7 @@ impl<'f, 'm> Sections<'f, 'm> {
         let children = self.children(page, node, report);
         self.depth -= 1;
         let ordering = xml::children_named(node, "ordering").next();
+        let writer = Writer::new(self.files, page);
         Some(Section {
             identifier: fields::identifier(page, node, report),
             title: fields::text(node, "title"),
@@ -91,10 +93,14 @@ impl<'f, 'm> Sections<'f, 'm> {
             fixed: fields::is_set(node, "fixed"),
             // The only boolean of QTI whose default is true.
             keep_together: xml::attribute(node, "keepTogether").is_none() || fields::is_set(node, "keepTogether"),
-            selection: selection(page, node, report),
+            selection: selection(writer, page, node, report),
             shuffle: ordering.is_some_and(|ordering| fields::is_set(ordering, "shuffle")),
+            adaptive_selection: writer.some_rules(xml::children_named(node, "adaptiveSelection")),
             session_control: fields::session_control(node),
             time_limits: fields::time_limits(page, node, report),
+            preconditions: rules::preconditions(writer, node),
+            branch_rules: rules::branch_rules(writer, node),
+            rubrics: content::rubrics(writer, node),
             children,
         })
     }
@@ -109,6 +115,9 @@ impl<'f, 'm> Sections<'f, 'm> {
             return None;
         }
         let files = self.files;
+        if !self.media.keep(files, &path, report) {
+            return None;
+        }
         let section = with_page(files, &path, report, |inner, report| {
             let root = inner.root();
             if xml::name(root) != "assessmentSection" {
@@ -129,7 +138,7 @@ impl<'f, 'm> Sections<'f, 'm> {
         self.count(page, node, report)?;
         let identifier = fields::identifier(page, node, report);
         let href = self.target(page, node, "missing-item", report)?;
-        let conditional = xml::children(node).any(|c| matches!(xml::name(c).as_ref(), "preCondition" | "branchRule"));
+        let writer = Writer::new(self.files, page);
         Some(ItemRef {
             identifier,
             href,
@@ -137,7 +146,10 @@ impl<'f, 'm> Sections<'f, 'm> {
             fixed: fields::is_set(node, "fixed"),
             categories: fields::text(node, "category").split_whitespace().map(str::to_owned).collect(),
             weights: weights(page, node, report),
-            conditional,
+            preconditions: rules::preconditions(writer, node),
+            branch_rules: rules::branch_rules(writer, node),
+            variable_mappings: rules::variable_mappings(node),
+            template_defaults: rules::template_defaults(writer, node),
             session_control: fields::session_control(node),
             time_limits: fields::time_limits(page, node, report),
         })
@@ -172,13 +184,19 @@ fn too_large(page: &Page<'_>, node: Node<'_, '_>, message: String) -> Problem {
     page.at(node, Problem::error("test-too-large", message).advice("make the test smaller or flatter"))
 }
 
-fn selection(page: &Page<'_>, node: Node<'_, '_>, report: &mut CheckReport) -> Option<Selection> {
+fn selection(
+    writer: Writer<'_, '_, '_>,
+    page: &Page<'_>,
+    node: Node<'_, '_>,
+    report: &mut CheckReport,
+) -> Option<Selection> {
     let selection = xml::children_named(node, "selection").next()?;
     let Some(select) = xml::attribute(selection, "select").and_then(|s| s.trim().parse().ok()) else {
         report.push(fields::bad_value(page, selection, "select", "a whole number"));
         return None;
     };
-    Some(Selection { select, with_replacement: fields::is_set(selection, "withReplacement") })
+    let with_replacement = fields::is_set(selection, "withReplacement");
+    Some(Selection { select, with_replacement, extensions: writer.some_rules(xml::children(selection)) })
 }
 
 fn weights(page: &Page<'_>, node: Node<'_, '_>, report: &mut CheckReport) -> BTreeMap<String, f64> {

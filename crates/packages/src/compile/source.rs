@@ -1,5 +1,6 @@
 //! Where a package's files come from while it compiles: a zip at central, a tree of chunks at a local server.
 
+use super::document::FileFacts;
 use crate::PackageError;
 
 /// Files of a package by path.
@@ -12,4 +13,7 @@ pub trait Source {
 
     /// A file of at most `max` bytes.
     fn read(&self, path: &str, max: u64) -> Result<Vec<u8>, PackageError>;
+
+    /// Size and digest of a file.
+    fn facts(&self, path: &str) -> Result<FileFacts, PackageError>;
 }

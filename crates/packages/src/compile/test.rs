@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use roxmltree::Node;
 
 use super::document::{Navigation, Part, Submission, Test};
+use super::markup::Writer;
 use super::media::Media;
 use super::sections::Sections;
-use super::{Source, fields, with_page};
+use super::{Source, content, declarations, fields, rules, with_page};
 use crate::checks;
 use crate::manifest::{Kind, MANIFEST, Manifest};
 use crate::problem::{CheckReport, Problem, shown};
@@ -55,9 +56,10 @@ fn test<'f>(files: &'f dyn Source, page: &Page<'_>, media: &mut Media<'f>, repor
         return None;
     }
     checks::attributes::check(page, report);
+    let writer = Writer::new(files, page);
     let mut sections = Sections::new(files, media);
     let parts: Vec<Part> =
-        xml::children_named(root, "testPart").map(|node| part(page, node, &mut sections, report)).collect();
+        xml::children_named(root, "testPart").map(|node| part(writer, page, node, &mut sections, report)).collect();
     if parts.is_empty() {
         let problem = Problem::error("empty-test", "the test has no testPart");
         report.push(page.at(root, problem.advice("add a part with a section and items")));
@@ -69,23 +71,37 @@ fn test<'f>(files: &'f dyn Source, page: &Page<'_>, media: &mut Media<'f>, repor
         title: fields::text(root, "title"),
         href: page.path.to_owned(),
         qti_version: fields::qti_version(page, report),
-        outcomes: fields::declarations(page, root, "outcomeDeclaration", report),
+        outcomes: declarations::of_kind(writer, page, root, "outcomeDeclaration", report),
         time_limits: fields::time_limits(page, root, report),
+        stylesheets: content::stylesheets(writer, root),
+        rubrics: content::rubrics(writer, root),
         parts,
+        outcome_processing: rules::processing(writer, root, "outcomeProcessing"),
+        feedbacks: content::feedbacks(writer, root, "testFeedback"),
         assets: assets.into_iter().collect(),
     };
     checks::identifiers::check(page, &test, report);
     Some(test)
 }
 
-fn part(page: &Page<'_>, node: Node<'_, '_>, sections: &mut Sections<'_, '_>, report: &mut CheckReport) -> Part {
+fn part<'p, 't>(
+    writer: Writer<'_, 'p, 't>,
+    page: &'p Page<'t>,
+    node: Node<'p, 't>,
+    sections: &mut Sections<'_, '_>,
+    report: &mut CheckReport,
+) -> Part {
     Part {
         identifier: fields::identifier(page, node, report),
         navigation: navigation(page, node, report),
         submission: submission(page, node, report),
         session_control: fields::session_control(node),
         time_limits: fields::time_limits(page, node, report),
+        preconditions: rules::preconditions(writer, node),
+        branch_rules: rules::branch_rules(writer, node),
+        rubrics: content::rubrics(writer, node),
         sections: sections.of_part(page, node, report),
+        feedbacks: content::feedbacks(writer, node, "testFeedback"),
     }
 }
 

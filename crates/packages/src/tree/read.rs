@@ -7,6 +7,7 @@ use super::{ChunkFetch, ChunkRef, Tree, TreeFile, chunk_form};
 use crate::PackageError;
 use crate::archive::file_too_large;
 use crate::compile::Source;
+use crate::compile::document::FileFacts;
 
 /// Reads a whole file into memory; for large ones use [`stream_file`].
 pub fn read_file(file: &TreeFile, fetch: &ChunkFetch<'_>) -> Result<Vec<u8>, PackageError> {
@@ -80,5 +81,10 @@ impl Source for TreeFiles<'_> {
             return Err(PackageError::Refused(Box::new(file_too_large(path, file.bytes, max))));
         }
         read_file(file, self.fetch)
+    }
+
+    fn facts(&self, path: &str) -> Result<FileFacts, PackageError> {
+        let file = self.tree.file(path).ok_or_else(|| PackageError::NoSuchFile(path.to_owned()))?;
+        Ok(FileFacts { bytes: file.bytes, digest: file.digest })
     }
 }

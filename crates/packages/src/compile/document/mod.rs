@@ -1,14 +1,22 @@
-//! The compiled test: what a runner reads. Hrefs are paths of the package, already resolved.
+//! The compiled test: what a runner reads, as docs/RUNNER.md says. Hrefs are paths of the package, already resolved.
 //!
 //! The JSON of this document is hashed on both sides, so its fields, their order and their defaults are a format:
 //! any change needs a new [`FORM`] and a new [`super::COMPILER_VERSION`].
 
+mod content;
+mod item;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use taosync_model::Digest;
+
+pub use super::markup::{Element, Markup, Node};
+pub use content::{Feedback, Rubric, Stylesheet};
+pub use item::{Declaration, Interaction, Item, ResponseProcessing, StimulusRef, Text, Value};
 
 /// Version of this document's form.
-pub const FORM: u32 = 1;
+pub const FORM: u32 = 2;
 
 /// A compiled test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +29,10 @@ pub struct CompiledTest {
     pub test: Test,
     /// Items the test refers to, by path, each once.
     pub items: Vec<Item>,
+    /// Shared texts that tests and items refer to (stimuli, included pages), by path, each once.
+    pub texts: Vec<Text>,
+    /// Every file a test taker needs, by path: what all `assets` of this document name.
+    pub files: BTreeMap<String, FileFacts>,
 }
 
 impl CompiledTest {
@@ -28,6 +40,15 @@ impl CompiledTest {
     pub fn item(&self, href: &str) -> Option<&Item> {
         self.items.binary_search_by(|item| item.href.as_str().cmp(href)).ok().map(|at| &self.items[at])
     }
+}
+
+/// What is known of a file of the package. A file with the same digest is the same file, in every version of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFacts {
+    /// Plain bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the plain bytes.
+    pub digest: Digest,
 }
 
 /// `assessmentTest`.
@@ -45,8 +66,16 @@ pub struct Test {
     pub outcomes: Vec<Declaration>,
     /// Time limits of the whole test.
     pub time_limits: Option<TimeLimits>,
+    /// Styles of the test's own texts.
+    pub stylesheets: Vec<Stylesheet>,
+    /// Instructions of the whole test (QTI 3).
+    pub rubrics: Vec<Rubric>,
     /// Parts in order.
     pub parts: Vec<Part>,
+    /// Rules of `outcomeProcessing`, in order; they give `outcomes` their values.
+    pub outcome_processing: Option<Markup>,
+    /// Texts shown during or after the test.
+    pub feedbacks: Vec<Feedback>,
     /// Files of the package shown by the test itself: pictures and styles of rubrics.
     pub assets: Vec<String>,
 }
@@ -73,8 +102,16 @@ pub struct Part {
     pub session_control: BTreeMap<String, String>,
     /// Time limits of the part.
     pub time_limits: Option<TimeLimits>,
+    /// Conditions that must all hold when the part begins; else it is skipped.
+    pub preconditions: Vec<Markup>,
+    /// Where the test goes on after the part.
+    pub branch_rules: Vec<BranchRule>,
+    /// Instructions of the part (QTI 3).
+    pub rubrics: Vec<Rubric>,
     /// Sections in order.
     pub sections: Vec<Section>,
+    /// Texts shown during or after the part.
+    pub feedbacks: Vec<Feedback>,
 }
 
 /// `navigationMode`.
@@ -116,10 +153,18 @@ pub struct Section {
     pub selection: Option<Selection>,
     /// Whether children are shuffled.
     pub shuffle: bool,
+    /// `qti-adaptive-selection` of QTI 3 as written: an engine elsewhere chooses the items.
+    pub adaptive_selection: Option<Markup>,
     /// Attributes of `itemSessionControl`.
     pub session_control: BTreeMap<String, String>,
     /// Time limits of the section.
     pub time_limits: Option<TimeLimits>,
+    /// Conditions that must all hold when the section begins; else it is skipped.
+    pub preconditions: Vec<Markup>,
+    /// Where the test goes on after the section.
+    pub branch_rules: Vec<BranchRule>,
+    /// Instructions shown with the items of the section.
+    pub rubrics: Vec<Rubric>,
     /// Sections and item references in order.
     pub children: Vec<Child>,
 }
@@ -146,12 +191,23 @@ pub enum Child {
 }
 
 /// `selection`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// `select`: how many.
     pub select: u32,
     /// `withReplacement`.
     pub with_replacement: bool,
+    /// Elements of other makers inside, as written: a runner that does not know them selects as if they were not there.
+    pub extensions: Option<Markup>,
+}
+
+/// `branchRule`: after the element that carries it, the first rule whose condition holds decides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchRule {
+    /// Identifier of what comes next, or `EXIT_SECTION`, `EXIT_TESTPART`, `EXIT_TEST`.
+    pub target: String,
+    /// The condition, an expression.
+    pub condition: Markup,
 }
 
 /// `assessmentItemRef`.
@@ -169,8 +225,14 @@ pub struct ItemRef {
     pub categories: Vec<String>,
     /// `weight` elements by identifier.
     pub weights: BTreeMap<String, f64>,
-    /// Whether the reference carries `preCondition` or `branchRule`, to be read from the test file.
-    pub conditional: bool,
+    /// Conditions that must all hold when the item's turn comes; else it is skipped.
+    pub preconditions: Vec<Markup>,
+    /// Where the test goes on after the item.
+    pub branch_rules: Vec<BranchRule>,
+    /// `variableMapping`: name in the test's rules → name in the item.
+    pub variable_mappings: BTreeMap<String, String>,
+    /// `templateDefault`: template variable → expression for its value.
+    pub template_defaults: BTreeMap<String, Markup>,
     /// Attributes of `itemSessionControl`.
     pub session_control: BTreeMap<String, String>,
     /// Time limits of the item in this place.
@@ -186,51 +248,4 @@ pub struct TimeLimits {
     pub max_seconds: Option<f64>,
     /// `allowLateSubmission`.
     pub late_submission: bool,
-}
-
-/// `assessmentItem`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Item {
-    /// Path of the item file.
-    pub href: String,
-    /// `identifier`.
-    pub identifier: String,
-    /// `title`.
-    pub title: String,
-    /// `xml:lang`.
-    pub language: Option<String>,
-    /// QTI version of the item file.
-    pub qti_version: String,
-    /// `adaptive`.
-    pub adaptive: bool,
-    /// `timeDependent`.
-    pub time_dependent: bool,
-    /// Response variables.
-    pub responses: Vec<Declaration>,
-    /// Outcome variables.
-    pub outcomes: Vec<Declaration>,
-    /// Interactions in the order of the page.
-    pub interactions: Vec<Interaction>,
-    /// Files of the package the item shows, sorted.
-    pub assets: Vec<String>,
-}
-
-/// A declared variable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Declaration {
-    /// `identifier`.
-    pub identifier: String,
-    /// `cardinality`: single, multiple, ordered, record.
-    pub cardinality: String,
-    /// `baseType`; absent for records.
-    pub base_type: Option<String>,
-}
-
-/// An interaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Interaction {
-    /// Name of the element in QTI 2, such as `choiceInteraction`.
-    pub element: String,
-    /// `responseIdentifier`.
-    pub response: String,
 }
