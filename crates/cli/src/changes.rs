@@ -148,13 +148,21 @@ async fn attempt(
     act: &str,
     object: &str,
 ) -> Result<Attempt, Failure> {
+    // Who removes one entity by name has said what is meant: only what leaves with it may need a word.
+    let named = match &changes[..] {
+        [Change::Remove(uri)] => Some(uri.clone()),
+        _ => None,
+    };
     let mut tx = node.store.write("entities_change", Durability::Flushed).await?;
     let applied = node.store.entities_change(&mut tx, changes).await?;
     if options.dry_run {
         tx.undo().await?;
         return Ok(Attempt::Done(applied));
     }
-    let large: Vec<_> = applied.orgs.iter().filter(|effect| effect.is_large_removal()).cloned().collect();
+    let single = if named.is_some() { applied.singly_removed() } else { Vec::new() };
+    let is_single = |effect: &OrgEffect| single.contains(&(effect.org.clone(), effect.entity_type));
+    let asks = |effect: &&OrgEffect| effect.is_large_removal() && !is_single(effect);
+    let large: Vec<_> = applied.orgs.iter().filter(asks).cloned().collect();
     if !large.is_empty() {
         if !options.yes {
             tx.undo().await?;
@@ -162,6 +170,9 @@ async fn attempt(
         }
         let approved: Vec<_> = large.iter().map(|effect| (effect.org.clone(), effect.entity_type)).collect();
         node.store.removals_approve(&mut tx, &approved).await?;
+    }
+    if let Some(uri) = &named {
+        node.store.removals_approve_single(&mut tx, &single, uri).await?;
     }
     let detail = json!({"types": applied.types, "large_removals": large});
     node.store.audit_add(&mut tx, &AuditEntry { actor: ACTOR, act, object, detail }).await?;

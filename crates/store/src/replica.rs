@@ -8,7 +8,7 @@ mod read;
 mod state;
 
 pub use apply::{AppliedChunk, Chunk, ChunkEffect, Link, Removal, RemovalRule, Upsert};
-pub use held::HeldWeight;
+pub use held::{HeldRemoval, HeldTally, HeldWeight};
 pub use listing::HeldLink;
 pub use read::ReplicaProblem;
-pub use state::{HeldRemoval, Learned, ReplicaScope, ReplicaType, Verdict};
+pub use state::{Learned, ReplicaScope, ReplicaType, Verdict};

@@ -63,7 +63,7 @@ async fn the_last_word_of_a_chunk_counts_whichever_kind_it_is() {
     let words = chunk(vec![upsert("u:back", 9), upsert("u:gone", 2)], vec![removal("u:back", 5), removal("u:gone", 7)]);
     local.store.replica_apply(scope, words, &BTreeMap::new()).await.unwrap();
     assert_eq!(held(&local, scope).await, ["u:back"]);
-    let rules = BTreeMap::from([(TAKER, RemovalRule::HoldAfter(0))]);
+    let rules = BTreeMap::from([(TAKER, RemovalRule::Hold { approved: 0, before: 2 })]);
     let again = chunk(vec![upsert("u:back", 12)], vec![removal("u:back", 11)]);
     local.store.replica_apply(scope, again, &rules).await.unwrap();
     assert_eq!(local.store.removals_held_count(scope).await.unwrap(), 0, "what is back is not held");
@@ -78,7 +78,7 @@ async fn an_approval_covers_the_removals_up_to_it_and_no_later_ones() {
         .replica_apply(scope, chunk(vec![upsert("u:1", 1), upsert("u:2", 2)], vec![]), &BTreeMap::new())
         .await
         .unwrap();
-    let rules = BTreeMap::from([(TAKER, RemovalRule::HoldAfter(10))]);
+    let rules = BTreeMap::from([(TAKER, RemovalRule::Hold { approved: 10, before: 2 })]);
     let gone = chunk(vec![], vec![removal("u:1", 10), removal("u:2", 11)]);
     local.store.replica_apply(scope, gone, &rules).await.unwrap();
     assert_eq!(held(&local, scope).await, ["u:2"]);

@@ -1,6 +1,7 @@
 //! One whole sync: for each org results first, then data, packages, and results again; record and report.
 
 mod error;
+pub mod held;
 mod org;
 mod report;
 mod run;

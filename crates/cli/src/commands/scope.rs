@@ -19,7 +19,8 @@ use crate::output;
 #[command(after_help = "Examples:
   taosync --dir /srv/central scope register School-7
   taosync --dir /srv/central scope register          (every organisation id that a test center has)
-  taosync --dir /srv/central scope rename School-7 Lycee-7")]
+  taosync --dir /srv/central scope rename School-7 Lycee-7
+  taosync --dir /srv/central scope approve-removals School-7 --type test-taker")]
 pub struct Options {
     #[command(subcommand)]
     act: Act,
@@ -46,6 +47,14 @@ enum Act {
         /// The id it gets
         new: OrgId,
     },
+    /// Agree to everything that was removed from an organisation so far: local servers that hold it apply it
+    ApproveRemovals {
+        /// Organisation id
+        org: OrgId,
+        /// Of this type only; may be repeated
+        #[arg(long = "type", value_name = "TYPE")]
+        types: Vec<EntityType>,
+    },
 }
 
 impl Options {
@@ -56,6 +65,7 @@ impl Options {
             Act::List => list(context).await?,
             Act::Show { org } => show(context, &org).await?,
             Act::Rename { old, new } => rename(context, &old, &new).await?,
+            Act::ApproveRemovals { org, types } => approve_removals(context, &org, &types).await?,
         }
         Ok(Exit::Done)
     }
@@ -164,4 +174,28 @@ async fn rename(context: &Context, old: &OrgId, new: &OrgId) -> Result<(), Failu
     context
         .output
         .answer(&document, || format!("'{old}' is now called '{new}'; local servers learn it at their next sync."))
+}
+
+async fn approve_removals(context: &Context, org: &OrgId, types: &[EntityType]) -> Result<(), Failure> {
+    let node = Node::open_to_change(context).await?;
+    let _lock = locks::change_lock(node.place.dir()).await?;
+    let Some(mut waiting) = node.store.removals_unapproved(org).await? else {
+        return Err(unknown_org(&node.store, org).await?);
+    };
+    waiting.retain(|entity_type, count| *count > 0 && (types.is_empty() || types.contains(entity_type)));
+    let approved: Vec<_> = waiting.keys().map(|entity_type| (org.clone(), *entity_type)).collect();
+    let mut tx = node.store.write("scope_approve_removals", Durability::Flushed).await?;
+    node.store.removals_approve(&mut tx, &approved).await?;
+    let detail = json!({"removals": waiting});
+    let entry = AuditEntry { actor: ACTOR, act: "scope.approve-removals", object: org.as_str(), detail };
+    node.store.audit_add(&mut tx, &entry).await?;
+    tx.commit().await?;
+    let document = json!({"org": org, "approved": waiting});
+    context.output.answer(&document, || {
+        if waiting.is_empty() {
+            return format!("Nothing was removed from '{org}' that is not approved already.");
+        }
+        let list: Vec<_> = waiting.iter().map(|(entity_type, count)| format!("{count} {entity_type}")).collect();
+        format!("Approved for '{org}': {}.\nLocal servers apply it at their next sync.", list.join(", "))
+    })
 }

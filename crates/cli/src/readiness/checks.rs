@@ -4,6 +4,7 @@ use serde_json::json;
 use taosync_model::execution::ExecutionState;
 use taosync_store::history::SyncOutcome;
 use taosync_store::packages::PackageState;
+use taosync_sync::session::held::HeldGroup;
 
 use super::facts::{Facts, Org, Test};
 use super::{Check, Level};
@@ -125,15 +126,17 @@ fn executions(facts: &Facts) -> Check {
 }
 
 fn removals(facts: &Facts) -> Check {
-    match facts.held {
-        0 => Check::new("removals", Level::Ok, "none held back", json!({"held": 0})),
-        held => Check::new(
-            "removals",
-            Level::Warning,
-            format!("{held} removals wait for a word: ask the office, then 'taosync sync data --accept-removals'"),
-            json!({"held": held}),
-        ),
-    }
+    let held: u64 = facts.held.iter().map(|group| group.count).sum();
+    let value = json!({"held": held, "groups": facts.held});
+    let Some(since) = facts.held.iter().map(|group| group.since).min() else {
+        return Check::new("removals", Level::Ok, "none held back", value);
+    };
+    let groups = facts.held.iter().map(HeldGroup::to_text).collect::<Vec<_>>().join("; ");
+    let age = age(facts.now.duration_since(since).as_secs());
+    let text = format!(
+        "central removed {groups}; the first was held {age}: the office approves with 'taosync scope approve-removals' or brings them back, else 'taosync sync data --accept-removals' here"
+    );
+    Check::new("removals", Level::Warning, text, value)
 }
 
 /// How much room is left; also for central.

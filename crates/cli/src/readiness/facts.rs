@@ -6,6 +6,7 @@ use taosync_model::execution::ExecutionState;
 use taosync_store::history::SyncOutcome;
 use taosync_store::outbox::OutboxCounts;
 use taosync_store::packages::PackageState;
+use taosync_sync::session::held::{self, HeldGroup};
 
 use crate::commands::verify::VERIFIED_AT;
 use crate::failure::Failure;
@@ -23,7 +24,7 @@ pub(super) struct Facts {
     pub tests: Vec<Test>,
     pub outbox: OutboxCounts,
     pub executions: Vec<(ExecutionState, u64)>,
-    pub held: u64,
+    pub held: Vec<HeldGroup>,
     pub free_bytes: u64,
     /// Seconds this clock is ahead of central's.
     pub clock: Option<i64>,
@@ -85,7 +86,7 @@ pub(super) async fn gather(node: &Node) -> Result<Facts, Failure> {
         tests: tests(node).await?,
         outbox: store.outbox_counts(None).await?,
         executions: store.executions_count().await?,
-        held: store.removals_held().await?.len() as u64,
+        held: held::groups(store).await?,
         free_bytes: node.blobs().await?.free_bytes().await?,
         clock: runs.iter().find_map(|run| run.summary.get("clock_ahead")?.as_i64()),
         line: runs.iter().find_map(|run| run.summary.get("line_speed")?.as_u64()),

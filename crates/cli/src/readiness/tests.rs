@@ -1,8 +1,9 @@
-use taosync_model::OrgId;
 use taosync_model::execution::ExecutionState;
+use taosync_model::{EntityType, OrgId};
 use taosync_store::history::SyncOutcome;
 use taosync_store::outbox::OutboxCounts;
 use taosync_store::packages::PackageState;
+use taosync_sync::session::held::HeldGroup;
 
 use super::facts::{Facts, LastSync, Org, Test};
 use super::*;
@@ -31,7 +32,7 @@ fn good() -> Facts {
         }],
         outbox: OutboxCounts { sent: 27, ..OutboxCounts::default() },
         executions: vec![(ExecutionState::Active, 2), (ExecutionState::Finished, 27)],
-        held: 0,
+        held: vec![],
         free_bytes: 40_000_000_000,
         clock: Some(-3),
         line: Some(1_250_000),
@@ -77,7 +78,13 @@ fn everything_that_can_be_wrong() {
     facts.tests[0].reason = Some("chunk x is damaged".into());
     facts.outbox.pending = 3;
     facts.outbox.refused = 1;
-    facts.held = 40;
+    facts.held = vec![HeldGroup {
+        org: OrgId::new("School-7").unwrap(),
+        entity_type: EntityType::TestTaker,
+        count: 40,
+        since: at("2026-05-10T06:00:00Z"),
+        first: vec!["urn:anna".into()],
+    }];
     facts.free_bytes = 500_000_000;
     facts.clock = Some(4_000);
     insta::assert_snapshot!(shown(&facts));

@@ -6,6 +6,7 @@ mod compaction;
 mod data_down;
 mod deliveries;
 mod faults;
+mod guard;
 mod hostile;
 mod moving;
 mod random;

@@ -130,6 +130,49 @@ fn a_dry_run_changes_nothing_and_a_large_removal_asks() {
     assert_eq!(central.run(&["entity", "list", "--type", "test-taker", "--org", "A"]).done()["count"], 10);
 }
 
+/// Each of two small edits is ordinary, both together are half of a small school: local asks, central answers.
+#[test]
+fn removals_held_by_a_local_are_approved_at_central() {
+    let mut central = Node::central_with(&school("A", 0..4));
+    let server = central.serve();
+    let local = Node::init("local");
+    local.join(&central, &["A"]);
+    local.sync();
+    central.bring("eligibilities", &eligibility("A", 0..3)).done();
+    central.bring("eligibilities", &eligibility("A", 0..2)).done();
+    let held = local.run(&["sync", "all"]).done();
+    assert_eq!((&held["status"], &held["held_removals"]), (&"partial".into(), &2.into()), "{held:#}");
+    assert_eq!((&held["held"][0]["type"], &held["held"][0]["count"]), (&"test-taker".into(), &2.into()), "{held:#}");
+    let check = |node: &Node| {
+        let status = node.run(&["status"]).json();
+        let checks = status["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["name"] == "removals").unwrap()
+    };
+    let here = check(&local);
+    assert_eq!((&here["level"], &here["value"]["held"]), (&"warning".into(), &2.into()), "{here:#}");
+    says(&here.to_string(), &["scope approve-removals", "--accept-removals", &taker_uri(2)]);
+    let there = check(&central);
+    assert_eq!((&there["value"]["held"], &there["value"]["orgs"]["A"]), (&2.into(), &2.into()), "{there:#}");
+    says(&there.to_string(), &["scope approve-removals"]);
+
+    central.run(&["scope", "approve-removals", "B"]).failed(1, "TS-403");
+    let none = central.run(&["scope", "approve-removals", "A", "--type", "proctor"]).done();
+    assert_eq!(none["approved"], serde_json::json!({}));
+    assert_eq!(local.run(&["sync", "data"]).done()["held_removals"], 2);
+    let approved = central.run(&["scope", "approve-removals", "A"]).done();
+    assert_eq!(approved["approved"]["test-taker"], 2, "{approved:#}");
+    let done = local.sync();
+    assert_eq!((&done["held_removals"], &done["types"]["test-taker"]["removed"]), (&0.into(), &2.into()), "{done:#}");
+    assert_eq!((&check(&local)["ok"], &check(&central)["ok"]), (&true.into(), &true.into()));
+    // The last of a type, removed by name at central, needs no second word.
+    let center = central.run(&["entity", "list", "--type", "test-taker", "--org", "A"]).done();
+    for entity in center["entities"].as_array().unwrap() {
+        central.run(&["entity", "remove", entity["uri"].as_str().unwrap()]).done();
+    }
+    assert_eq!(local.sync()["types"]["test-taker"]["removed"], 2);
+    server.stop().exits(0);
+}
+
 #[test]
 fn entities_are_loaded_changed_shown_and_removed() {
     let central = Node::central_with(&school("A", 0..3));

@@ -202,14 +202,26 @@ CREATE TABLE replica_link (
     PRIMARY KEY (scope, owner_key, predicate, value_key)
 ) STRICT, WITHOUT ROWID;
 
--- Removals beyond the guard's threshold, held until a person or central approves.
+-- Removals beyond the guard's threshold, held until a person or central approves. before: entities of the type when the
+-- first of them came.
 CREATE TABLE held_removal (
-    scope INTEGER NOT NULL,
-    type  INTEGER NOT NULL,
-    uri   TEXT    NOT NULL,
-    seq   INTEGER NOT NULL,
-    at    INTEGER NOT NULL,
+    scope  INTEGER NOT NULL,
+    type   INTEGER NOT NULL,
+    uri    TEXT    NOT NULL,
+    seq    INTEGER NOT NULL,
+    before INTEGER NOT NULL,
+    at     INTEGER NOT NULL,
     PRIMARY KEY (scope, type, uri)
+) STRICT, WITHOUT ROWID;
+
+-- Links that central took away with an entity whose removal is held: they stay as long as it does.
+CREATE TABLE held_link (
+    scope     INTEGER NOT NULL,
+    type      INTEGER NOT NULL,
+    owner_key BLOB    NOT NULL,
+    predicate INTEGER NOT NULL,
+    value_key BLOB    NOT NULL,
+    PRIMARY KEY (scope, owner_key, predicate, value_key)
 ) STRICT, WITHOUT ROWID;
 
 -- ---------------------------------------------------------------- packages, both roles

@@ -24,6 +24,15 @@ pub struct Applied {
     pub orgs: Vec<OrgEffect>,
 }
 
+impl Applied {
+    /// Where exactly the one entity left that was removed by name: not where others left with it.
+    pub fn singly_removed(&self) -> Vec<(OrgId, EntityType)> {
+        let is_it = |t: &EntityType| self.types.get(t).is_some_and(|tally| tally.removed == 1);
+        let single = self.orgs.iter().filter(|effect| effect.left == 1 && is_it(&effect.entity_type));
+        single.map(|effect| (effect.org.clone(), effect.entity_type)).collect()
+    }
+}
+
 /// Counted entities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Tally {

@@ -7,6 +7,7 @@ use taosync_model::canonical::{entry_member, link_member};
 use taosync_model::{Digest, EntityType, SetDigest, Value, vocabulary};
 use uuid::Uuid;
 
+use super::held;
 use crate::entities::Tally;
 use crate::{Durability, Store, StoreError, Tx, predicates, rows};
 
@@ -71,8 +72,13 @@ pub struct Removal {
 pub enum RemovalRule {
     /// Apply them.
     Apply,
-    /// Keep the entities and remember the removals until a person approves; those up to this number are approved.
-    HoldAfter(i64),
+    /// Keep the entities and remember the removals until a person approves.
+    Hold {
+        /// Removals up to this number are approved.
+        approved: i64,
+        /// Entities of the type that were here before the removals came.
+        before: u64,
+    },
 }
 
 /// What chunks did, per type.
@@ -87,12 +93,21 @@ pub struct AppliedChunk {
     pub link_owners: BTreeSet<(EntityType, String)>,
 }
 
+/// When links that went are taken away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// With the chunk.
+    AtOnce,
+    /// When it is known that neither side of them is held ([`Store::removals_apply`] and its like).
+    Waits,
+}
+
 struct Held {
     id: Uuid,
     digest: Digest,
 }
 
-struct Sum {
+pub(super) struct Sum {
     digest: SetDigest,
     count: i64,
     links: i64,
@@ -112,7 +127,7 @@ impl Store {
         Ok(applied)
     }
 
-    async fn apply(
+    pub(super) async fn apply(
         &self,
         tx: &mut Tx,
         scope: i64,
@@ -126,9 +141,13 @@ impl Store {
         let upserts = latest(chunk.upserts);
         let (held, removes): (Vec<Removal>, Vec<Removal>) =
             last_words(chunk.removes, &upserts).into_iter().partition(|r| holds(rules.get(&r.entity_type), r.seq));
-        let uris = upserts.iter().map(|u| u.uri.as_str()).chain(removes.iter().map(|r| r.uri.as_str()));
+        let removed = held.iter().chain(&removes).map(|r| r.uri.as_str());
+        let uris = upserts.iter().map(|u| u.uri.as_str()).chain(removed);
         let mut known = read_known(conn, scope, uris.collect()).await.map_err(&sql)?;
-        unhold(conn, scope, &upserts).await.map_err(&sql)?;
+        // What central says is there again needs nobody's word to go, and what goes waits for none any more.
+        let answered = upserts.iter().map(|u| (u.entity_type, u.uri.as_str()));
+        let answered = answered.chain(removes.iter().map(|r| (r.entity_type, r.uri.as_str())));
+        held::forget(conn, scope, answered).await.map_err(&sql)?;
         let mut fresh = Vec::with_capacity(upserts.len());
         for upsert in upserts {
             let sum = sum_of(&mut sums, upsert.entity_type);
@@ -166,8 +185,16 @@ impl Store {
             }
         }
         delete_entries(conn, &gone).await.map_err(&sql)?;
-        hold(conn, scope, &held, self.now_ms()).await.map_err(&sql)?;
-        let link_owners = self.apply_links(conn, scope, chunk.links, &mut sums).await.map_err(&sql)?;
+        // Nothing is held of what was never here.
+        let held = held.into_iter().filter(|r| known.contains_key(&(r.entity_type, r.uri.clone()))).collect();
+        held::hold(conn, scope, held, rules, self.now_ms()).await.map_err(&sql)?;
+        // What a link belongs to may be held by a later chunk only.
+        let may_hold = rules.values().any(|rule| matches!(rule, RemovalRule::Hold { .. }));
+        let parting = match chunk.links.iter().any(|link| !link.present) {
+            true if may_hold || held::is_any(conn, scope).await.map_err(&sql)? => Parting::Waits,
+            _ => Parting::AtOnce,
+        };
+        let link_owners = self.apply_links(conn, scope, chunk.links, parting, &mut sums).await.map_err(&sql)?;
         write_sums(conn, scope, &sums, &chunk.positions).await.map_err(&sql)?;
         Ok(AppliedChunk { effect, link_owners })
     }
@@ -196,11 +223,12 @@ impl Store {
         .await
     }
 
-    async fn apply_links(
+    pub(super) async fn apply_links(
         &self,
         conn: &mut SqliteConnection,
         scope: i64,
         links: Vec<Link>,
+        parting: Parting,
         sums: &mut BTreeMap<EntityType, Sum>,
     ) -> Result<BTreeSet<(EntityType, String)>, sqlx::Error> {
         if links.is_empty() {
@@ -228,8 +256,14 @@ impl Store {
             .await?;
             held.extend(found);
         }
-        let (mut came, mut went) = (Vec::new(), Vec::new());
+        let back: Vec<_> = latest.iter().filter(|(_, link)| link.present).map(|(key, _)| *key).collect();
+        held::forget_links(conn, scope, &back).await?;
+        let (mut came, mut went, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         for (key, link) in latest {
+            if parting == Parting::Waits && !link.present && held.contains(&key) {
+                waiting.push((key, link.entity_type));
+                continue;
+            }
             let sum = sum_of(sums, link.entity_type);
             let member = link_member(&link.owner, &link.predicate, &link.value);
             match (held.contains(&key), link.present) {
@@ -246,6 +280,7 @@ impl Store {
                 _ => {}
             }
         }
+        held::hold_links(conn, scope, &waiting).await?;
         let owners = came.iter().chain(&went).map(|(_, link)| (link.entity_type, link.owner.clone())).collect();
         came.sort_unstable_by_key(|(key, _)| *key);
         rows::insert(
@@ -282,38 +317,6 @@ impl Store {
         let plain = serde_json::to_vec(&link.value).unwrap_or_default();
         self.keyring().columns().seal("replica_link", key.as_bytes(), "value", &plain)
     }
-
-    /// Applies the removals of these types (of all when empty) that waited, after a person's word. Returns how many.
-    pub async fn removals_accept(&self, scope: i64, types: &[EntityType]) -> Result<u64, StoreError> {
-        let types = if types.is_empty() { &EntityType::FEED[..] } else { types };
-        let codes: Vec<i64> = types.iter().map(|t| t.code()).collect();
-        let codes = serde_json::to_string(&codes).unwrap_or_default();
-        let mut tx = self.write("removals_accept", Durability::Flushed).await?;
-        let sql = tx.sql();
-        let found: Vec<(i64, String, i64)> = sqlx::query_as(
-            "SELECT type, uri, seq FROM held_removal
-             WHERE scope = $1 AND type IN (SELECT value FROM json_each($2))",
-        )
-        .bind(scope)
-        .bind(&codes)
-        .fetch_all(tx.conn())
-        .await
-        .map_err(&sql)?;
-        let removes = found
-            .into_iter()
-            .filter_map(|(code, uri, seq)| Some(Removal { entity_type: EntityType::from_code(code)?, seq, uri }))
-            .collect();
-        let chunk = Chunk { removes, ..Chunk::default() };
-        let effect = self.apply(&mut tx, scope, chunk, &BTreeMap::new()).await?.effect;
-        sqlx::query("DELETE FROM held_removal WHERE scope = $1 AND type IN (SELECT value FROM json_each($2))")
-            .bind(scope)
-            .bind(&codes)
-            .execute(tx.conn())
-            .await
-            .map_err(&sql)?;
-        tx.commit().await?;
-        Ok(effect.values().map(|t| t.removed).sum())
-    }
 }
 
 /// The first 16 bytes of a URI's hash.
@@ -334,7 +337,7 @@ fn value_key(value: &Value) -> Uuid {
 
 /// Whether a removal waits for a person.
 fn holds(rule: Option<&RemovalRule>, seq: i64) -> bool {
-    matches!(rule, Some(RemovalRule::HoldAfter(approved)) if seq > *approved)
+    matches!(rule, Some(RemovalRule::Hold { approved, .. }) if seq > *approved)
 }
 
 /// The last word about each entity of a chunk.
@@ -369,7 +372,10 @@ fn sum_of(sums: &mut BTreeMap<EntityType, Sum>, entity_type: EntityType) -> &mut
     sums.entry(entity_type).or_insert(Sum { digest: SetDigest::EMPTY, count: 0, links: 0 })
 }
 
-async fn read_sums(conn: &mut SqliteConnection, scope: i64) -> Result<BTreeMap<EntityType, Sum>, sqlx::Error> {
+pub(super) async fn read_sums(
+    conn: &mut SqliteConnection,
+    scope: i64,
+) -> Result<BTreeMap<EntityType, Sum>, sqlx::Error> {
     let found: Vec<(i64, Vec<u8>, i64, i64)> =
         sqlx::query_as("SELECT type, set_digest, count, links FROM replica_type WHERE scope = $1")
             .bind(scope)
@@ -384,7 +390,7 @@ async fn read_sums(conn: &mut SqliteConnection, scope: i64) -> Result<BTreeMap<E
         .collect())
 }
 
-async fn write_sums(
+pub(super) async fn write_sums(
     conn: &mut SqliteConnection,
     scope: i64,
     sums: &BTreeMap<EntityType, Sum>,
@@ -438,33 +444,5 @@ async fn delete_entries(conn: &mut SqliteConnection, ids: &[Uuid]) -> Result<(),
             .execute(&mut *conn)
             .await?;
     }
-    Ok(())
-}
-
-async fn hold(conn: &mut SqliteConnection, scope: i64, held: &[Removal], now: i64) -> Result<(), sqlx::Error> {
-    rows::insert(
-        conn,
-        "INSERT INTO held_removal (scope, type, uri, seq, at) ",
-        held,
-        "ON CONFLICT (scope, type, uri) DO UPDATE SET seq = excluded.seq",
-        |mut row, removal| {
-            row.push_bind(scope).push_bind(removal.entity_type.code()).push_bind(removal.uri.clone());
-            row.push_bind(removal.seq).push_bind(now);
-        },
-    )
-    .await
-}
-
-/// What central says is there again needs nobody's approval to be removed.
-async fn unhold(conn: &mut SqliteConnection, scope: i64, upserts: &[Upsert]) -> Result<(), sqlx::Error> {
-    let keys: Vec<(i64, &str)> = upserts.iter().map(|u| (u.entity_type.code(), u.uri.as_str())).collect();
-    sqlx::query(
-        "DELETE FROM held_removal WHERE scope = $2 AND (type, uri) IN
-         (SELECT value ->> 0, value ->> 1 FROM json_each($1))",
-    )
-    .bind(serde_json::to_string(&keys).unwrap_or_default())
-    .bind(scope)
-    .execute(conn)
-    .await?;
     Ok(())
 }

@@ -74,18 +74,6 @@ pub enum Verdict {
     Open,
 }
 
-/// A removal that waits for a person.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct HeldRemoval {
-    /// The org.
-    pub org: OrgId,
-    /// The type.
-    #[serde(rename = "type")]
-    pub entity_type: EntityType,
-    /// What central removed.
-    pub uri: String,
-}
-
 impl ReplicaScope {
     /// The position per type.
     pub fn positions(&self) -> Positions {
@@ -192,25 +180,6 @@ impl Store {
         tx.commit().await
     }
 
-    /// Removals that wait for a person.
-    pub async fn removals_held(&self) -> Result<Vec<HeldRemoval>, StoreError> {
-        let mut snapshot = self.read("removals_held").await?;
-        let sql = snapshot.sql();
-        let found: Vec<(String, i64, String)> = sqlx::query_as(
-            "SELECT s.org, h.type, h.uri FROM held_removal h JOIN replica_scope s ON s.id = h.scope
-             ORDER BY s.org, h.type, h.uri",
-        )
-        .fetch_all(snapshot.conn())
-        .await
-        .map_err(sql)?;
-        Ok(found
-            .into_iter()
-            .filter_map(|(org, code, uri)| {
-                Some(HeldRemoval { org: OrgId::new(org).ok()?, entity_type: EntityType::from_code(code)?, uri })
-            })
-            .collect())
-    }
-
     /// Notes whose history the positions belong to, before the first of them is stored.
     pub async fn replica_begin(&self, scope: i64, epoch: Uuid) -> Result<(), StoreError> {
         let mut tx = self.write("replica_begin", Durability::Relaxed).await?;
@@ -222,18 +191,6 @@ impl Store {
             .await
             .map_err(sql)?;
         tx.commit().await
-    }
-
-    /// Number of removals of a replica that wait for a person.
-    pub async fn removals_held_count(&self, scope: i64) -> Result<u64, StoreError> {
-        let mut snapshot = self.read("removals_held_count").await?;
-        let sql = snapshot.sql();
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM held_removal WHERE scope = $1")
-            .bind(scope)
-            .fetch_one(snapshot.conn())
-            .await
-            .map_err(sql)?;
-        Ok(count.unsigned_abs())
     }
 }
 

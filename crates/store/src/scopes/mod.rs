@@ -5,9 +5,11 @@
 //! the same for classes, [`views`] what each org sees of an entity, [`links`] the long lists; [`sequence`] gives every
 //! difference its number and keeps the sums.
 
+mod approve;
 mod check;
 mod classes;
 mod forget;
+mod guard;
 mod links;
 mod members;
 mod register;
@@ -21,20 +23,11 @@ use taosync_model::{Digest, Entity, EntityType, OrgId};
 use uuid::Uuid;
 
 pub use check::ScopeProblem;
+pub use guard::Turnover;
 pub use register::ScopeSummary;
 
 use crate::predicates::relation_code;
 use crate::{Store, StoreError, Tx, rows};
-
-/// Above this share (in percent) and this number of a type, a removal from an org asks a person (DESIGN §4).
-pub const GUARD_PERCENT: u64 = 20;
-/// See [`GUARD_PERCENT`].
-pub const GUARD_COUNT: u64 = 5;
-
-/// Whether a removal of `leaving` out of `before` is large enough to ask.
-pub const fn is_large_removal(leaving: u64, before: u64) -> bool {
-    leaving >= GUARD_COUNT && leaving.saturating_mul(100) > before.saturating_mul(GUARD_PERCENT)
-}
 
 /// Members of an org that came or went.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -55,7 +48,8 @@ pub struct OrgEffect {
 impl OrgEffect {
     /// Whether a person has to approve.
     pub const fn is_large_removal(&self) -> bool {
-        is_large_removal(self.left, self.before)
+        let turnover = Turnover { entered: self.entered, left: self.left, before: self.before };
+        turnover.is_large_removal(self.entity_type)
     }
 }
 

@@ -180,21 +180,6 @@ impl Store {
         Ok(())
     }
 
-    /// Lets local servers apply everything removed so far without asking (DESIGN §4, removal guard).
-    pub async fn removals_approve(&self, tx: &mut Tx, orgs: &[(OrgId, EntityType)]) -> Result<(), StoreError> {
-        let sql = tx.sql();
-        let keys: Vec<(&str, i64)> = orgs.iter().map(|(o, t)| (o.as_str(), t.code())).collect();
-        sqlx::query(
-            "UPDATE scope_type SET removals_approved_through = last_seq WHERE (scope, type) IN
-             (SELECT s.id, j.value ->> 1 FROM json_each($1) j CROSS JOIN scope s ON s.org = j.value ->> 0)",
-        )
-        .bind(serde_json::to_string(&keys).unwrap_or_default())
-        .execute(tx.conn())
-        .await
-        .map_err(&sql)?;
-        Ok(())
-    }
-
     /// Bodies of entities, unsealed, without their links. Missing rows are left out.
     pub(crate) async fn bodies_read(
         &self,

@@ -1,7 +1,7 @@
 //! Applying a stream of feed frames: frames become chunks, each applied with its positions in one transaction; at the end
 //! both sides' digests are compared. The stream is the answer to a feed request or to a comparison.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 use taosync_model::canonical::DIGEST_VERSION;
@@ -78,7 +78,7 @@ pub(super) async fn apply(
     let mut applier = Applier {
         store,
         scope: replica.id,
-        guard: Guard::new(plan.removals, &hello, replica, &held_types(store, replica).await?),
+        guard: Guard::new(plan.removals, &hello, replica, &store.removals_tally(replica.id).await?),
         chunk: Chunk::default(),
         rows: 0,
         bytes: 0,
@@ -119,6 +119,7 @@ pub(super) async fn apply(
         applier.chunk.positions.insert(entity_type, state.seq);
     }
     applier.apply().await?;
+    applier.let_go(types).await?;
     let effect = applier.effect;
     let now = store.replica_again(replica.id).await?;
     let (equal, differs_by_held) = weigh(store, &now, &end).await?;
@@ -170,18 +171,12 @@ async fn weigh(store: &Store, replica: &ReplicaScope, end: &End) -> Result<(bool
         })
     };
     let settled: Vec<EntityType> = end.types.keys().copied().filter(|t| is_same(t, None)).collect();
-    if store.removals_held_count(replica.id).await? > 0 {
+    if !weights.is_empty() {
         store.removals_settle(replica.id, &settled).await?;
     }
     let equal = settled.len() == end.types.len();
     let by_held = !equal && end.types.keys().all(|t| settled.contains(t) || is_same(t, weights.get(t)));
     Ok((equal, by_held))
-}
-
-/// Types of which removals wait for a person.
-async fn held_types(store: &Store, replica: &ReplicaScope) -> Result<BTreeSet<EntityType>, SyncError> {
-    let held = store.removals_held().await?;
-    Ok(held.into_iter().filter(|h| h.org == replica.org).map(|h| h.entity_type).collect())
 }
 
 /// Digest per type of a replica.
@@ -258,6 +253,17 @@ impl Applier<'_> {
         self.done += std::mem::take(&mut self.rows) as u64;
         self.bytes = 0;
         (self.progress)(Progress::Entities { done: self.done, of: self.expected.max(self.done) });
+        Ok(())
+    }
+
+    /// At the end of the stream: applies held removals that central has approved or that are few after all.
+    async fn let_go(&mut self, types: &[EntityType]) -> Result<(), SyncError> {
+        if self.store.removals_waiting(self.scope).await? {
+            let tally = self.store.removals_tally(self.scope).await?;
+            let free = self.guard.free(types, &tally, &self.effect);
+            let gone = self.store.removals_apply(self.scope, &free).await?;
+            add(&mut self.effect, &gone);
+        }
         Ok(())
     }
 }

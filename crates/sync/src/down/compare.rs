@@ -129,10 +129,7 @@ pub async fn answer<E: std::fmt::Display>(
     }
     let types: Vec<EntityType> = state.types.keys().copied().collect();
     let hello = offer::hello(&store, &request, &state, &Positions::default(), &types).await.map_err(offer::internal)?;
-    let removed = |t: &EntityType| counts.get(t).is_some_and(|c: &Ahead| c.removals > 0);
-    let approved = state.types.iter().filter(|(t, s)| s.removals_approved_through > 0 && removed(t));
-    let removals_approved_through = approved.map(|(t, s)| (*t, s.removals_approved_through)).collect();
-    let hello = Hello { counts, removals_approved_through, ..hello };
+    let hello = Hello { counts, ..hello };
     let end = End {
         types: state
             .types

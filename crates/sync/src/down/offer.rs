@@ -153,10 +153,8 @@ pub(super) async fn hello(
         .filter(|(t, a)| wanted(t) && moving(a))
         .map(|(t, a)| (*t, feed::Ahead { upserts: a.upserts, removals: a.removals }))
         .collect();
-    let approved = state
-        .types
-        .iter()
-        .filter(|(t, s)| s.removals_approved_through > 0 && counts.get(t).is_some_and(|c| c.removals > 0));
+    // Also without removals to come: local may hold some that were approved since.
+    let approved = state.types.iter().filter(|(_, s)| s.removals_approved_through > 0);
     let removals_approved_through = approved.map(|(t, s)| (*t, s.removals_approved_through)).collect();
     let identity = store.identity().await?;
     Ok(Hello {

@@ -110,7 +110,8 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
     Ok(Published { uri, reference, changed: true, new_chunks: cut.new_chunks, applied, report: cut.report })
 }
 
-/// Takes a delivery back: local servers remove it at their next sync. What it holds stays until garbage collection.
+/// Takes a delivery back: local servers remove it at their next sync, without asking, as naming it was a person's word.
+/// What it holds stays until garbage collection.
 pub async fn withdraw(store: &Store, uri: &str) -> Result<Applied, StoreError> {
     let current = store.package_current(uri).await?.ok_or_else(|| StoreError::NotFound {
         what: format!("a published delivery {uri}"),
@@ -119,6 +120,7 @@ pub async fn withdraw(store: &Store, uri: &str) -> Result<Applied, StoreError> {
     let mut tx = store.write("delivery withdraw", Durability::Flushed).await?;
     tx.package_withdraw(uri, current.version).await?;
     let applied = store.entities_change(&mut tx, vec![Change::Remove(uri.to_owned())]).await?;
+    store.removals_approve_single(&mut tx, &applied.singly_removed(), uri).await?;
     tx.commit().await?;
     Ok(applied)
 }

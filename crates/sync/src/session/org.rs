@@ -13,7 +13,7 @@ use url::Url;
 
 use super::run::{Mode, Plan, What};
 use super::summary::{DeliveryCounts, OrgSummary, Progress, ResultCounts, Summary, TypeCounts};
-use super::{SyncError, report};
+use super::{SyncError, held, report};
 use crate::down::apply::{self, PullPlan, Pulled};
 use crate::down::pull;
 use crate::link::{Address, Caller, Link, LinkError};
@@ -50,6 +50,9 @@ pub(super) async fn sync(
         summary.temporary = error.is_temporary();
         summary.reason = Some(in_words(error));
         summary.digest_equal = false;
+    }
+    if summary.held_removals > 0 {
+        summary.held = held::groups(store).await?.into_iter().filter(|group| group.org == replica.org).collect();
     }
     advise(&mut summary, &done);
     summary.status = report::status_of(&summary).to_owned();
@@ -317,10 +320,11 @@ impl Done {
 
 /// What a person should do after this sync.
 fn advise(summary: &mut Summary, done: &Done) {
-    if summary.held_removals > 0 {
+    for group in &summary.held {
         summary.advice.push(format!(
-            "central removed {} entries at once; they are kept until somebody agrees: ask the office, then run 'taosync sync data --accept-removals'",
-            summary.held_removals
+            "central removed {} and nobody has approved it: they are kept. The office approves with 'taosync scope approve-removals {}' or brings them back; if it cannot be reached and it is meant, run 'taosync sync data --accept-removals'",
+            group.to_text(),
+            group.org
         ));
     }
     if done.pulled.as_ref().is_some_and(|pulled| !pulled.equal && !pulled.differs_by_held) {

@@ -6,7 +6,7 @@ use taosync_store::blobs::Blobs;
 use taosync_store::history::{RunEnd, SyncOutcome};
 use taosync_store::replica::ReplicaScope;
 use taosync_wire::v1;
-use taosync_wire::v1::report::{Report, scope_digest};
+use taosync_wire::v1::report::{HeldReport, Report, scope_digest};
 
 use super::SyncError;
 use super::org::{self, Done};
@@ -87,6 +87,11 @@ async fn report(
         deliveries,
         pending: store.outbox_waiting(&replica.org, &plan.up.states).await?.due,
         held: summary.held_removals,
+        held_types: summary
+            .held
+            .iter()
+            .map(|g| (g.entity_type, HeldReport { count: g.count, since: g.since }))
+            .collect(),
         changed: [sum(|c| c.created), sum(|c| c.updated), sum(|c| c.removed)],
         sent: summary.results.sent,
         version: plan.version.clone(),

@@ -138,6 +138,7 @@ fn merge(summary: &mut Summary, part: Summary) {
     summary.clock_ahead = part.clock_ahead.or(summary.clock_ahead);
     summary.line_speed = part.line_speed.or(summary.line_speed);
     summary.held_removals += part.held_removals;
+    summary.held.extend(part.held);
     summary.requests += part.requests;
     summary.bytes_down += part.bytes_down;
     summary.bytes_up += part.bytes_up;

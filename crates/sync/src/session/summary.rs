@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use taosync_model::{Digest, EntityType, OrgId};
 use uuid::Uuid;
 
+use super::held::HeldGroup;
+
 /// A sync in figures. With several orgs: counts are sums, `orgs` has each.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Summary {
@@ -45,6 +47,9 @@ pub struct Summary {
     /// Removals that wait for a person.
     #[serde(default)]
     pub held_removals: u64,
+    /// These by org and type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<HeldGroup>,
     /// Seconds this machine's clock is ahead of central's, when data were received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_ahead: Option<i64>,

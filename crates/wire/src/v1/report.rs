@@ -42,6 +42,9 @@ pub struct Report {
     /// Removals that wait for a person.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub held: u64,
+    /// These by type.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held_types: BTreeMap<EntityType, HeldReport>,
     /// Changes applied: created, updated, removed over all types.
     pub changed: [u64; 3],
     /// Items handed in by this sync.
@@ -56,6 +59,15 @@ pub struct Report {
     /// Bytes a second down, measured; 0 when too little travelled to say.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub line: u64,
+}
+
+/// Removals of a type that wait for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldReport {
+    /// How many they are.
+    pub count: u64,
+    /// Since when, by local's clock.
+    pub since: Timestamp,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form serde asks for")]

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
-use taosync_model::EntityType;
+use taosync_model::{EntityType, OrgId};
 use taosync_store::nodes::NodeStatus;
 use taosync_store::received::ReceivedCounts;
 use taosync_store::scopes::ScopeSummary;
+use taosync_wire::v1::report::HeldReport;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -24,6 +25,8 @@ pub struct Central {
     orgs: Vec<Value>,
     nodes: Vec<Value>,
     results: Value,
+    #[serde(skip)]
+    held: Vec<String>,
 }
 
 /// Prints the status of a central.
@@ -43,6 +46,7 @@ pub async fn look(node: &Node) -> Result<Central, Failure> {
     let checks = vec![
         data(&entities, &scopes),
         locals(&nodes),
+        removals(&nodes),
         results(&received),
         readiness::disk(free),
         Check::new("version", Level::Ok, VERSION, json!({"version": VERSION})),
@@ -53,6 +57,7 @@ pub async fn look(node: &Node) -> Result<Central, Failure> {
         readiness: Readiness { ready, since: since.unwrap_or(node.clock.now()), checks },
         entities,
         orgs: scopes.iter().map(org_json).collect(),
+        held: nodes.iter().flat_map(held_of).map(|held| held_line(&held)).collect(),
         nodes: nodes.iter().map(node_json).collect(),
         results: counts_json(&received),
     })
@@ -72,6 +77,46 @@ fn locals(nodes: &[NodeStatus]) -> Check {
         return Check::new("nodes", Level::Warning, text, value);
     }
     Check::new("nodes", Level::Ok, format!("{} local servers known", nodes.len()), value)
+}
+
+/// Removals that local servers hold, as their last reports say.
+fn removals(nodes: &[NodeStatus]) -> Check {
+    let mut orgs = std::collections::BTreeMap::new();
+    for held in nodes.iter().flat_map(held_of) {
+        *orgs.entry(held.org).or_insert(0) += held.count;
+    }
+    let held: u64 = orgs.values().sum();
+    let value = json!({"held": held, "orgs": orgs});
+    if held == 0 {
+        return Check::new("removals", Level::Ok, "no local server holds any back", value);
+    }
+    let names = orgs.keys().map(|org| org.as_str()).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "{held} are held back by local servers of {names}, as nobody has approved them: 'taosync scope approve-removals ORG', or bring them back by import"
+    );
+    Check::new("removals", Level::Warning, text, value)
+}
+
+/// Held removals of one type, as a local server told.
+struct Held<'a> {
+    node: uuid::Uuid,
+    org: &'a OrgId,
+    types: String,
+    count: u64,
+    since: Option<Timestamp>,
+}
+
+fn held_of(status: &NodeStatus) -> impl Iterator<Item = Held<'_>> {
+    status.orgs.iter().filter_map(|org| {
+        let report = org.report.as_ref()?;
+        let count = report["held"].as_u64().filter(|count| *count > 0)?;
+        let types: std::collections::BTreeMap<EntityType, HeldReport> =
+            serde_json::from_value(report["held_types"].clone()).unwrap_or_default();
+        let since = types.values().map(|held| held.since).min();
+        let types = types.iter().map(|(t, held)| format!("{} {t}", held.count)).collect::<Vec<_>>().join(", ");
+        let types = if types.is_empty() { count.to_string() } else { types };
+        Some(Held { node: status.node.id, org: &org.org, types, count, since })
+    })
 }
 
 fn results(counts: &ReceivedCounts) -> Check {
@@ -114,7 +159,16 @@ fn to_text(central: &Central) -> String {
             rows(central),
         ));
     }
+    text.extend(central.held.iter().map(|line| format!("  → {line}\n")));
     text
+}
+
+fn held_line(held: &Held<'_>) -> String {
+    let since = held.since.map(|since| format!(" since {}", output::time(since))).unwrap_or_default();
+    format!(
+        "{} holds back removals of {}{since}: {}. Agree with 'taosync scope approve-removals {}', or bring them back",
+        held.node, held.org, held.types, held.org
+    )
 }
 
 fn rows(central: &Central) -> Vec<Vec<String>> {
