@@ -183,7 +183,9 @@ async fn approve_removals(context: &Context, org: &OrgId, types: &[EntityType]) 
         return Err(unknown_org(&node.store, org).await?);
     };
     waiting.retain(|entity_type, count| *count > 0 && (types.is_empty() || types.contains(entity_type)));
-    let approved: Vec<_> = waiting.keys().map(|entity_type| (org.clone(), *entity_type)).collect();
+    // Also types of which nothing is remembered: local servers may hold what central has forgotten since.
+    let types = if types.is_empty() { &EntityType::FEED[..] } else { types };
+    let approved: Vec<_> = types.iter().map(|entity_type| (org.clone(), *entity_type)).collect();
     let mut tx = node.store.write("scope_approve_removals", Durability::Flushed).await?;
     node.store.removals_approve(&mut tx, &approved).await?;
     let detail = json!({"removals": waiting});
@@ -193,7 +195,7 @@ async fn approve_removals(context: &Context, org: &OrgId, types: &[EntityType]) 
     let document = json!({"org": org, "approved": waiting});
     context.output.answer(&document, || {
         if waiting.is_empty() {
-            return format!("Nothing was removed from '{org}' that is not approved already.");
+            return format!("Nothing that is remembered was removed from '{org}' without approval.");
         }
         let list: Vec<_> = waiting.iter().map(|(entity_type, count)| format!("{count} {entity_type}")).collect();
         format!("Approved for '{org}': {}.\nLocal servers apply it at their next sync.", list.join(", "))
