@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod fuzz;
 mod test;
 mod workspace;
 
@@ -18,6 +19,8 @@ struct Cli {
 enum Chore {
     /// Measures the release program beside the physical limits of this machine.
     Bench(bench::Options),
+    /// Lets the fuzzer look for inputs that break what must hold.
+    Fuzz(fuzz::Options),
     /// Runs every check and test there is, and ends with a summary.
     Test(test::Options),
 }
@@ -25,6 +28,7 @@ enum Chore {
 fn main() -> anyhow::Result<std::process::ExitCode> {
     match Cli::parse().chore {
         Chore::Bench(options) => bench::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Test(options) => test::run(&options),
     }
 }

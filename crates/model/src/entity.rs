@@ -1,5 +1,7 @@
 //! One thing of a type: a URI, a class URI, and properties.
 
+use std::collections::HashSet;
+
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -145,6 +147,19 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
+/// Whether a predicate is in the list. Entities have a dozen, which are looked through; a hostile one can have millions,
+/// so from some number on they are also `seen` in a set.
+fn is_given(list: &[Property], seen: &mut HashSet<String>, predicate: &str) -> bool {
+    const FEW: usize = 32;
+    if list.len() < FEW {
+        return list.iter().any(|property| property.predicate == predicate);
+    }
+    if seen.is_empty() {
+        seen.extend(list.iter().map(|property| property.predicate.clone()));
+    }
+    !seen.insert(predicate.to_owned())
+}
+
 /// Properties as a JSON object, predicate → values, in order.
 struct Properties<'a>(&'a [Property]);
 
@@ -168,9 +183,11 @@ impl<'de> Deserialize<'de> for PropertyList {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PropertyList, A::Error> {
                 let mut list: Vec<Property> = Vec::with_capacity(map.size_hint().unwrap_or(12));
+                let mut seen = HashSet::new();
                 while let Some((predicate, values)) = map.next_entry::<String, Vec<Value>>()? {
-                    if list.iter().any(|p| p.predicate == predicate) {
-                        return Err(de::Error::custom(format_args!("predicate '{predicate}' is given twice")));
+                    if is_given(&list, &mut seen, &predicate) {
+                        // Not quoted: it comes from outside, and can be megabytes long.
+                        return Err(de::Error::custom("a predicate is given twice"));
                     }
                     list.push(Property { predicate, values });
                 }
@@ -250,6 +267,19 @@ mod tests {
         let text = r#"{"uri":"u","class":"c","properties":{"p":["a"],"p":["b"]}}"#;
         let error = serde_json::from_str::<Entity>(text).expect_err("ambiguous").to_string();
         assert!(error.contains("given twice"), "{error}");
+    }
+
+    #[test]
+    fn many_predicates_cost_no_more_each_than_few() {
+        let text = |twice: &str| {
+            let many: Vec<_> = (0..50_000).map(|n| format!("\"p{n}\":[]")).collect();
+            format!("{{\"uri\":\"u\",\"class\":\"c\",\"properties\":{{{}{twice}}}}}", many.join(","))
+        };
+        // Comparing each with all others would take minutes here.
+        assert_eq!(serde_json::from_str::<Entity>(&text("")).expect("valid").properties.len(), 50_000);
+        for twice in [",\"p0\":[]", ",\"p31\":[]", ",\"p32\":[]", ",\"p49999\":[]"] {
+            assert!(serde_json::from_str::<Entity>(&text(twice)).is_err(), "{twice}");
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Positions {
     pub fn from_text(text: &str) -> Result<Self, BadPositions> {
         let mut positions = Self::default();
         for part in text.split(',').filter(|p| !p.is_empty()) {
-            let bad = || BadPositions(part.chars().take(64).collect());
+            let bad = || BadPositions(part.chars().take(64).flat_map(char::escape_debug).collect());
             let (name, seq) = part.split_once(':').ok_or_else(bad)?;
             let entity_type = name.parse().map_err(|_| bad())?;
             let seq = seq.parse::<i64>().ok().filter(|s| *s >= 0).ok_or_else(bad)?;
@@ -180,6 +180,12 @@ mod tests {
         for text in ["test-taker", "test-taker:x", "test-taker:-1", "cat:1", "class:1,class:2"] {
             assert!(Positions::from_text(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_wrong_position_cannot_steer_a_terminal() {
+        let error = Positions::from_text("a\u{1b}[2J\0:1").expect_err("no type").to_string();
+        assert!(!error.chars().any(char::is_control), "{error:?}");
     }
 
     #[test]

@@ -159,6 +159,31 @@ fn sizes_are_bounded() {
     assert!(complaint(&attributes(64)).contains("identifier is missing"));
     assert!(complaint(&attributes(65)).contains("more than 64 attributes"));
 
+    let declared = |count: usize| {
+        let levels = count.div_ceil(64);
+        let list = |level: usize| {
+            let of_level = (level * 64..count.min(level * 64 + 64)).map(|i| format!(" xmlns:n{i}=\"urn:n\""));
+            of_level.collect::<String>()
+        };
+        let open: Vec<_> = (0..levels).map(|level| format!("<n0:n{}>", list(level))).collect();
+        // The root declares one.
+        wrapped(&(open.concat() + &"</n0:n>".repeat(levels)))
+    };
+    assert!(parse_xml(declared(127).as_bytes()).is_ok());
+    assert!(complaint(&declared(128)).contains("more than 128 namespaces"));
+
+    let namespace = "n".repeat(1024 * 1024 - 3);
+    let kept = |count: usize| {
+        let variable = "<outcomeVariable identifier=\"a\" cardinality=\"single\" x:y=\"\"/>";
+        in_item(&variable.repeat(count)).replacen(
+            "<assessmentResult",
+            &format!("<assessmentResult xmlns:x=\"{namespace}\""),
+            1,
+        )
+    };
+    assert!(parse_xml(kept(64).as_bytes()).is_ok());
+    assert!(complaint(&kept(65)).contains("more than 67108864 bytes"));
+
     let padded = |size: usize| {
         let xml = wrapped("");
         let padding = " ".repeat(size - xml.len());
@@ -166,4 +191,19 @@ fn sizes_are_bounded() {
     };
     assert!(parse_xml(padded(MAX_XML).as_bytes()).is_ok());
     assert!(matches!(parse_xml(padded(MAX_XML + 1).as_bytes()), Err(ResultError::TooLarge { .. })));
+}
+
+#[test]
+fn a_complaint_quotes_nothing_of_the_file() {
+    for wrong in [
+        "<value>secret</vaSECRET\u{1b}[2J>",
+        "<value secret='a' & b>",
+        "<value>&secret;</value>",
+        "</secret>",
+        "<v\u{7}ecret/>",
+    ] {
+        let error = complaint(&in_item(wrong));
+        let quoted = error.to_lowercase().contains("secret") || error.chars().any(char::is_control);
+        assert!(!quoted, "{wrong:?}: {error:?}");
+    }
 }

@@ -107,6 +107,12 @@ pub(crate) fn holder_of_login(login: &str) -> Lookup {
     Lookup { types: PEOPLE, by: LookupBy::Login, text: login.to_owned() }
 }
 
+/// Centers that have this very text as their organisation id or label, however it looks: what a row says about itself is
+/// no reference.
+pub(crate) fn centers_with(by: LookupBy, text: &str) -> Lookup {
+    Lookup { types: &[EntityType::TestCenter], by, text: text.to_owned() }
+}
+
 /// Eligibilities of a center.
 pub(crate) fn eligibilities_of(center: &str) -> Lookup {
     Lookup { types: ELIGIBILITIES, by: LookupBy::TestCenter, text: center.to_owned() }

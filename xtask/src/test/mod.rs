@@ -43,6 +43,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         reports.push(suite::doc_tests());
         reports.extend(dependency_rules());
     }
+    reports.push(Report::skipped("fuzz", "kept inputs ran with the tests; to look for new ones: cargo xtask fuzz"));
     Ok(summary::print(&reports))
 }
 

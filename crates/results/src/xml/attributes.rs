@@ -15,7 +15,7 @@ impl Attributes {
         let mut list: Vec<(String, String)> = Vec::new();
         // The reader's own check for doubles costs the square of their number; ours comes after the bound.
         for attribute in start.attributes().with_checks(false) {
-            let attribute = attribute.map_err(|e| format!("an attribute is malformed ({e})"))?;
+            let attribute = attribute.map_err(|_| "an attribute is malformed".to_owned())?;
             if attribute.key.as_namespace_binding().is_some() {
                 continue;
             }

@@ -7,7 +7,7 @@ use taosync_model::assessment::{
 };
 
 use super::attributes::Attributes;
-use super::{CARDINALITIES, MAX_VALUES, MAX_VARIABLES};
+use super::{CARDINALITIES, MAX_KEPT, MAX_VALUES, MAX_VARIABLES};
 
 /// Where in the result an element stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,7 @@ pub(super) struct Builder {
     is_base64: bool,
     variable_count: usize,
     value_count: usize,
+    kept_bytes: usize,
 }
 
 impl Builder {
@@ -181,16 +182,22 @@ impl Builder {
         if !CARDINALITIES.contains(&cardinality.as_str()) {
             return Err(format!("cardinality is none of: {}", CARDINALITIES.join(", ")));
         }
+        // TAO writes an empty one where it knows none.
+        let base_type = attributes.take("baseType").filter(|t| !t.is_empty());
+        let further = attributes.rest();
+        self.kept_bytes += further.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if self.kept_bytes > MAX_KEPT {
+            return Err(format!("the attributes of all variables have more than {MAX_KEPT} bytes"));
+        }
         self.variable = Some(Variable {
             kind: if is_trace { VariableKind::Trace } else { kind },
             identifier,
             cardinality,
-            // TAO writes an empty one where it knows none.
-            base_type: attributes.take("baseType").filter(|t| !t.is_empty()),
+            base_type,
             values: is_empty.then(Vec::new),
             correct: None,
             at: at.transpose()?,
-            attributes: attributes.rest(),
+            attributes: further,
         });
         Ok(())
     }

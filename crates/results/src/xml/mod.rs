@@ -16,8 +16,11 @@ pub const MAX_DEPTH: usize = 64;
 pub const MAX_VARIABLES: usize = 200_000;
 /// Values a result may have; bounds memory, as an empty value is only eight bytes long in a file.
 const MAX_VALUES: usize = 1_000_000;
-/// Attributes an element may have.
+/// Attributes an element may have, beside declarations of namespaces (of which the reader itself takes 128 at one place).
 const MAX_ATTRIBUTES: usize = 64;
+/// Bytes that attributes kept with variables may have together. The name of a namespace is kept with each attribute in
+/// it, so a small file can mean very many.
+const MAX_KEPT: usize = 2 * MAX_XML;
 
 /// The namespace written: the one TAO writes and reads.
 const WRITTEN: &str = "http://www.imsglobal.org/xsd/imsqti_result_v2p1";

@@ -1,8 +1,9 @@
 //! One streaming pass over the file.
 
 use quick_xml::NsReader;
+use quick_xml::errors::{Error, IllFormedError};
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
-use quick_xml::name::ResolveResult;
+use quick_xml::name::{NamespaceError, ResolveResult};
 use taosync_model::assessment::AssessmentResult;
 
 use super::attributes::Attributes;
@@ -65,7 +66,9 @@ impl<'a> Parser<'a> {
                 Ok(Event::Eof) if self.is_done => return Ok(()),
                 Ok(Event::Eof) => return Err(self.xml("the file ends before assessmentResult does", MEND)),
                 Ok(event) => self.event(event, &reader)?,
-                Err(error) => return Err(self.xml(&format!("this is not well-formed ({error})"), MEND)),
+                Err(error) => {
+                    return Err(self.xml(&format!("this is not well-formed ({})", without_values(&error)), MEND));
+                }
             }
         }
     }
@@ -166,7 +169,21 @@ impl<'a> Parser<'a> {
     }
 
     fn element(&self, name: &str, message: String) -> ResultError {
-        let element = name.chars().take(64).collect();
+        let element = name.chars().take(64).flat_map(char::escape_debug).collect();
         ResultError::Element { line: line_at(self.text.as_bytes(), self.at), element, message, advice: SEE_QTI }
+    }
+}
+
+/// What the reader found wrong. Its own words quote the file, whole answers among it: only those that cannot are taken.
+fn without_values(error: &Error) -> String {
+    match error {
+        Error::Syntax(error) => error.to_string(),
+        Error::IllFormed(IllFormedError::MismatchedEndTag { .. }) => "an element is closed by another name".to_owned(),
+        Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) => "an element is closed that is not open".to_owned(),
+        Error::IllFormed(IllFormedError::UnclosedReference) => "an & begins no entity".to_owned(),
+        Error::Namespace(NamespaceError::TooManyBindings(most)) => format!("more than {most} namespaces are declared"),
+        Error::Namespace(_) => "a namespace is declared wrongly".to_owned(),
+        Error::InvalidAttr(_) => "an attribute is malformed".to_owned(),
+        _ => "it cannot be read".to_owned(),
     }
 }

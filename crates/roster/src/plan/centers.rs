@@ -8,14 +8,14 @@ use taosync_model::vocabulary as v;
 use super::references::{Place, candidates};
 use super::{Noted, Open, Planner};
 use crate::columns::Column;
-use crate::lookup::{FoundEntity, Target, own_uri};
+use crate::lookup::{FoundEntity, LookupBy, Target, centers_with, own_uri};
 use crate::rows::CenterRow;
 
 pub(super) fn ask(rows: &[CenterRow], open: &mut Open<'_>) {
     for row in rows {
         // Organisation id and label: by either the row itself may be known.
-        open.ask_all(Target::Center.lookups(&row.organisation_id));
-        open.ask_all(Target::Center.lookups(&row.label));
+        open.ask(centers_with(LookupBy::OrganisationId, &row.organisation_id));
+        open.ask(centers_with(LookupBy::Label, &row.label));
         if let Some(uri) = &row.uri {
             open.ask(own_uri(uri));
         }
@@ -74,15 +74,16 @@ impl<'f> Planner<'f> {
             }
             return Ok(existing);
         }
-        let of_org: Vec<_> = candidates(self.found, Target::Center, &row.organisation_id)
-            .into_iter()
+        let of_org: Vec<_> = self
+            .found
+            .get(&centers_with(LookupBy::OrganisationId, &row.organisation_id))
             .filter(|c| c.entity.first(v::ORGANISATION_ID) == Some(&row.organisation_id))
             .collect();
         let labelled = |c: &&FoundEntity| c.entity.values(v::RDFS_LABEL).iter().any(|l| l.text == row.label);
         let same_label: Vec<_> = of_org.iter().copied().filter(labelled).collect();
-        let without_org: Vec<_> = candidates(self.found, Target::Center, &row.label)
-            .into_iter()
-            .filter(labelled)
+        let without_org: Vec<_> = self
+            .found
+            .get(&centers_with(LookupBy::Label, &row.label))
             .filter(|c| c.entity.first(v::ORGANISATION_ID).is_none_or(str::is_empty))
             .collect();
         match (same_label.as_slice(), of_org.as_slice(), without_org.as_slice()) {

@@ -195,3 +195,11 @@ fn eligibilities_that_cannot_be() {
     let said = school.complaints(RosterKind::Eligibilities, maybe).concat();
     assert!(said.contains("the list is empty") && said.contains("\"maybe\" is neither yes nor no"), "{said}");
 }
+
+#[test]
+fn an_organisation_id_that_looks_like_a_uri_is_found_again() {
+    let mut school = school();
+    // `import` asserts that the same file twice changes nothing.
+    let plan = school.import(RosterKind::TestCenters, "label,organisation id\nurn:label,http://org.example/7\n");
+    assert_eq!(plan.created, 1);
+}
