@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use taosync_model::Digest;
+use taosync_packages::compile::document::FileFacts;
 use taosync_packages::compile::{CompiledTest, Source};
 use taosync_packages::{CheckReport, PackageError, Problem, compile};
 
@@ -28,6 +29,11 @@ impl Source for Files<'_> {
         let bytes = self.0.get(path).ok_or_else(|| PackageError::NoSuchFile(path.to_owned()))?;
         assert!(bytes.len() as u64 <= max, "inputs are far below the limit of a file");
         Ok(bytes.to_vec())
+    }
+
+    fn facts(&self, path: &str) -> Result<FileFacts, PackageError> {
+        let bytes = self.0.get(path).ok_or_else(|| PackageError::NoSuchFile(path.to_owned()))?;
+        Ok(FileFacts { bytes: bytes.len() as u64, digest: Digest::of(bytes) })
     }
 }
 
