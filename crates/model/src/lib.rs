@@ -5,6 +5,7 @@
 //! * [`canonical`] and [`digest`]: the bytes that are hashed, and the sums that prove two sides equal.
 //! * [`scope`]: organisations and positions in a feed.
 //! * [`item`]: what travels up: envelope, receipt.
+//! * [`continuation`], [`receipt_mark`]: what tells a machine from its copy, and a central from an older state of it.
 //! * [`execution`], [`assessment`]: one attempt and its results in the QTI Results Reporting model.
 //! * [`delivery`]: what a package looks like from outside.
 //! * [`vocabulary`]: the URIs of TAO's ontology that taosync knows.
@@ -13,12 +14,14 @@
 pub mod assessment;
 pub mod canonical;
 pub mod clock;
+pub mod continuation;
 pub mod delivery;
 pub mod digest;
 pub mod entity;
 pub mod entity_type;
 pub mod execution;
 pub mod item;
+pub mod receipt_mark;
 pub mod scope;
 pub mod vocabulary;
 

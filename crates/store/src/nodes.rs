@@ -1,15 +1,17 @@
 //! Local servers as central knows them: keys, reports, and whether a machine was copied or restored.
 
+mod continuation;
+
+pub use continuation::WENT_BACK_AT;
+
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use taosync_model::OrgId;
-use taosync_vault::random;
 use uuid::Uuid;
 
 use crate::values::{Record, json_text};
-use crate::{Durability, Store, StoreError, Tx};
+use crate::{Durability, Store, StoreError};
 
 /// What a local server says about itself when it asks for a token.
 #[derive(Clone, Debug)]
@@ -67,21 +69,14 @@ pub struct NodeOrg {
     pub org: OrgId,
     /// Since when it is known that the machine was copied or restored.
     pub diverged_at: Option<Timestamp>,
+    /// Which of the two: `copied` or `old`.
+    pub diverged: Option<String>,
+    /// Since when it is known that the machine has met a newer state of this central: central went back.
+    pub behind_at: Option<Timestamp>,
     /// Its last report.
     pub report: Option<Value>,
     /// When that report came.
     pub reported_at: Option<Timestamp>,
-}
-
-/// What a presented continuation says about a machine (DESIGN §4, "Which node").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContinuationCheck {
-    /// Nothing was handed out before.
-    First,
-    /// One of the last two that were handed out.
-    Known,
-    /// An older one: the machine was copied or restored.
-    Old,
 }
 
 impl Store {
@@ -127,10 +122,12 @@ impl Store {
         let mut snapshot = self.read("nodes_list").await?;
         let sql = snapshot.sql();
         let nodes = sqlx::query("SELECT * FROM node ORDER BY id").fetch_all(snapshot.conn()).await.map_err(&sql)?;
-        let orgs = sqlx::query("SELECT node, org, diverged_at, report, reported_at FROM node_org ORDER BY node, org")
-            .fetch_all(snapshot.conn())
-            .await
-            .map_err(&sql)?;
+        let orgs = sqlx::query(
+            "SELECT node, org, diverged_at, diverged, behind_at, report, reported_at FROM node_org ORDER BY node, org",
+        )
+        .fetch_all(snapshot.conn())
+        .await
+        .map_err(&sql)?;
         let mut list = Vec::with_capacity(nodes.len());
         let mut orgs = orgs.iter().map(node_org).peekable();
         for row in &nodes {
@@ -161,56 +158,18 @@ impl Store {
         tx.commit().await
     }
 
-    /// Lets a local server that was shut out in again.
+    /// Lets a local server that was shut out in again, and ends the alarm that it was copied or restored: somebody has
+    /// looked at it.
     pub async fn node_approve(&self, id: Uuid) -> Result<(), StoreError> {
         let mut tx = self.write("node_approve", Durability::Flushed).await?;
         let sql = tx.sql();
         let query = sqlx::query("UPDATE node SET revoked_at = NULL WHERE id = $1").bind(id);
-        if query.execute(tx.conn()).await.map_err(sql)?.rows_affected() == 0 {
+        if query.execute(tx.conn()).await.map_err(&sql)?.rows_affected() == 0 {
             return Err(unknown_node(id));
         }
+        let query = sqlx::query("UPDATE node_org SET diverged = NULL, diverged_at = NULL WHERE node = $1");
+        query.bind(id).execute(tx.conn()).await.map_err(sql)?;
         tx.commit().await
-    }
-
-    /// Compares the continuation a machine presents with the last two it was given, and notes when it is older. After
-    /// this, what it presented stays accepted until it presents the one handed out next.
-    pub async fn continuation_present(
-        &self,
-        tx: &mut Tx,
-        node: Uuid,
-        org: &OrgId,
-        presented: Option<&str>,
-    ) -> Result<ContinuationCheck, StoreError> {
-        let sql = tx.sql();
-        let pair: Option<(Option<String>, Option<String>)> =
-            sqlx::query_as("SELECT continuation, previous FROM node_org WHERE node = $1 AND org = $2")
-                .bind(node)
-                .bind(org.as_str())
-                .fetch_optional(tx.conn())
-                .await
-                .map_err(&sql)?;
-        let (newest, previous) = match pair {
-            None | Some((None, _)) => return Ok(ContinuationCheck::First),
-            Some((newest, previous)) => (newest, previous),
-        };
-        if presented == newest.as_deref() {
-            let query = sqlx::query("UPDATE node_org SET previous = $3 WHERE node = $1 AND org = $2");
-            let query = query.bind(node).bind(org.as_str()).bind(presented);
-            query.execute(tx.conn()).await.map_err(&sql)?;
-            return Ok(ContinuationCheck::Known);
-        }
-        // Nothing presented and no previous one: the very first answer was lost on its way.
-        if presented == previous.as_deref() {
-            return Ok(ContinuationCheck::Known);
-        }
-        sqlx::query("UPDATE node_org SET diverged_at = coalesce(diverged_at, $3) WHERE node = $1 AND org = $2")
-            .bind(node)
-            .bind(org.as_str())
-            .bind(self.now_ms())
-            .execute(tx.conn())
-            .await
-            .map_err(&sql)?;
-        Ok(ContinuationCheck::Old)
     }
 
     /// Stores the report of a local server about an organisation.
@@ -229,36 +188,6 @@ impl Store {
         .await
         .map_err(sql)?;
         tx.commit().await
-    }
-}
-
-impl Tx {
-    /// A fresh continuation for a machine and organisation; call after [`Store::continuation_present`].
-    pub async fn continuation_issue(&mut self, node: Uuid, org: &OrgId) -> Result<String, StoreError> {
-        let fresh = random::token().expose_secret().to_owned();
-        let sql = self.sql();
-        sqlx::query(
-            "INSERT INTO node_org (node, org, continuation) VALUES ($1, $2, $3)
-             ON CONFLICT (node, org) DO UPDATE SET continuation = excluded.continuation",
-        )
-        .bind(node)
-        .bind(org.as_str())
-        .bind(&fresh)
-        .execute(self.conn())
-        .await
-        .map_err(sql)?;
-        Ok(fresh)
-    }
-
-    /// Forgets the continuations of a machine after a person has said that it is the same one, restored
-    /// (`taosync node adopt`); the next one presented counts as the first.
-    pub async fn continuation_adopt(&mut self, node: Uuid, org: &OrgId) -> Result<(), StoreError> {
-        let sql = self.sql();
-        let query = sqlx::query(
-            "UPDATE node_org SET continuation = NULL, previous = NULL, diverged_at = NULL WHERE node = $1 AND org = $2",
-        );
-        query.bind(node).bind(org.as_str()).execute(self.conn()).await.map_err(sql)?;
-        Ok(())
     }
 }
 
@@ -286,6 +215,8 @@ fn node_org(row: &SqliteRow) -> Result<(Uuid, NodeOrg), StoreError> {
     let org = NodeOrg {
         org: row.word("org")?,
         diverged_at: row.time_or_none("diverged_at")?,
+        diverged: row.get("diverged")?,
+        behind_at: row.time_or_none("behind_at")?,
         report: row.json_or_none("report")?,
         reported_at: row.time_or_none("reported_at")?,
     };

@@ -2,6 +2,7 @@
 //! transaction (DESIGN §4).
 
 mod apply;
+mod continuation;
 mod held;
 mod listing;
 mod read;

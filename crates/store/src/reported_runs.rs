@@ -32,6 +32,8 @@ pub struct ReportedRun<'a> {
     pub reason: Option<&'a str>,
     /// The report.
     pub report: &'a Value,
+    /// Whether node and central were proven equal, and nothing waits there: what central may have lost is back.
+    pub is_whole: bool,
 }
 
 impl Store {
@@ -66,12 +68,14 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO node_org (node, org, report, reported_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (node, org) DO UPDATE SET report = excluded.report, reported_at = excluded.reported_at",
+             ON CONFLICT (node, org) DO UPDATE SET report = excluded.report, reported_at = excluded.reported_at,
+                 behind_at = CASE WHEN $5 THEN NULL ELSE behind_at END",
         )
         .bind(run.node)
         .bind(run.org.as_str())
         .bind(&body)
         .bind(self.now_ms())
+        .bind(run.is_whole)
         .execute(tx.conn())
         .await
         .map_err(&sql)?;

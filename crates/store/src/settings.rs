@@ -92,6 +92,24 @@ impl Store {
         })
     }
 
+    /// Makes a copy a machine of its own: a new node id, no memory of syncs, and everything it holds is compared at the
+    /// next one. What it made keeps the id it was made under. The keys are the caller's.
+    pub async fn identity_renew(&self) -> Result<Uuid, StoreError> {
+        let node = self.clock.new_id();
+        let mut tx = self.write("identity_renew", Durability::Flushed).await?;
+        tx.setting_set(NODE_ID, &node.to_string()).await?;
+        let sql = tx.sql();
+        sqlx::query(
+            "UPDATE replica_scope SET steps = 0, continuation = NULL, next_continuation = NULL, claim = '',
+                 compare_due = 1",
+        )
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
+        tx.commit().await?;
+        Ok(node)
+    }
+
     /// Says who the node is; afterwards also the way to give it a new id or epoch.
     pub async fn identity_set(&self, identity: &Identity) -> Result<(), StoreError> {
         let mut tx = self.write("identity_set", Durability::Flushed).await?;

@@ -10,3 +10,4 @@ pub mod guard;
 pub mod offer;
 pub mod pull;
 mod read;
+pub mod showing;

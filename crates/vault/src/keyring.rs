@@ -51,13 +51,7 @@ impl Keyring {
             for file in [NODE_KEY, INDEX_KEY, CHUNK_SECRET] {
                 key_files::write(&fresh.join(file), key_files::key_to_text(&fresh_key()).as_bytes())?;
             }
-            let identity = NodeIdentity::generate();
-            let text = Zeroizing::new(format!(
-                "# taosync node, recipient {}\n{}\n",
-                identity.recipient(),
-                identity.to_text().expose_secret()
-            ));
-            key_files::write(&fresh.join(NODE_IDENTITY), text.as_bytes())?;
+            write_identity(&fresh.join(NODE_IDENTITY))?;
             write_columns(&fresh.join(COLUMNS), &Columns::new(ColumnKey { id: 1, key: fresh_key() }, vec![]))
         })?;
         Self::open(dir)
@@ -78,6 +72,14 @@ impl Keyring {
             index: BlindIndex::new(key(INDEX_KEY)?),
             chunks: ChunkSecret::new(key(CHUNK_SECRET)?),
         })
+    }
+
+    /// Gives the node in `dir` a fresh key and a fresh identity, for a copy that becomes a machine of its own. What was
+    /// sealed for the old identity does not open any more; sealed columns do.
+    pub fn renew_node(dir: &Path) -> Result<(), VaultError> {
+        key_files::check_dir(dir)?;
+        write_identity(&dir.join(NODE_IDENTITY))?;
+        key_files::write(&dir.join(NODE_KEY), key_files::key_to_text(&fresh_key()).as_bytes())
     }
 
     /// Puts a fresh key in front of the column keys in `dir`; values sealed before still open. Sealing old values
@@ -119,6 +121,16 @@ impl Keyring {
 
 fn fresh_key() -> Zeroizing<[u8; 32]> {
     Zeroizing::new(random::bytes())
+}
+
+fn write_identity(path: &Path) -> Result<(), VaultError> {
+    let identity = NodeIdentity::generate();
+    let text = Zeroizing::new(format!(
+        "# taosync node, recipient {}\n{}\n",
+        identity.recipient(),
+        identity.to_text().expose_secret()
+    ));
+    key_files::write(path, text.as_bytes())
 }
 
 fn write_columns(path: &Path, columns: &Columns) -> Result<(), VaultError> {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod compaction;
+mod copies;
 mod data_down;
 mod deliveries;
 mod faults;
@@ -12,3 +13,4 @@ mod moving;
 mod random;
 mod results_up;
 mod support;
+mod went_back;

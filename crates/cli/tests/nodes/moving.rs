@@ -6,6 +6,7 @@ use taosync_model::{Digest, Entity, EntityType, OrgId, Value, vocabulary as v};
 use taosync_store::entities::Change;
 use taosync_store::settings::RECEIPT_NO;
 use taosync_sync::down::offer::{OfferRequest, offer};
+use taosync_sync::down::showing::Showing;
 use taosync_sync::link::Request;
 use taosync_sync::session::{What, link_for};
 use taosync_wire::frame::{FrameReader, FrameWriter};
@@ -23,7 +24,8 @@ async fn what_goes_while_the_feed_is_read_from_its_start_is_said() {
     let request = OfferRequest {
         org: OrgId::new("A").unwrap(),
         query: FeedQuery { epoch: None, after: String::new(), types: None },
-        continuation: None,
+        shown: taosync_model::continuation::Shown::default(),
+        receipt: None,
         node: taosync_vault::random::uuid(),
         actor: "test".into(),
         sync: None,
@@ -129,7 +131,8 @@ async fn a_comparison_says_of_a_strangers_entity_what_it_says_of_none() {
     writer.push(&CompareFrame::End, b"").unwrap();
     let replica = local.store().replicas_list().await.unwrap().remove(0);
     let link = link_for(local.store(), &replica, "0.1.0", None).await.unwrap();
-    let request = Request::post(v1::PATH_COMPARE, writer.finish().unwrap());
+    let showing = Showing::prepare(local.store(), &replica).await.unwrap();
+    let request = showing.on(Request::post(v1::PATH_COMPARE, writer.finish().unwrap()));
     let mut frames = link.send(request).await.unwrap().frames::<FeedFrame>().unwrap();
     let (mut removes, mut unlinks) = (Vec::new(), 0);
     while let Some((frame, body)) = frames.next().await.unwrap() {

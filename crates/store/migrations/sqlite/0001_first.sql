@@ -153,16 +153,22 @@ CREATE TABLE remote (
     added_at       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- steps, continuation, next_continuation, claim: what is shown to central (model::continuation); the next word is there
+-- only while a sync that shows it is not finished. compare_due = 1: positions are not to be trusted.
 CREATE TABLE replica_scope (
-    id              INTEGER NOT NULL PRIMARY KEY,
-    remote          BLOB    NOT NULL,
-    org             TEXT    NOT NULL,
-    epoch           BLOB,
-    continuation    TEXT,
-    verified_at     INTEGER,
-    synced_at       INTEGER,
-    safe_receipt_no INTEGER NOT NULL,
-    top_receipt_no  INTEGER NOT NULL,
+    id                INTEGER NOT NULL PRIMARY KEY,
+    remote            BLOB    NOT NULL,
+    org               TEXT    NOT NULL,
+    epoch             BLOB,
+    steps             INTEGER NOT NULL DEFAULT 0,
+    continuation      TEXT,
+    next_continuation TEXT,
+    claim             TEXT    NOT NULL DEFAULT '',
+    compare_due       INTEGER NOT NULL DEFAULT 0,
+    verified_at       INTEGER,
+    synced_at         INTEGER,
+    safe_receipt_no   INTEGER NOT NULL,
+    top_receipt_no    INTEGER NOT NULL,
     UNIQUE (remote, org)
 ) STRICT;
 
@@ -313,6 +319,7 @@ CREATE TABLE outbox (
     UNIQUE (item, kind, version)
 ) STRICT;
 CREATE INDEX outbox_state ON outbox (state, org, version, id);
+CREATE INDEX outbox_receipt ON outbox (org, receipt_no) WHERE state = 'sent' AND payload IS NOT NULL;
 
 -- ---------------------------------------------------------------- central: what came in
 
@@ -386,13 +393,17 @@ CREATE TABLE node (
     revoked_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- The last two continuations handed to a node for an org; an older one means a copied or restored machine.
+-- continuation: the word a node chose at its last sync of an org, which was its steps-th (model::continuation); steps -1:
+-- this central was restored, whatever comes is taken once. diverged: copied | old, since diverged_at. behind_at: since
+-- when the node is known to have met a newer state of this central.
 CREATE TABLE node_org (
-    node         BLOB NOT NULL,
-    org          TEXT NOT NULL,
+    node         BLOB    NOT NULL,
+    org          TEXT    NOT NULL,
+    steps        INTEGER NOT NULL DEFAULT 0,
     continuation TEXT,
-    previous     TEXT,
+    diverged     TEXT,
     diverged_at  INTEGER,
+    behind_at    INTEGER,
     report       TEXT,
     reported_at  INTEGER,
     PRIMARY KEY (node, org)

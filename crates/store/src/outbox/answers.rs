@@ -140,25 +140,6 @@ impl Store {
         Ok(retried)
     }
 
-    /// After central went back to an older state: everything it confirmed after its last safe receipt waits again.
-    /// Says how many items do.
-    pub async fn outbox_offer_again(&self, org: &OrgId, safe_receipt_no: i64) -> Result<u64, StoreError> {
-        let mut tx = self.write("outbox_offer_again", Durability::Flushed).await?;
-        let sql = tx.sql();
-        let offered = sqlx::query(
-            "UPDATE outbox SET state = 'pending'
-             WHERE state = 'sent' AND org = $1 AND receipt_no > $2 AND payload IS NOT NULL",
-        )
-        .bind(org.as_str())
-        .bind(safe_receipt_no)
-        .execute(tx.conn())
-        .await
-        .map_err(sql)?
-        .rows_affected();
-        tx.commit().await?;
-        Ok(offered)
-    }
-
     /// Erases the payloads of hidden items that are safe at central (its `safe_receipt_no` has passed them) and were
     /// sent before `sent_before`. Says how many.
     pub async fn outbox_purge(

@@ -106,20 +106,6 @@ impl Store {
         Ok(Waiting { due: row.number("due")?, kept_back: row.number("kept_back")? })
     }
 
-    /// The highest receipt number held of one history of a central; 0 before the first.
-    pub async fn outbox_top_receipt(&self, org: &OrgId, central: Uuid, epoch: Uuid) -> Result<i64, StoreError> {
-        sqlx::query_scalar(
-            "SELECT coalesce(max(receipt_no), 0) FROM outbox
-             WHERE org = $1 AND receipt ->> 'central' = $2 AND receipt ->> 'epoch' = $3",
-        )
-        .bind(org.as_str())
-        .bind(central.to_string())
-        .bind(epoch.to_string())
-        .fetch_one(&self.pools.readers)
-        .await
-        .map_err(StoreError::sql("outbox_top_receipt"))
-    }
-
     /// After central began another history: everything it confirmed in an older one and that is still here waits
     /// again, as nobody knows what of it was restored. What was, is answered `duplicate`. Says how many items do.
     pub async fn outbox_offer_older_epochs(&self, org: &OrgId, central: Uuid, epoch: Uuid) -> Result<u64, StoreError> {

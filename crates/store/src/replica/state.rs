@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use taosync_model::continuation::Shown;
 use taosync_model::scope::Positions;
 use taosync_model::{Digest, EntityType, OrgId, SetDigest};
 use uuid::Uuid;
 
 use crate::tx::Snapshot;
+use crate::values::Record;
 use crate::{Durability, Store, StoreError};
 
 /// The replica of one org.
@@ -21,8 +24,10 @@ pub struct ReplicaScope {
     pub org: OrgId,
     /// Central's epoch at the last successful sync.
     pub epoch: Option<Uuid>,
-    /// What to show central next time (DESIGN §4, "Which node").
-    pub continuation: Option<String>,
+    /// What is shown to central (DESIGN §4, "Which node"); [`Store::continuation_prepare`] makes it ready.
+    pub continuation: Shown,
+    /// Whether positions are not to be trusted: the next sync compares.
+    pub compare_due: bool,
     /// When the digests were last equal.
     pub verified_at: Option<Timestamp>,
     /// When data was last received, equal or not.
@@ -53,8 +58,10 @@ pub struct ReplicaType {
 pub struct Learned<'a> {
     /// Whose history the positions belong to.
     pub epoch: Uuid,
-    /// What to show central next time.
-    pub continuation: &'a str,
+    /// What was shown to central, and how many steps it has counted with that; none when the step is not taken yet.
+    pub step: Option<(&'a Shown, u64)>,
+    /// Whether everything was compared.
+    pub compared: bool,
     /// Central's items up to this receipt are in a verified backup.
     pub safe_receipt_no: i64,
     /// Highest receipt number central has given; a lower one next time means that it went back.
@@ -150,33 +157,24 @@ impl Store {
         let mut tx = self.write("replica_finish", Durability::Flushed).await?;
         let sql = tx.sql();
         sqlx::query(
-            "UPDATE replica_scope SET epoch = $2, continuation = $3, safe_receipt_no = max(safe_receipt_no, $4),
-             top_receipt_no = $5, verified_at = coalesce($6, verified_at), synced_at = coalesce($7, synced_at)
+            "UPDATE replica_scope SET epoch = $2, safe_receipt_no = max(safe_receipt_no, $3), top_receipt_no = $4,
+             verified_at = coalesce($5, verified_at), synced_at = coalesce($6, synced_at),
+             compare_due = CASE WHEN $7 THEN 0 ELSE compare_due END
              WHERE id = $1",
         )
         .bind(scope)
         .bind(learned.epoch)
-        .bind(learned.continuation)
         .bind(learned.safe_receipt_no)
         .bind(learned.top_receipt_no)
         .bind(verified)
         .bind(synced)
+        .bind(learned.compared)
         .execute(tx.conn())
         .await
         .map_err(sql)?;
-        tx.commit().await
-    }
-
-    /// Notes that central's receipts are at a lower number than they were: what it may have lost was offered again.
-    pub async fn replica_went_back(&self, scope: i64, top_receipt_no: i64) -> Result<(), StoreError> {
-        let mut tx = self.write("replica_went_back", Durability::Flushed).await?;
-        let sql = tx.sql();
-        sqlx::query("UPDATE replica_scope SET top_receipt_no = $2 WHERE id = $1")
-            .bind(scope)
-            .bind(top_receipt_no)
-            .execute(tx.conn())
-            .await
-            .map_err(sql)?;
+        if let Some((shown, steps)) = learned.step {
+            tx.continuation_done(scope, shown, steps).await?;
+        }
         tx.commit().await
     }
 
@@ -196,35 +194,17 @@ impl Store {
 
 async fn replicas(snapshot: &mut Snapshot) -> Result<Vec<ReplicaScope>, StoreError> {
     let sql = snapshot.sql();
-    type Found = (i64, Uuid, String, Option<Uuid>, Option<String>, Option<i64>, Option<i64>, i64, i64);
-    let scopes: Vec<Found> = sqlx::query_as(
-        "SELECT id, remote, org, epoch, continuation, verified_at, synced_at, safe_receipt_no, top_receipt_no
-         FROM replica_scope ORDER BY id",
-    )
-    .fetch_all(snapshot.conn())
-    .await
-    .map_err(&sql)?;
+    let scopes =
+        sqlx::query("SELECT * FROM replica_scope ORDER BY id").fetch_all(snapshot.conn()).await.map_err(&sql)?;
     let types: Vec<(i64, i64, i64, Vec<u8>, i64, i64)> =
         sqlx::query_as("SELECT scope, type, seq, set_digest, count, links FROM replica_type ORDER BY scope, type")
             .fetch_all(snapshot.conn())
             .await
             .map_err(&sql)?;
-    let time = |ms: Option<i64>| ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
     let mut list = Vec::new();
-    for (id, remote, org, epoch, continuation, verified, synced, safe_receipt_no, top_receipt_no) in scopes {
-        let mut scope = ReplicaScope {
-            id,
-            remote,
-            org: OrgId::new(org).map_err(|_| StoreError::damaged("the org of a replica"))?,
-            epoch,
-            continuation,
-            verified_at: time(verified),
-            synced_at: time(synced),
-            safe_receipt_no,
-            top_receipt_no,
-            types: BTreeMap::new(),
-        };
-        for (_, code, seq, digest, count, links) in types.iter().filter(|t| t.0 == id) {
+    for row in &scopes {
+        let mut scope = replica(row)?;
+        for (_, code, seq, digest, count, links) in types.iter().filter(|t| t.0 == scope.id) {
             let digest = Digest::from_slice(digest).map_err(|_| StoreError::damaged("a replica's digest"))?;
             let state = ReplicaType { seq: *seq, digest: SetDigest::from_digest(digest), count: *count, links: *links };
             scope.types.extend(EntityType::from_code(*code).map(|t| (t, state)));
@@ -232,4 +212,26 @@ async fn replicas(snapshot: &mut Snapshot) -> Result<Vec<ReplicaScope>, StoreErr
         list.push(scope);
     }
     Ok(list)
+}
+
+fn replica(row: &SqliteRow) -> Result<ReplicaScope, StoreError> {
+    let row = Record::new("replica_scope", row);
+    Ok(ReplicaScope {
+        id: row.get("id")?,
+        remote: row.get("remote")?,
+        org: row.word("org")?,
+        epoch: row.get("epoch")?,
+        continuation: Shown {
+            count: row.number("steps")?,
+            have: row.get("continuation")?,
+            next: row.get("next_continuation")?,
+            claim: row.word("claim")?,
+        },
+        compare_due: row.flag("compare_due")?,
+        verified_at: row.time_or_none("verified_at")?,
+        synced_at: row.time_or_none("synced_at")?,
+        safe_receipt_no: row.get("safe_receipt_no")?,
+        top_receipt_no: row.get("top_receipt_no")?,
+        types: BTreeMap::new(),
+    })
 }

@@ -105,7 +105,7 @@ async fn a_hidden_result_is_erased_only_when_it_is_safe_and_old() {
     assert_eq!(t.outbox_purge(&org(), 1, later).await.unwrap(), 1);
     assert_eq!(t.number("SELECT count(*) FROM outbox WHERE payload IS NULL").await, 1);
     // Central went back to before everything: what still has its payload waits again.
-    assert_eq!(t.outbox_offer_again(&org(), 0).await.unwrap(), 2);
+    assert_eq!(t.central_went_back(&org()).await.unwrap(), 2);
     assert_eq!(pending(&t).await, [2, 3]);
 }
 

@@ -1,7 +1,10 @@
-use taosync_model::OrgId;
 use taosync_model::clock::Clock as _;
+use taosync_model::continuation::Judgement;
+use taosync_model::receipt_mark::ReceiptMark;
+use taosync_model::{Digest, OrgId};
 use taosync_store::consumers::NewConsumer;
-use taosync_store::nodes::{ContinuationCheck, NodeHello};
+use taosync_store::nodes::{NodeHello, WENT_BACK_AT};
+use taosync_store::settings::{Identity, Role};
 use taosync_store::tokens::NewToken;
 use taosync_store::{Durability, StoreError};
 use uuid::Uuid;
@@ -149,44 +152,52 @@ async fn a_renamed_org_keeps_its_consumers_tokens_and_reports() {
     assert_eq!(nodes[0].orgs[0].report.as_ref().unwrap()["pending"], 3);
 }
 
-/// Presents a continuation and, unless it is old, gets the next one.
-async fn sync(t: &TestStore, presented: Option<&str>) -> (ContinuationCheck, Option<String>) {
-    let (node, org) = (Uuid::from_u128(5), org());
-    let mut tx = t.write("sync", Durability::Flushed).await.unwrap();
-    let check = t.continuation_present(&mut tx, node, &org, presented).await.unwrap();
-    let fresh = match check {
-        ContinuationCheck::Old => None,
-        _ => Some(tx.continuation_issue(node, &org).await.unwrap()),
-    };
+/// Shows a continuation, as `COUNT.HAVE.NEXT`.
+async fn show(t: &TestStore, shown: &str, newest: Option<&ReceiptMark>) -> (Judgement, u64) {
+    let mut tx = t.write("show", Durability::Flushed).await.unwrap();
+    let shown = shown.parse().unwrap();
+    let judged = t.continuation_show(&mut tx, Uuid::from_u128(5), &org(), &shown, newest).await.unwrap();
     tx.commit().await.unwrap();
-    (check, fresh)
+    judged
 }
 
 #[tokio::test]
-async fn the_last_two_continuations_are_known_and_older_ones_alarm() {
-    use ContinuationCheck::{First, Known, Old};
+async fn a_copied_and_an_old_machine_are_noted_once_and_adopted() {
     let t = open().await;
     let consumer = consumer(&t, "key").await;
     node(&t, 5, consumer).await.unwrap();
-    let (check, lost) = sync(&t, None).await;
-    assert_eq!(check, First);
-    let (check, a) = sync(&t, None).await;
-    assert_eq!(check, Known, "the first answer was lost on its way");
-    let (check, _lost) = sync(&t, a.as_deref()).await;
-    assert_eq!(check, Known);
-    let (check, b) = sync(&t, a.as_deref()).await;
-    assert_eq!(check, Known, "the answer was lost, so the one before comes again");
-    let (check, c) = sync(&t, b.as_deref()).await;
-    assert_eq!(check, Known);
+    assert_eq!(show(&t, "0..a", None).await, (Judgement::Follows, 1));
+    assert_eq!(show(&t, "0..a", None).await, (Judgement::Repeated, 1), "the answer was lost on its way");
+    assert_eq!(show(&t, "1.a.", None).await, (Judgement::Follows, 1), "a look takes no step");
+    assert_eq!(show(&t, "1.a.b", None).await, (Judgement::Follows, 2));
     assert!(t.nodes_list().await.unwrap()[0].orgs[0].diverged_at.is_none());
-    for old in [a.as_deref(), lost.as_deref(), None, Some("made up")] {
-        assert_eq!(sync(&t, old).await, (Old, None), "{old:?}");
-    }
-    assert!(t.nodes_list().await.unwrap()[0].orgs[0].diverged_at.is_some());
-    assert_eq!(sync(&t, c.as_deref()).await.0, Known, "the machine that went on is not disturbed");
-    let mut tx = t.write("adopt", Durability::Flushed).await.unwrap();
-    tx.continuation_adopt(Uuid::from_u128(5), &org()).await.unwrap();
-    tx.commit().await.unwrap();
-    assert_eq!(sync(&t, a.as_deref()).await.0, First);
+    assert_eq!(show(&t, "1.a.x", None).await.0, Judgement::Copied);
+    assert_eq!(show(&t, "2.b.c", None).await, (Judgement::Follows, 3), "the one that went on is not disturbed");
+    assert_eq!(show(&t, "1.a.x", None).await.0, Judgement::Old);
+    let noted = t.nodes_list().await.unwrap()[0].orgs[0].clone();
+    assert_eq!(noted.diverged.as_deref(), Some("copied"));
+    assert!(noted.diverged_at.is_some());
+    assert_eq!(show(&t, "1.a.x.adopted", None).await, (Judgement::Claimed, 4));
     assert!(t.nodes_list().await.unwrap()[0].orgs[0].diverged_at.is_none());
+    assert_eq!(show(&t, "3.c.d", None).await.0, Judgement::Copied, "the other one is found");
+    t.node_approve(Uuid::from_u128(5)).await.unwrap();
+    assert!(t.nodes_list().await.unwrap()[0].orgs[0].diverged_at.is_none(), "somebody has looked at it");
+    let acts: Vec<_> = t.audit_list(9).await.unwrap().into_iter().map(|line| line.act).collect();
+    assert_eq!(acts, ["node.copied", "node.adopted", "node.copied"]);
+}
+
+#[tokio::test]
+async fn a_central_that_went_back_knows_it_from_the_count_or_from_a_receipt() {
+    let t = open().await;
+    let identity = Identity { node: Uuid::from_u128(1), role: Role::Central, epoch: Uuid::from_u128(2 << 100) };
+    t.identity_set(&identity).await.unwrap();
+    assert_eq!(show(&t, "7.a.b", None).await.0, Judgement::CentralWentBack, "it has counted seven with us");
+    assert_eq!(show(&t, "7.a.b.went-back", None).await, (Judgement::Claimed, 8));
+    let mark = |epoch| ReceiptMark::new(3, Digest::of(b"item"), epoch);
+    assert_eq!(show(&t, "8.b.c", Some(&mark(Uuid::from_u128(9 << 100)))).await.0, Judgement::Follows);
+    assert_eq!(show(&t, "9.c.d", Some(&mark(identity.epoch))).await.0, Judgement::CentralWentBack);
+    assert_eq!(show(&t, "9.c.d.went-back", None).await.0, Judgement::Claimed);
+    assert!(t.nodes_list().await.unwrap().is_empty() && t.setting_get(WENT_BACK_AT).await.unwrap().is_some());
+    let acts: Vec<_> = t.audit_list(9).await.unwrap().into_iter().map(|line| line.act).collect();
+    assert_eq!(acts, ["central.went-back"], "once, until the machine is whole again");
 }

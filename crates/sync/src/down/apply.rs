@@ -12,6 +12,7 @@ use taosync_wire::v1::feed::{End, FeedFrame, Hello, Unlink};
 
 use super::guard::{Guard, Removals};
 use super::read;
+use super::showing::Showing;
 use crate::link::{Frames, LinkError};
 use crate::session::{Progress, SyncError};
 
@@ -30,6 +31,8 @@ pub struct PullPlan {
     pub removals: Removals,
     /// Rows of a chunk at most.
     pub chunk_size: usize,
+    /// What this machine shows of itself.
+    pub showing: Showing,
 }
 
 /// What a pull did.
@@ -145,15 +148,12 @@ async fn look_back(store: &Store, replica: &ReplicaScope, hello: &Hello) -> Resu
     if replica.epoch.is_some_and(|known| known != hello.epoch) {
         store.outbox_offer_older_epochs(&replica.org, hello.central, hello.epoch).await?;
     }
-    let confirmed = store.outbox_top_receipt(&replica.org, hello.central, hello.epoch).await?;
-    let held = replica.top_receipt_no.max(confirmed);
-    if hello.top_receipt_no >= held {
+    let newest = store.receipt_newest(&replica.org).await?.filter(|mark| mark.is_of(hello.epoch));
+    if hello.top_receipt_no >= replica.top_receipt_no.max(newest.map_or(0, |mark| mark.receipt_no)) {
         return Ok(());
     }
-    let proven = hello.safe_receipt_no.min(hello.top_receipt_no);
-    store.outbox_offer_again(&replica.org, proven).await?;
-    store.replica_went_back(replica.id, hello.top_receipt_no).await?;
-    Err(SyncError::WentBack { held, shown: hello.top_receipt_no })
+    let offered = store.central_went_back(&replica.org).await?;
+    Err(SyncError::WentBack { offered })
 }
 
 /// Compares every type of the end with what is here: whether all are equal, and if not, whether nothing but removals

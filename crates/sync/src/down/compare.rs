@@ -43,10 +43,7 @@ pub async fn run(
     let types = EntityType::FEED.to_vec();
     let mut held_links: HashMap<Digest, (EntityType, HeldLink)> = HashMap::new();
     let body = listing(store, &replica, &types, &mut held_links).await?;
-    let mut request = Request::post(v1::PATH_COMPARE, body);
-    if let Some(continuation) = &replica.continuation {
-        request = request.header(v1::CONTINUATION, continuation.clone());
-    }
+    let request = plan.showing.on(Request::post(v1::PATH_COMPARE, body));
     let frames = link.send(request).await?.frames::<FeedFrame>()?;
     let pulled = apply(store, &replica, plan, &types, frames, progress, &|unlink: Unlink| {
         held_links.get(&unlink.member).map(|(entity_type, link)| LinkRow {
@@ -128,7 +125,7 @@ pub async fn answer<E: std::fmt::Display>(
         differences.push(difference);
     }
     let types: Vec<EntityType> = state.types.keys().copied().collect();
-    let hello = offer::hello(&store, &request, &state, &Positions::default(), &types).await.map_err(offer::internal)?;
+    let hello = offer::hello(&store, &request, &state, &Positions::default(), &types).await?;
     let hello = Hello { counts, ..hello };
     let end = End {
         types: state

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use bytes::Bytes;
 use futures_util::Stream;
 use taosync_model::canonical::DIGEST_VERSION;
+use taosync_model::continuation::{Judgement, Shown};
+use taosync_model::receipt_mark::ReceiptMark;
 use taosync_model::scope::Positions;
 use taosync_model::{EntityType, OrgId};
 use taosync_store::feed::{Ahead, FeedState, Row};
 use taosync_store::history::NewRun;
-use taosync_store::nodes::ContinuationCheck;
 use taosync_store::settings::RECEIPT_NO;
 use taosync_store::{Durability, Store, StoreError};
 use taosync_wire::Problem;
@@ -32,8 +33,10 @@ pub struct OfferRequest {
     pub org: OrgId,
     /// What was asked.
     pub query: FeedQuery,
-    /// The continuation shown.
-    pub continuation: Option<String>,
+    /// What the node shows of itself.
+    pub shown: Shown,
+    /// The newest receipt it holds.
+    pub receipt: Option<ReceiptMark>,
     /// Who asks.
     pub node: Uuid,
     /// The consumer's key, for the record.
@@ -55,7 +58,7 @@ pub async fn offer(
     let state = feed_state(&store, &request.org).await?;
     check_positions(&state, &request, &after)?;
     begin_record(&store, &request).await.map_err(internal)?;
-    let hello = hello(&store, &request, &state, &after, &types).await.map_err(internal)?;
+    let hello = hello(&store, &request, &state, &after, &types).await?;
     let walk = Walk::start(store, request, state, after, types, &hello).map_err(|e| internal_io(&e))?;
     Ok(futures_util::stream::unfold(walk, Walk::step))
 }
@@ -131,20 +134,60 @@ async fn begin_record(store: &Store, request: &OfferRequest) -> Result<(), Store
     store.sync_begin(&run).await
 }
 
-/// The first frame. Continuations are exchanged in one flushed transaction.
+/// The first frame. The step is judged and taken in one flushed transaction; a machine that is a copy or an old state of
+/// another, or that has met a newer state of this central, gets no data.
 pub(super) async fn hello(
     store: &Store,
     request: &OfferRequest,
     state: &FeedState,
     after: &Positions,
     types: &[EntityType],
+) -> Result<Hello, Problem> {
+    let steps = step(store, request).await?;
+    greeting(store, request, state, after, types, steps).await.map_err(internal)
+}
+
+async fn step(store: &Store, request: &OfferRequest) -> Result<u64, Problem> {
+    let judged = async {
+        let mut tx = store.write("feed hello", Durability::Flushed).await?;
+        let (node, org, receipt) = (request.node, &request.org, request.receipt.as_ref());
+        let judged = store.continuation_show(&mut tx, node, org, &request.shown, receipt).await?;
+        tx.commit().await?;
+        Ok(judged)
+    };
+    let (judgement, steps) = judged.await.map_err(internal)?;
+    match judgement {
+        Judgement::Follows | Judgement::Repeated | Judgement::Claimed => Ok(steps),
+        Judgement::Copied => Err(Problem::new(
+            409,
+            "machine_copied",
+            "another machine with the same identity has synced since: one of the two is a copy",
+            "on the copy run 'taosync node renew'; if this is the one that goes on, run 'taosync node adopt'",
+        )),
+        Judgement::Old => Err(Problem::new(
+            409,
+            "machine_old",
+            "this machine is in an older state than the one that synced last: it was restored, or is an old copy",
+            "run 'taosync node adopt' if it was restored, or 'taosync node renew' if it is a copy",
+        )),
+        Judgement::CentralWentBack => Err(Problem::new(
+            409,
+            "central_went_back",
+            "this machine has met a newer state of central: central was put back to an older one",
+            "hand results in again, then compare (POST api/v1/compare); tell the office",
+        )),
+    }
+}
+
+async fn greeting(
+    store: &Store,
+    request: &OfferRequest,
+    state: &FeedState,
+    after: &Positions,
+    types: &[EntityType],
+    steps: u64,
 ) -> Result<Hello, StoreError> {
     let ahead = store.feed_ahead(state.scope, after).await?;
-    let mut tx = store.write("feed hello", Durability::Flushed).await?;
-    let check =
-        store.continuation_present(&mut tx, request.node, &request.org, request.continuation.as_deref()).await?;
-    let continuation = tx.continuation_issue(request.node, &request.org).await?;
-    tx.commit().await?;
     let wanted = |t: &EntityType| types.contains(t);
     let moving = |a: &Ahead| a.upserts + a.removals > 0;
     let floor = state.types.iter().filter(|(_, s)| s.floor > 0).map(|(t, s)| (*t, s.floor)).collect();
@@ -164,8 +207,7 @@ pub(super) async fn hello(
         floor,
         counts,
         removals_approved_through,
-        continuation,
-        continuation_known: check != ContinuationCheck::Old,
+        steps,
         safe_receipt_no: number(store, SAFE_RECEIPT_NO).await?,
         top_receipt_no: number(store, RECEIPT_NO).await?,
         capabilities: Vec::new(),

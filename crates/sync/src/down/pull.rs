@@ -47,9 +47,11 @@ pub async fn pull(
     Ok(second)
 }
 
-/// A replica that holds something but knows no position was found damaged, and counted again.
+/// Central went back, or this machine got a new identity; or a replica that holds something but knows no position was
+/// found damaged, and counted again.
 fn must_compare(replica: &ReplicaScope) -> bool {
-    replica.types.values().all(|t| t.seq == 0) && replica.types.values().any(|t| t.count + t.links > 0)
+    replica.compare_due
+        || (replica.types.values().all(|t| t.seq == 0) && replica.types.values().any(|t| t.count + t.links > 0))
 }
 
 fn needs_comparison(code: &str) -> bool {
@@ -76,7 +78,7 @@ async fn feed(
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Pulled, SyncError> {
     let types = wanted_types(plan);
-    let request = feed_request(replica, &types);
+    let request = feed_request(replica, plan, &types);
     let frames = link.send(request).await?.frames::<FeedFrame>()?;
     apply(store, replica, plan, &types, frames, progress, &|_| None).await
 }
@@ -87,7 +89,7 @@ pub async fn look_ahead(
     replica: &ReplicaScope,
     plan: &PullPlan,
 ) -> Result<BTreeMap<EntityType, Ahead>, SyncError> {
-    let request = feed_request(replica, &wanted_types(plan));
+    let request = feed_request(replica, plan, &wanted_types(plan));
     match link.send(request).await?.frames::<FeedFrame>()?.next().await? {
         Some((FeedFrame::Hello(hello), _)) => Ok(hello.counts),
         Some((FeedFrame::Failed(problem), _)) => Err(LinkError::Problem(problem).into()),
@@ -95,7 +97,7 @@ pub async fn look_ahead(
     }
 }
 
-fn feed_request(replica: &ReplicaScope, types: &[EntityType]) -> Request {
+fn feed_request(replica: &ReplicaScope, plan: &PullPlan, types: &[EntityType]) -> Request {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let mut after = replica.positions();
     after.0.retain(|t, seq| *seq > 0 && types.contains(t));
@@ -106,9 +108,5 @@ fn feed_request(replica: &ReplicaScope, types: &[EntityType]) -> Request {
     if types.len() < EntityType::FEED.len() {
         query.append_pair("types", &types_text(types));
     }
-    let mut request = Request::get(format!("{}?{}", v1::PATH_FEED, query.finish()));
-    if let Some(continuation) = &replica.continuation {
-        request = request.header(v1::CONTINUATION, continuation.clone());
-    }
-    request
+    plan.showing.on(Request::get(format!("{}?{}", v1::PATH_FEED, query.finish())))
 }

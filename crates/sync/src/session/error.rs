@@ -23,16 +23,19 @@ pub enum SyncError {
     /// The programs do not fit.
     #[error("{0}; install the same version on both sides")]
     Version(String),
-    /// Central shows an older state than it has confirmed.
+    /// Central shows an older state than this machine has met.
     #[error(
-        "central went back in time: it had confirmed results up to receipt {held} and now knows {shown} only; it was restored from a backup. No data were changed here and no result is lost; tell the office"
+        "central went back in time: this machine has met a newer state of it; it was restored from a backup or an old copy. No data were changed here, and {offered} results that it may have lost are handed in again; sync once more, and tell the office"
     )]
     WentBack {
-        /// Highest receipt seen here.
-        held: i64,
-        /// Highest receipt central knows.
-        shown: i64,
+        /// Items that wait again.
+        offered: u64,
     },
+    /// Central has met this machine, or one with its identity, in a newer state.
+    #[error(
+        "central gives this machine no data, because {0}. Results are taken all the same. Is this the machine that goes on, for example restored from a backup? Then run 'taosync node adopt' and sync again. Is it a copy of a machine that goes on elsewhere? Then run 'taosync node renew' here and sync again"
+    )]
+    Diverged(Divergence),
     /// There is nobody to sync with.
     #[error("this local server knows no central yet; run the 'taosync oauth import' command that the office gave you")]
     NoRemote,
@@ -42,6 +45,24 @@ pub enum SyncError {
     /// A package cannot be made ready.
     #[error("{0}")]
     Package(String),
+}
+
+/// How a machine is not the one that synced last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Divergence {
+    /// Another machine with its identity has synced since.
+    Copied,
+    /// It is in an older state.
+    Old,
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Copied => "another machine with the same identity has synced since",
+            Self::Old => "the machine with this identity was in a newer state when it last synced",
+        })
+    }
 }
 
 impl SyncError {
@@ -69,6 +90,7 @@ impl SyncError {
             Self::NoRemote => "TS-308",
             Self::UnknownOrg(_) => "TS-309",
             Self::Package(_) => "TS-310",
+            Self::Diverged(_) => "TS-311",
         }
     }
 }

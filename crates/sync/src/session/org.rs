@@ -11,11 +11,13 @@ use taosync_store::replica::{Learned, ReplicaScope, Verdict};
 use taosync_vault::tls::Fingerprint;
 use url::Url;
 
+use super::error::Divergence;
 use super::run::{Mode, Plan, What};
 use super::summary::{DeliveryCounts, OrgSummary, Progress, ResultCounts, Summary, TypeCounts};
 use super::{SyncError, held, report};
 use crate::down::apply::{self, PullPlan, Pulled};
 use crate::down::pull;
+use crate::down::showing::Showing;
 use crate::link::{Address, Caller, Link, LinkError};
 use crate::packages::fetch::{self, FetchOutcome};
 use crate::up::{self, UpOutcome};
@@ -125,7 +127,7 @@ async fn steps(
         replica.org = access.org;
     }
     if plan.mode == Mode::DryRun {
-        return dry_run(plan, &replica, link, done).await;
+        return dry_run(store, plan, &replica, link, done).await;
     }
     if plan.what != What::Data {
         results(store, plan, &replica.org, link, done, progress).await?;
@@ -175,11 +177,18 @@ async fn data(
     if plan.removals == crate::down::guard::Removals::Accepted {
         store.removals_accept(replica.id, &plan.types).await?;
     }
-    let pull_plan = PullPlan { types: plan.types.clone(), removals: plan.removals, chunk_size: plan.chunk_size };
+    // What was learned while results were handed in counts already.
+    let replica = &store.replica_again(replica.id).await?;
+    let showing = Showing::prepare(store, replica).await?;
+    let pull_plan = pull_plan(plan, showing);
     let since = Instant::now();
-    let pulled = pull::pull(store, link, replica, &pull_plan, progress).await?;
+    let pulled = match pull::pull(store, link, replica, &pull_plan, progress).await {
+        Err(error) => return Err(settle(store, replica, error).await?),
+        Ok(pulled) => pulled,
+    };
     done.pull_seconds = since.elapsed().as_secs_f64();
-    let hello = pulled.hello.clone();
+    let (hello, compared) = (pulled.hello.clone(), pulled.compared);
+    let is_settled = pulled.equal || pulled.differs_by_held;
     done.pulled = Some(pulled);
     if plan.types.is_empty() || plan.types.contains(&EntityType::Delivery) {
         let wanted = deliveries_of(store, &replica.org).await?;
@@ -188,7 +197,9 @@ async fn data(
     let verified_at = done.pulled.as_ref().and_then(|p| p.verified_at);
     let learned = Learned {
         epoch: hello.epoch,
-        continuation: &hello.continuation,
+        // A step is taken with a central that was proven to be the one it seems; else the same one is shown again.
+        step: is_settled.then_some((&pull_plan.showing.continuation, hello.steps)),
+        compared,
         safe_receipt_no: hello.safe_receipt_no,
         top_receipt_no: hello.top_receipt_no,
         verdict: match verified_at {
@@ -212,10 +223,31 @@ async fn deliveries_of(store: &Store, org: &OrgId) -> Result<BTreeMap<String, En
     }
 }
 
+fn pull_plan(plan: &Plan, showing: Showing) -> PullPlan {
+    PullPlan { types: plan.types.clone(), removals: plan.removals, chunk_size: plan.chunk_size, showing }
+}
+
+/// Does what central's refusal asks for, and says it in the words of this side.
+async fn settle(store: &Store, replica: &ReplicaScope, error: SyncError) -> Result<SyncError, SyncError> {
+    let SyncError::Link(LinkError::Problem(problem)) = &error else { return Ok(error) };
+    Ok(match problem.code.as_str() {
+        "central_went_back" => SyncError::WentBack { offered: store.central_went_back(&replica.org).await? },
+        "machine_copied" => SyncError::Diverged(Divergence::Copied),
+        "machine_old" => SyncError::Diverged(Divergence::Old),
+        _ => error,
+    })
+}
+
 /// Asks for the feed's first frame only.
-async fn dry_run(plan: &Plan, replica: &ReplicaScope, link: &Link, done: &mut Done) -> Result<(), SyncError> {
+async fn dry_run(
+    store: &Store,
+    plan: &Plan,
+    replica: &ReplicaScope,
+    link: &Link,
+    done: &mut Done,
+) -> Result<(), SyncError> {
     if plan.what != What::Results {
-        let pull_plan = PullPlan { types: plan.types.clone(), removals: plan.removals, chunk_size: plan.chunk_size };
+        let pull_plan = pull_plan(plan, Showing::look(store, replica).await?);
         for (entity_type, ahead) in pull::look_ahead(link, replica, &pull_plan).await? {
             // Central counts words, not what they mean here; where nothing is held yet, every word is about something new.
             let words = ahead.upserts.unsigned_abs();
@@ -333,11 +365,9 @@ fn advise(summary: &mut Summary, done: &Done) {
                 .to_owned(),
         );
     }
-    if let Some(pulled) = &done.pulled
-        && !pulled.hello.continuation_known
-    {
+    if done.results.iter().any(|outcome| outcome.went_back) {
         summary.advice.push(
-            "this machine looks like a copy or an older backup of one that has synced since; tell the office which machine it is"
+            "central was put back to an older state; what it may have lost was handed in again: tell the office"
                 .to_owned(),
         );
     }

@@ -122,7 +122,15 @@ async fn exchange_all(
 }
 
 async fn exchange(push: &mut Push<'_>, link: &Link, body: Vec<u8>) -> Result<(), UpError> {
-    let mut response = link.send(Request::post(v1::PATH_OUTBOX, body)).await?;
+    let mut request = Request::post(v1::PATH_OUTBOX, body);
+    if let Some(mark) = push.store.receipt_newest(push.org).await? {
+        request = request.header(v1::RECEIPT, mark.to_string());
+    }
+    let mut response = link.send(request).await?;
+    if response.headers.contains_key(v1::WENT_BACK) {
+        // Before anything of this answer is believed: a newer receipt would hide what the older one shows.
+        push.central_went_back().await?;
+    }
     while let Some(bytes) = response.chunk().await? {
         push.feed(&bytes);
     }
@@ -245,12 +253,21 @@ impl<'a> Push<'a> {
     }
 
     async fn look_at_number(&mut self, epoch: Uuid, standing: Standing) -> Result<bool, UpError> {
-        let held = self.store.outbox_top_receipt(self.org, self.central.id, epoch).await?;
-        if held <= standing.top_receipt_no {
+        let newest = self.store.receipt_newest(self.org).await?.filter(|mark| mark.is_of(epoch));
+        if newest.is_none_or(|mark| mark.receipt_no <= standing.top_receipt_no) {
+            return Ok(false);
+        }
+        self.central_went_back().await
+    }
+
+    /// What central may have lost waits again, and is walked once more. Says whether anything does.
+    async fn central_went_back(&mut self) -> Result<bool, UpError> {
+        if self.outcome.went_back {
             return Ok(false);
         }
         self.outcome.went_back = true;
-        Ok(self.store.outbox_offer_again(self.org, standing.safe_receipt_no).await? > 0)
+        self.after = None;
+        Ok(self.store.central_went_back(self.org).await? > 0)
     }
 
     fn count(&mut self, heard: &Heard, disbelieved: u64) {

@@ -64,10 +64,8 @@ pub struct Hello {
     /// Removals up to these numbers were approved at central, per type (left out where this feed removes nothing).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub removals_approved_through: BTreeMap<EntityType, i64>,
-    /// To be kept with the positions after success and shown next time.
-    pub continuation: String,
-    /// Whether the continuation shown was one of the last two; `false` means a copied or restored machine.
-    pub continuation_known: bool,
+    /// How many syncs central has counted with this one; kept with the continuation that was shown.
+    pub steps: u64,
     /// Items up to this receipt are in a verified backup or replica of central.
     pub safe_receipt_no: i64,
     /// Highest receipt number given so far.

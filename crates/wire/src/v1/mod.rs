@@ -11,6 +11,10 @@ pub mod token;
 pub const VERSION: u32 = 1;
 /// Header that carries the continuation of a node for an org (DESIGN §4, "Which node").
 pub const CONTINUATION: &str = "taosync-continuation";
+/// Header that carries the newest receipt a node holds of an org (`taosync_model::receipt_mark`).
+pub const RECEIPT: &str = "taosync-receipt";
+/// Header of an answer to the outbox: central does not know the receipt it was shown, it went back.
+pub const WENT_BACK: &str = "taosync-went-back";
 /// Header that names the sync a request belongs to.
 pub const SYNC_ID: &str = "taosync-sync";
 

@@ -1,6 +1,7 @@
 //! A central and local servers on real sockets, with what tests want to know about them.
 
 pub mod connect_proxy;
+pub mod directories;
 pub mod proxy;
 
 use std::collections::{BTreeMap, BTreeSet};

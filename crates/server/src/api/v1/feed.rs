@@ -6,9 +6,10 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use http::HeaderMap;
+use taosync_model::receipt_mark::ReceiptMark;
 use taosync_sync::down::offer::{OfferRequest, offer};
-use taosync_wire::v1::CONTINUATION;
 use taosync_wire::v1::feed::FeedQuery;
+use taosync_wire::v1::{CONTINUATION, RECEIPT};
 
 use super::{FRAMES, sync_id};
 use crate::body;
@@ -16,8 +17,8 @@ use crate::oauth::Caller;
 use crate::problem::ApiError;
 use crate::state::Central;
 
-/// Most bytes of a continuation; ours has 43.
-const MAX_CONTINUATION: usize = 128;
+/// Most bytes of a continuation or the mark of a receipt; ours have about 50.
+const MAX_SHOWN: usize = 128;
 
 pub(crate) async fn feed(
     State(central): State<Arc<Central>>,
@@ -40,7 +41,8 @@ pub(super) fn offer_request(
     Ok(OfferRequest {
         org: caller.org,
         query,
-        continuation: continuation(headers)?,
+        shown: shown(headers, CONTINUATION)?.unwrap_or_default(),
+        receipt: receipt(headers)?,
         node: caller.node,
         actor: caller.consumer,
         sync: sync_id(headers)?,
@@ -48,9 +50,14 @@ pub(super) fn offer_request(
     })
 }
 
-fn continuation(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get(CONTINUATION) else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| text.len() <= MAX_CONTINUATION);
-    let text = text.ok_or_else(|| ApiError::bad_request(format!("the header {CONTINUATION} is malformed")))?;
-    Ok(Some(text.to_owned()))
+/// The newest receipt the caller holds.
+pub(super) fn receipt(headers: &HeaderMap) -> Result<Option<ReceiptMark>, ApiError> {
+    shown(headers, RECEIPT)
+}
+
+fn shown<T: std::str::FromStr>(headers: &HeaderMap, name: &'static str) -> Result<Option<T>, ApiError> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| text.len() <= MAX_SHOWN);
+    let shown = text.and_then(|text| text.parse().ok());
+    shown.map(Some).ok_or_else(|| ApiError::bad_request(format!("the header {name} is malformed")))
 }

@@ -7,11 +7,14 @@ use axum::extract::State;
 use axum::response::Response;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use taosync_sync::up::{Authority, Receiver};
 use taosync_wire::frame::FrameWriter;
+use taosync_wire::v1::WENT_BACK;
 use taosync_wire::v1::outbox::ReceiptFrame;
 
 use super::FRAMES;
+use super::feed::receipt;
 use crate::body;
 use crate::oauth::Caller;
 use crate::problem::ApiError;
@@ -20,14 +23,31 @@ use crate::state::Central;
 pub(crate) async fn outbox(
     State(central): State<Arc<Central>>,
     caller: Caller,
+    headers: HeaderMap,
     request: Body,
 ) -> Result<Response, ApiError> {
+    let has_gone_back = has_gone_back(&central, &caller, &headers).await?;
     let authority =
         Authority { central: central.identity.node, epoch: central.identity.epoch, org: caller.org, node: caller.node };
     let receiver = Receiver::new(central.store.clone(), authority).map_err(|error| ApiError::internal(&error))?;
     let writer = FrameWriter::new().map_err(|error| ApiError::internal(&error))?;
     let receiving = Receiving { incoming: body::stream(request).boxed(), receiver, writer };
-    Ok(body::streamed(FRAMES, receiving.stream()))
+    let mut response = body::streamed(FRAMES, receiving.stream());
+    if has_gone_back {
+        response.headers_mut().insert(HeaderName::from_static(WENT_BACK), HeaderValue::from_static("1"));
+    }
+    Ok(response)
+}
+
+/// Whether the caller holds a receipt that is not known here. It has to learn that before it holds a newer one that is:
+/// afterwards nothing would show it.
+async fn has_gone_back(central: &Central, caller: &Caller, headers: &HeaderMap) -> Result<bool, ApiError> {
+    let Some(mark) = receipt(headers)? else { return Ok(false) };
+    if central.store.receipt_is_known(&mark).await? {
+        return Ok(false);
+    }
+    central.store.receipt_unknown(caller.node, &caller.org).await?;
+    Ok(true)
 }
 
 struct Receiving {

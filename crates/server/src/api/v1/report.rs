@@ -41,6 +41,7 @@ pub(crate) async fn report(
         code: report.code.as_deref(),
         reason: report.reason.as_deref(),
         report: &whole,
+        is_whole: outcome == SyncOutcome::Success && report.equal && report.pending == 0,
     };
     central.store.sync_reported(&run).await?;
     Ok(StatusCode::NO_CONTENT)
