@@ -100,7 +100,8 @@ async fn a_stream_during_which_its_removals_are_forgotten_says_so() {
     let request = OfferRequest {
         org: OrgId::new("A").unwrap(),
         query: FeedQuery { epoch: None, after: String::new(), types: None },
-        continuation: None,
+        shown: taosync_model::continuation::Shown::default(),
+        receipt: None,
         node: random::uuid(),
         actor: "test".into(),
         sync: None,
