@@ -72,6 +72,26 @@ fn only_the_store_speaks_to_the_database() {
     assert!(users.is_subset(&["store".to_owned(), "xtask".to_owned()].into()), "sqlx is used by {users:?}");
 }
 
+#[test]
+fn faults_are_for_tests_only() {
+    let workspace = workspace();
+    let mut for_tests = 0;
+    for package in workspace.workspace_packages() {
+        let by_default = package.features.get("default").into_iter().flatten();
+        assert!(
+            !by_default.into_iter().any(|feature| feature.contains("faults")),
+            "{} has faults built in",
+            package.name
+        );
+        for dependency in package.dependencies.iter().filter(|d| d.features.iter().any(|feature| feature == "faults")) {
+            let kind = dependency.kind;
+            assert!(kind == DependencyKind::Development, "{} is built with faults", package.name);
+            for_tests += 1;
+        }
+    }
+    assert!(for_tests > 0, "the simulation no longer breaks anything");
+}
+
 fn workspace() -> Metadata {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
     let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().other_options(["--offline".into()]).exec();

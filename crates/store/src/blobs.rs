@@ -102,6 +102,8 @@ impl Blobs {
         let mut written = Vec::new();
         let mut folders = BTreeSet::new();
         for (name, bytes) in batch {
+            #[cfg(feature = "faults")]
+            crate::faults::write(self.folder.parent().unwrap_or(&self.folder))?;
             let folder = self.folder_of(*name, &mut folders)?;
             written.push((write_temporary(&folder, bytes)?, self.path(*name)));
         }

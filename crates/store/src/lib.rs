@@ -13,6 +13,8 @@ pub mod consumers;
 pub mod entities;
 mod error;
 pub mod executions;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod feed;
 pub mod history;
 pub mod nodes;

@@ -24,6 +24,8 @@ pub struct Tx {
     inner: Transaction<'static, Sqlite>,
     name: &'static str,
     since: Instant,
+    #[cfg(feature = "faults")]
+    dir: std::path::PathBuf,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -41,8 +43,18 @@ impl Store {
             Durability::Flushed => &self.pools.flushed,
             Durability::Relaxed => &self.pools.relaxed,
         };
-        let inner = pool.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::sql(name))?;
-        Ok(Tx { inner, name, since: Instant::now(), _turn: turn })
+        #[cfg_attr(not(feature = "faults"), expect(unused_mut, reason = "only a fault needs the connection here"))]
+        let mut inner = pool.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::sql(name))?;
+        #[cfg(feature = "faults")]
+        crate::faults::limit_pages(&self.dir, &mut inner).await.map_err(StoreError::sql(name))?;
+        Ok(Tx {
+            inner,
+            name,
+            since: Instant::now(),
+            #[cfg(feature = "faults")]
+            dir: self.dir.clone(),
+            _turn: turn,
+        })
     }
 
     /// Opens a read transaction. Never hold one while bytes go to the network.
@@ -59,14 +71,25 @@ impl Tx {
     }
 
     /// Names the transaction in errors.
+    #[cfg(not(feature = "faults"))]
     pub(crate) fn sql(&self) -> impl Fn(sqlx::Error) -> StoreError + use<> {
         StoreError::sql(self.name)
+    }
+
+    /// Names the transaction in errors, and notes a full database.
+    #[cfg(feature = "faults")]
+    pub(crate) fn sql(&self) -> impl Fn(sqlx::Error) -> StoreError + use<> {
+        crate::faults::noting(self.dir.clone(), StoreError::sql(self.name))
     }
 
     /// Makes everything done in the transaction true.
     pub async fn commit(self) -> Result<(), StoreError> {
         let name = self.name;
+        #[cfg(feature = "faults")]
+        crate::faults::before_commit(&self.dir).await?;
         self.inner.commit().await.map_err(StoreError::sql(name))?;
+        #[cfg(feature = "faults")]
+        crate::faults::after_commit(&self.dir).await;
         let took = self.since.elapsed();
         if took > SLOW {
             tracing::info!(transaction = name, milliseconds = took.as_millis() as u64, "slow transaction");

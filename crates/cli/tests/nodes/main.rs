@@ -6,6 +6,7 @@ mod compaction;
 mod copies;
 mod data_down;
 mod deliveries;
+mod dice;
 mod faults;
 mod guard;
 mod hostile;

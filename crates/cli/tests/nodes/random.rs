@@ -11,8 +11,9 @@ use taosync_model::{EntityType, OrgId, vocabulary as v};
 use taosync_store::Durability;
 use taosync_sync::down::guard::Removals;
 use taosync_sync::session::{Plan, What};
-use world::{Dice, World};
+use world::World;
 
+use crate::dice::Dice;
 use crate::support::proxy::Proxy;
 use crate::support::{Central, Local, plan};
 

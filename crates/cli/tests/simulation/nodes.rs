@@ -1,0 +1,375 @@
+//! Machines: each a directory and a runtime of its own. Killing one drops everything it was doing, where it was; what
+//! counts afterwards is what its disk holds.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use secrecy::{ExposeSecret as _, SecretString};
+use taosync_model::clock::ShiftedClock;
+use taosync_model::{Clock as _, OrgId, vocabulary as v};
+use taosync_server::{Central as CentralState, ListenLimits, central_router, serve};
+use taosync_store::Store;
+use taosync_store::blobs::Blobs;
+use taosync_store::consumers::NewConsumer;
+use taosync_store::remotes::NewRemote;
+use taosync_store::settings::{Identity, Role};
+use taosync_sync::runner::Runner;
+use taosync_vault::keyring::Keyring;
+use taosync_vault::random;
+use taosync_vault::tls::Tls;
+use taosync_vault::tokens::TokenHash;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use crate::line::Line;
+use crate::schedule::{LOCALS, Reopen, Who};
+
+/// How long threads of a killed machine may take to end.
+const DYING: Duration = Duration::from_secs(10);
+/// How long an attempt can be reactivated.
+const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// Entities between two checkpoints of central's feed: few, so that little data makes many chunks.
+const CHUNK: usize = 7;
+
+/// The machine was killed while it worked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+/// A machine; off when it has no process.
+pub struct Machine {
+    pub dir: PathBuf,
+    pub clock: Arc<ShiftedClock>,
+    role: Role,
+    ahead: i64,
+    /// Counts the pictures of its disk it was started from.
+    lives: Arc<AtomicU32>,
+    process: Option<Process>,
+}
+
+struct Process {
+    runtime: Runtime,
+    store: Store,
+    runner: Option<Runner>,
+    address: Option<SocketAddr>,
+}
+
+impl Machine {
+    async fn start_in(dir: PathBuf, role: Role) -> Self {
+        let clock = Arc::new(ShiftedClock::default());
+        let mut machine = Self { dir, clock, role, ahead: 0, lives: Arc::default(), process: None };
+        machine.start().await;
+        machine
+    }
+
+    /// Switches it on.
+    pub async fn start(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (dir, clock, role) = (self.dir.clone(), self.clock.clone(), self.role);
+        let started = runtime.spawn(async move {
+            let keyring = Arc::new(Keyring::open(&dir.join("keys")).unwrap());
+            let store = Store::open(&dir, keyring, clock).await.unwrap();
+            match role {
+                Role::Central => (store.clone(), None, Some(listen(&store, &dir).await)),
+                Role::Local => (store.clone(), Some(Runner::open(store, WINDOW).await.unwrap()), None),
+            }
+        });
+        let (store, runner, address) = started.await.unwrap();
+        self.process = Some(Process { runtime, store, runner, address });
+    }
+
+    /// Kills it: everything it was doing ends where it is.
+    pub async fn kill(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        let runtime = process.runtime;
+        // The last handles of the store go before the threads that serve them.
+        drop((process.store, process.runner));
+        tokio::task::spawn_blocking(move || runtime.shutdown_timeout(DYING)).await.unwrap();
+    }
+
+    /// Starts something on it.
+    pub fn spawn<F: Future<Output: Send> + Send + 'static>(&self, work: F) -> Work<F::Output> {
+        let handle = self.process.as_ref().expect("the machine is on").runtime.spawn(work);
+        Work { handle, lives: self.lives.clone(), life: self.lives.load(Ordering::SeqCst) }
+    }
+
+    /// Does something on it that nobody disturbs.
+    pub async fn run<F: Future<Output: Send> + Send + 'static>(&self, work: F) -> F::Output {
+        self.spawn(work).ended().await.expect("nobody kills it now")
+    }
+
+    pub fn store(&self) -> Store {
+        self.process.as_ref().expect("the machine is on").store.clone()
+    }
+
+    pub fn runner(&self) -> Runner {
+        self.process.as_ref().and_then(|process| process.runner.clone()).expect("a local server that is on")
+    }
+
+    /// Sets its clock ahead by so many seconds of the right time.
+    pub fn set_ahead(&mut self, seconds: i64) {
+        self.clock.shift(seconds - self.ahead);
+        self.ahead = seconds;
+    }
+
+    pub fn ahead(&self) -> i64 {
+        self.ahead
+    }
+
+    /// Takes a picture of its disk as it is now, and goes on from there.
+    fn move_to_copy(&mut self) {
+        let life = self.lives.fetch_add(1, Ordering::SeqCst) + 1;
+        let name = format!("{}-{life}", self.dir.file_name().unwrap().to_string_lossy());
+        let copy = self.dir.with_file_name(name);
+        picture(&self.dir, &copy);
+        self.dir = copy;
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.runtime.shutdown_background();
+        }
+    }
+}
+
+/// Something that runs on a machine.
+pub struct Work<T> {
+    handle: JoinHandle<T>,
+    lives: Arc<AtomicU32>,
+    life: u32,
+}
+
+impl<T> Work<T> {
+    /// What it came to, or that the machine was killed. What was done after the last picture of a disk never happened.
+    /// A panic goes on.
+    pub async fn ended(&mut self) -> Result<T, Gone> {
+        let answer = (&mut self.handle).await.map_err(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Gone,
+        })?;
+        if self.lives.load(Ordering::SeqCst) == self.life { Ok(answer) } else { Err(Gone) }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.handle.is_finished()
+    }
+}
+
+async fn listen(store: &Store, dir: &Path) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let blobs = Blobs::open(dir).await.unwrap();
+    let mut state = CentralState::new(store.clone(), blobs, store.identity().await.unwrap());
+    state.chunk_size = CHUNK;
+    let config = Tls::open(&dir.join("keys")).unwrap().server_config();
+    tokio::spawn(async move {
+        let never = std::future::pending::<()>();
+        serve(listener, central_router(state), Some(config), ListenLimits::default(), never).await.unwrap();
+    });
+    address
+}
+
+/// All machines of a schedule and the lines between them.
+pub struct Nodes {
+    pub central: Machine,
+    pub locals: Vec<Machine>,
+    pub lines: Vec<Line>,
+    /// What nobody may ever read in a file or a log.
+    pub secrets: Vec<String>,
+    place: TempDir,
+}
+
+impl Nodes {
+    /// Fresh machines, each local joined to central through a line of its own.
+    pub async fn start() -> Self {
+        let place = tempfile::tempdir_in(fast_place()).unwrap();
+        let template = template();
+        for entry in std::fs::read_dir(template).unwrap() {
+            let entry = entry.unwrap();
+            picture(&entry.path(), &place.path().join(entry.file_name()));
+        }
+        let central = Machine::start_in(place.path().join("central"), Role::Central).await;
+        let mut nodes = Self { central, locals: Vec::new(), lines: Vec::new(), secrets: Vec::new(), place };
+        for number in 0..LOCALS.len() {
+            nodes.join(number).await;
+        }
+        nodes.open_lines();
+        nodes
+    }
+
+    async fn join(&mut self, number: usize) {
+        let dir = self.place.path().join(format!("local{number}"));
+        let local = Machine::start_in(dir, Role::Local).await;
+        let line = Line::lay().await;
+        let orgs: Vec<OrgId> = LOCALS[number].iter().map(|org| OrgId::new(*org).unwrap()).collect();
+        let secret = random::token();
+        let client_key = random::uuid().simple().to_string();
+        let consumer = NewConsumer {
+            client_key: client_key.clone(),
+            secret_hash: TokenHash::of(&secret),
+            user: "test".into(),
+            role: v::ROLE_SYNC_MANAGER.into(),
+            orgs: orgs.clone(),
+        };
+        let store = self.central.store();
+        self.central.run(async move { store.consumer_create(&consumer).await.unwrap() }).await;
+        self.secrets.push(secret.expose_secret().to_owned());
+        let tls = Tls::open(&self.central.dir.join("keys")).unwrap();
+        let remote = NewRemote {
+            root_url: line.url(),
+            token_url: format!("{}api/v1/oauth/token", line.url()),
+            client_key,
+            secret: SecretString::from(secret.expose_secret().to_owned()),
+            ca_fingerprint: Some(tls.fingerprint()),
+        };
+        let store = local.store();
+        local
+            .run(async move {
+                let remote = store.remote_put(&remote).await.unwrap();
+                for org in orgs {
+                    store.replica_open(remote, &org).await.unwrap();
+                }
+            })
+            .await;
+        self.locals.push(local);
+        self.lines.push(line);
+    }
+
+    pub fn machine(&self, who: Who) -> &Machine {
+        match who {
+            Who::Central => &self.central,
+            Who::Local(number) => &self.locals[number],
+        }
+    }
+
+    pub fn machine_mut(&mut self, who: Who) -> &mut Machine {
+        match who {
+            Who::Central => &mut self.central,
+            Who::Local(number) => &mut self.locals[number],
+        }
+    }
+
+    /// Kills a machine and starts it again.
+    pub async fn restart(&mut self, who: Who, reopen: Reopen) {
+        if reopen == Reopen::CopyOfFiles {
+            // What it says after its last picture must be heard by nobody.
+            self.sever(who);
+            self.machine_mut(who).move_to_copy();
+        }
+        self.machine_mut(who).kill().await;
+        self.sever(who);
+        self.machine_mut(who).start().await;
+        self.open_lines();
+    }
+
+    fn sever(&self, who: Who) {
+        for (number, line) in self.lines.iter().enumerate() {
+            if who == Who::Central || who == Who::Local(number) {
+                line.sever();
+            }
+        }
+    }
+
+    fn open_lines(&self) {
+        let address = self.central.process.as_ref().and_then(|process| process.address).expect("central is on");
+        for line in &self.lines {
+            line.lead_to(address);
+        }
+    }
+
+    /// Switches everything off.
+    pub async fn end(mut self) {
+        for local in &mut self.locals {
+            local.kill().await;
+        }
+        self.central.kill().await;
+    }
+
+    /// All directories that were ever used.
+    pub fn place(&self) -> &Path {
+        self.place.path()
+    }
+}
+
+/// Memory is faster than a disk; what a power cut takes away is taken by hand here, not by the disk.
+fn fast_place() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
+}
+
+/// Directories with keys, certificate and an empty database: made once, copied for each schedule.
+fn template() -> &'static Path {
+    static TEMPLATE: OnceLock<TempDir> = OnceLock::new();
+    let made = TEMPLATE.get_or_init(|| {
+        let place = tempfile::tempdir_in(fast_place()).unwrap();
+        let path = place.path().to_owned();
+        let making = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                initialise(&path.join("central"), Role::Central).await;
+                for number in 0..LOCALS.len() {
+                    initialise(&path.join(format!("local{number}")), Role::Local).await;
+                }
+            });
+        });
+        making.join().unwrap();
+        place
+    });
+    made.path()
+}
+
+async fn initialise(dir: &Path, role: Role) {
+    std::fs::create_dir(dir).unwrap();
+    let clock = Arc::new(ShiftedClock::default());
+    let keyring = Arc::new(Keyring::create(&dir.join("keys")).unwrap());
+    if role == Role::Central {
+        Tls::create(&dir.join("keys"), &["localhost".to_owned(), "127.0.0.1".to_owned()], clock.now()).unwrap();
+    }
+    let store = Store::open(dir, keyring, clock).await.unwrap();
+    let identity = Identity { node: random::uuid(), role, epoch: random::uuid() };
+    store.identity_set(&identity).await.unwrap();
+    store.close().await;
+}
+
+/// Copies a directory while its database may be in use. The database and its log fit each other when no checkpoint came
+/// in between; what maps the log to memory is not on the disk for good and left out.
+fn picture(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, copy) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            picture(&path, &copy);
+        } else if path
+            .extension()
+            .is_none_or(|extension| extension != "sqlite" && extension != "sqlite-wal" && extension != "sqlite-shm")
+        {
+            // A temporary file may be gone by now.
+            let _ = std::fs::copy(&path, &copy);
+        }
+    }
+    let database = from.join("taosync.sqlite");
+    if !database.exists() {
+        return;
+    }
+    let log = from.join("taosync.sqlite-wal");
+    loop {
+        let before = std::fs::read(&database).unwrap();
+        let frames = std::fs::read(&log).unwrap_or_default();
+        let head = |bytes: &[u8]| bytes.get(..32).map(<[u8]>::to_vec);
+        let again = std::fs::read(&log).unwrap_or_default();
+        if std::fs::read(&database).unwrap() == before && head(&again) == head(&frames) {
+            std::fs::write(to.join("taosync.sqlite"), before).unwrap();
+            std::fs::write(to.join("taosync.sqlite-wal"), frames).unwrap();
+            return;
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! Playing a schedule: each step done, each answer judged, at the end everything mended and held against what was told.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use taosync_model::assessment::{Variable, VariableKind, VariableValue};
+use taosync_model::execution::ExecutionState;
+use taosync_model::{Entity, EntityType, Value, vocabulary as v};
+use taosync_store::outbox::AfterReceipt;
+use taosync_store::{Durability, Store, StoreError};
+use taosync_sync::down::guard::Removals;
+use taosync_sync::packages::publish::{self, PublishError, PublishRequest};
+use taosync_sync::runner::{ItemRef, Runner, RunnerError, SavedVariables};
+use taosync_sync::session::{self, Mode, Plan, Summary, SyncError, What};
+use taosync_sync::up::UpLimits;
+use uuid::Uuid;
+
+use crate::attempts::{self, Account, Attempts};
+use crate::chance::uri;
+use crate::nodes::{Gone, Nodes, Work};
+use crate::package::package;
+use crate::schedule::{Beside, Edit, Ending, LOCALS, Schedule, Step, Trouble, Who, Wish};
+use crate::tally::Tally;
+use crate::trouble::{bounded, under};
+use crate::world::World;
+use crate::{CANARY, checks, ensure, logs};
+
+/// In one of so many schedules every file is searched at the end.
+const SEARCHED: u64 = 10;
+
+/// Plays a schedule to its end; an error is a violation, in words.
+pub async fn play(schedule: &Schedule) -> Result<Tally, String> {
+    let mut stage = Stage {
+        nodes: Nodes::start().await,
+        world: World::default(),
+        attempts: Attempts::default(),
+        tally: Tally { schedules: 1, ..Tally::default() },
+        said: String::new(),
+        answers: 0,
+        trace: std::env::var_os("TAOSYNC_SIMULATE_TRACE").is_some(),
+    };
+    let played = stage.all(schedule).await;
+    stage.nodes.end().await;
+    played.map(|()| stage.tally)
+}
+
+struct Stage {
+    nodes: Nodes,
+    /// What central was told.
+    world: World,
+    attempts: Attempts,
+    tally: Tally,
+    /// Everything a person was told when something failed.
+    said: String,
+    answers: usize,
+    trace: bool,
+}
+
+/// Answers that were confirmed, also by a machine that died afterwards.
+type Confirmed = Arc<Mutex<Vec<(Uuid, String)>>>;
+
+impl Stage {
+    async fn all(&mut self, schedule: &Schedule) -> Result<(), String> {
+        self.import(&schedule.beginning, &Trouble::Nothing).await?;
+        for (number, step) in schedule.steps.iter().enumerate() {
+            *self.tally.steps.entry(step.kind()).or_default() += 1;
+            if self.trace {
+                eprintln!("{number:>2} {step:?}");
+            }
+            self.step(step).await.map_err(|violation| format!("step {number} ({}): {violation}", step.kind()))?;
+        }
+        for local in 0..LOCALS.len() {
+            self.settle(local).await.map_err(|violation| format!("at the end, local {local}: {violation}"))?;
+        }
+        self.at_the_end(schedule.seed).await.map_err(|violation| format!("at the end: {violation}"))
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Import(edits, trouble) => self.import(edits, trouble).await,
+            Step::Publish(delivery, edition, trouble) => self.publish(*delivery, *edition, trouble).await,
+            Step::Withdraw(delivery, trouble) => self.withdraw(*delivery, trouble).await,
+            Step::Sit { local, nth, ending, trouble } => {
+                // Where nobody may, somebody tries who may not.
+                let nobody = || (uri("taker", *nth), uri("delivery", 0));
+                let (taker, delivery) = pick(&self.world.sittings(LOCALS[*local]), *nth).unwrap_or_else(nobody);
+                self.attempt(*local, Begin::New { taker, delivery }, *ending, trouble).await
+            }
+            Step::End { local, nth, ending, trouble } => match pick(self.attempts.open(*local), *nth) {
+                Some(execution) => self.attempt(*local, Begin::Open(execution), *ending, trouble).await,
+                None => Ok(()),
+            },
+            Step::Again { local, nth, ending, trouble } => match pick(self.attempts.over(*local), *nth) {
+                Some(execution) => self.attempt(*local, Begin::Again(execution), *ending, trouble).await,
+                None => Ok(()),
+            },
+            Step::Sync { local, wish, beside, trouble } => self.sync(*local, wish, beside, trouble).await,
+            Step::Restart(who, reopen) => {
+                self.nodes.restart(*who, *reopen).await;
+                Ok(())
+            }
+            Step::Clock(who, ahead) => {
+                self.nodes.machine_mut(*who).set_ahead(*ahead);
+                Ok(())
+            }
+            Step::Settle(local) => self.settle(*local).await,
+        }
+    }
+
+    async fn import(&mut self, edits: &[Edit], trouble: &Trouble) -> Result<(), String> {
+        let changes = self.world.changes(edits);
+        let done = under(&mut self.nodes, &mut self.tally, 0, trouble, |nodes| {
+            let store = nodes.central.store();
+            nodes.central.spawn(import(store, changes))
+        });
+        let done = done.await?;
+        self.told(edits, done).await
+    }
+
+    /// An import is in, or it is not; which of the two must be plain.
+    async fn told(&mut self, edits: &[Edit], done: Result<Result<(), StoreError>, Gone>) -> Result<(), String> {
+        let mut after = self.world.clone();
+        after.apply(edits);
+        let uris: BTreeSet<String> = edits.iter().map(|edit| edit.uri().to_owned()).collect();
+        let store = self.nodes.central.store();
+        match done {
+            Ok(Ok(())) => self.world = after,
+            Ok(Err(error)) => {
+                self.hear(&error);
+                ensure!(matches!(error, StoreError::DiskFull), "an import failed: {error:?}");
+                checks::central_holds(&store, &self.world, &uris).await?;
+            }
+            Err(Gone) => match checks::central_holds(&store, &after, &uris).await {
+                Ok(()) => self.world = after,
+                Err(_) => checks::central_holds(&store, &self.world, &uris).await?,
+            },
+        }
+        Ok(())
+    }
+
+    async fn publish(&mut self, delivery: usize, edition: u32, trouble: &Trouble) -> Result<(), String> {
+        let file = self.nodes.place().join(format!("edition-{edition}.zip"));
+        std::fs::write(&file, package(edition)).unwrap();
+        let uri = uri("delivery", delivery);
+        let label = format!("Test {delivery}, edition {edition}");
+        let request =
+            PublishRequest { file: file.clone(), label: label.clone(), uri: Some(uri.clone()), naming: String::new() };
+        let done = under(&mut self.nodes, &mut self.tally, 0, trouble, |nodes| {
+            let store = nodes.central.store();
+            nodes.central.spawn(async move { publish::publish(&store, request).await })
+        });
+        let done = done.await?;
+        std::fs::remove_file(file).unwrap();
+        let mut after = self.world.clone();
+        let new = Entity::new(&uri, v::CLASS_DELIVERY).with(v::RDF_TYPE, v::CLASS_DELIVERY);
+        let mut entity = self.world.entities.get(&uri).map_or(new, |(_, entity)| entity.clone());
+        entity.set(v::RDFS_LABEL, vec![Value::plain(&label)]);
+        let store = self.nodes.central.store();
+        let uris = BTreeSet::from([uri.clone()]);
+        entity.package = store.entity_get(&uri).await.unwrap().and_then(|stored| stored.entity.package);
+        after.put(EntityType::Delivery, entity);
+        match done {
+            Ok(Ok(published)) => {
+                let package = after.entities[&uri].1.package.as_ref();
+                ensure!(package == Some(&published.reference), "{uri} has another package than was published");
+                self.world = after;
+                checks::central_holds(&store, &self.world, &uris).await
+            }
+            Ok(Err(PublishError::Store(error @ StoreError::DiskFull))) => {
+                self.hear(&error);
+                checks::central_holds(&store, &self.world, &uris).await
+            }
+            Ok(Err(error)) => Err(format!("a test could not be published: {error:?}")),
+            Err(Gone) => {
+                if checks::central_holds(&store, &after, &uris).await.is_ok() {
+                    self.world = after;
+                }
+                checks::central_holds(&store, &self.world, &uris).await
+            }
+        }
+    }
+
+    async fn withdraw(&mut self, delivery: usize, trouble: &Trouble) -> Result<(), String> {
+        let uri = uri("delivery", delivery);
+        if self.world.entities.get(&uri).is_none_or(|(_, entity)| entity.package.is_none()) {
+            return Ok(());
+        }
+        let withdrawn = uri.clone();
+        let done = under(&mut self.nodes, &mut self.tally, 0, trouble, |nodes| {
+            let store = nodes.central.store();
+            nodes.central.spawn(async move { publish::withdraw(&store, &withdrawn).await.map(drop) })
+        });
+        let done = done.await?;
+        self.told(&[Edit::Remove(uri)], done).await
+    }
+
+    async fn attempt(&mut self, local: usize, begin: Begin, ending: Ending, trouble: &Trouble) -> Result<(), String> {
+        self.answers += 1;
+        let answer = (self.answers, format!("{CANARY} answer {}", self.answers));
+        let confirmed = Confirmed::default();
+        let done = under(&mut self.nodes, &mut self.tally, local, trouble, |nodes| {
+            let runner = nodes.locals[local].runner();
+            nodes.locals[local].spawn(attempt(runner, begin, answer, ending, confirmed.clone()))
+        });
+        let done = done.await?;
+        if done.is_ok() {
+            for (execution, answer) in confirmed.lock().unwrap().drain(..) {
+                self.attempts.answers.entry(execution).or_default().push(answer);
+            }
+        }
+        let came_to = match &done {
+            Ok(Ok(())) => "attempt went on",
+            Ok(Err(_)) => "attempt refused",
+            Err(Gone) => "attempt interrupted",
+        };
+        *self.tally.steps.entry(came_to).or_default() += 1;
+        match done {
+            Ok(Err(RunnerError::Store(StoreError::DiskFull)) | Ok(())) | Err(Gone) => {}
+            Ok(Err(error)) => {
+                self.hear(&error);
+                let is_an_answer =
+                    !matches!(error, RunnerError::Store(ref inner) if !matches!(inner, StoreError::Refused(_)));
+                ensure!(is_an_answer, "an attempt failed: {error:?}");
+            }
+        }
+        self.note(local).await
+    }
+
+    async fn sync(&mut self, local: usize, wish: &Wish, beside: &Beside, trouble: &Trouble) -> Result<(), String> {
+        let off = |who| self.nodes.machine(who).ahead() != 0;
+        let clocks = [off(Who::Central), off(Who::Local(local))];
+        self.tally.fired("clock of central jumped", u64::from(clocks[0]));
+        self.tally.fired("clock of local jumped", u64::from(clocks[1]));
+        let changes = if let Beside::Import(edits) = beside { self.world.changes(edits) } else { Vec::new() };
+        let mut also: Option<Also> = None;
+        let done = under(&mut self.nodes, &mut self.tally, local, trouble, |nodes| {
+            let first = start_sync(nodes, local, wish);
+            also = match beside {
+                Beside::Nothing => None,
+                Beside::Sync(wish) => Some(Also::Sync(start_sync(nodes, local, wish))),
+                Beside::Import(_) => Some(Also::Import(nodes.central.spawn(import(nodes.central.store(), changes)))),
+            };
+            first
+        });
+        let done = done.await?;
+        let calm = matches!(
+            (beside, trouble),
+            (Beside::Nothing, Trouble::Nothing | Trouble::Line(crate::line::LineFault::SlowReader(..)))
+        );
+        match (also, beside) {
+            (Some(Also::Sync(second)), Beside::Sync(wish)) => {
+                self.tally.fired("two syncs at once", 1);
+                let second = bounded(second).await?;
+                self.judge(local, wish, second, Calm::No).await?;
+            }
+            (Some(Also::Import(import)), Beside::Import(edits)) => {
+                self.tally.fired("import during a sync", 1);
+                let import = bounded(import).await?;
+                self.told(edits, import).await?;
+            }
+            _ => {}
+        }
+        let calm = match (calm, beside) {
+            (true, _) => Calm::Yes,
+            (false, Beside::Import(_)) => Calm::Changing,
+            (false, _) => Calm::No,
+        };
+        self.judge(local, wish, done, calm).await?;
+        self.note(local).await?;
+        checks::replica_is_whole(&self.nodes.locals[local].store()).await?;
+        self.compare_results().await
+    }
+
+    /// Whether a sync ended as it may.
+    async fn judge(
+        &mut self,
+        local: usize,
+        wish: &Wish,
+        done: Result<Result<Summary, SyncError>, Gone>,
+        calm: Calm,
+    ) -> Result<(), String> {
+        let Ok(done) = done else {
+            *self.tally.syncs.entry("killed".into()).or_default() += 1;
+            return Ok(());
+        };
+        let summary = match done {
+            Ok(summary) => summary,
+            Err(error) => {
+                self.hear(&error);
+                *self.tally.syncs.entry(format!("error {}", error.code())).or_default() += 1;
+                ensure!(calm != Calm::Yes, "a sync that nobody disturbed failed: {error:?}");
+                return Ok(());
+            }
+        };
+        let code = summary.code.clone().map(|code| format!(" {code}")).unwrap_or_default();
+        *self.tally.syncs.entry(format!("{}{code}", summary.status)).or_default() += 1;
+        let words = summary.reason.iter().chain(&summary.advice).cloned().collect::<Vec<_>>().join("\n");
+        if self.trace {
+            eprintln!("   {}{code} {words}", summary.status);
+        }
+        self.said.push_str(&words);
+        ensure!(calm != Calm::Yes || summary.status != "failed", "a sync that nobody disturbed failed: {words}");
+        let says_why = summary.status != "failed" || (summary.code.is_some() && summary.reason.is_some());
+        ensure!(says_why, "a sync failed without a word: {summary:?}");
+        if summary.status == "success" && wish.what != What::Results {
+            ensure!(summary.digest_equal, "a sync says success with unequal digests: {summary:?}");
+            if wish.types.is_empty() && calm != Calm::Changing {
+                let store = self.nodes.locals[local].store();
+                checks::equal(&store, &self.world, LOCALS[local]).await.map_err(|e| format!("after a success: {e}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything is mended: one sync must bring a local server level with central, and everything finished there.
+    async fn settle(&mut self, local: usize) -> Result<(), String> {
+        self.nodes.central.set_ahead(0);
+        self.nodes.locals[local].set_ahead(0);
+        let wish = Wish { what: What::All, types: Vec::new(), chunk_size: 100, items: 100, accept: true, hide: false };
+        let summary = bounded(start_sync(&self.nodes, local, &wish)).await?;
+        let summary = summary.expect("nobody kills it now").map_err(|error| format!("{error:?}"))?;
+        ensure!(summary.status == "success", "everything is mended, and a sync says {summary:#?}");
+        ensure!(summary.digest_equal && summary.proof == "digest", "success without proof: {summary:#?}");
+        let store = self.nodes.locals[local].store();
+        checks::replica_is_whole(&store).await?;
+        checks::equal(&store, &self.world, LOCALS[local]).await?;
+        let held = store.removals_held().await.unwrap();
+        ensure!(held.is_empty(), "removals are held although somebody agreed: {held:?}");
+        self.note(local).await?;
+        let received = attempts::received(&self.nodes.central.store()).await;
+        self.attempts.compare(&received)?;
+        self.attempts.all_in(local, &received)
+    }
+
+    async fn at_the_end(&mut self, seed: u64) -> Result<(), String> {
+        let store = self.nodes.central.store();
+        checks::scopes_are_whole(&store).await?;
+        checks::central_holds(&store, &self.world, &self.world.entities.keys().cloned().collect()).await?;
+        self.tally.items = attempts::received(&store).await.len() as u64;
+        checks::is_silent("what people were told", self.said.as_bytes(), &self.nodes.secrets)?;
+        checks::is_silent("the log", &logs::take(), &self.nodes.secrets)?;
+        if seed.is_multiple_of(SEARCHED) {
+            checks::files_are_silent(self.nodes.place(), &self.nodes.secrets)?;
+        }
+        Ok(())
+    }
+
+    async fn note(&mut self, local: usize) -> Result<(), String> {
+        let store = self.nodes.locals[local].store();
+        self.attempts.note(local, Account::of(&store).await)
+    }
+
+    async fn compare_results(&self) -> Result<(), String> {
+        self.attempts.compare(&attempts::received(&self.nodes.central.store()).await)
+    }
+
+    /// Keeps what a person would read, with its causes.
+    fn hear(&mut self, error: &dyn std::error::Error) {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if self.trace {
+                eprintln!("   {error}");
+            }
+            self.said.push_str(&error.to_string());
+            self.said.push('\n');
+            next = error.source();
+        }
+    }
+}
+
+/// What a sync had to bear.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Calm {
+    Yes,
+    /// Central was told something meanwhile.
+    Changing,
+    No,
+}
+
+enum Also {
+    Sync(Work<Result<Summary, SyncError>>),
+    Import(Work<Result<(), StoreError>>),
+}
+
+/// How an attempt begins.
+enum Begin {
+    New { taker: String, delivery: String },
+    Open(Uuid),
+    Again(Uuid),
+}
+
+fn pick<T: Clone>(list: &[T], nth: usize) -> Option<T> {
+    list.get(nth.checked_rem(list.len())?).cloned()
+}
+
+async fn import(store: Store, changes: Vec<taosync_store::entities::Change>) -> Result<(), StoreError> {
+    let mut tx = store.write("import", Durability::Flushed).await?;
+    store.entities_change(&mut tx, changes).await?;
+    tx.commit().await
+}
+
+fn start_sync(nodes: &Nodes, local: usize, wish: &Wish) -> Work<Result<Summary, SyncError>> {
+    let after_receipt = if wish.hide { AfterReceipt::Hide } else { AfterReceipt::Keep };
+    let plan = Plan {
+        what: wish.what,
+        types: wish.types.clone(),
+        org: None,
+        mode: Mode::Apply,
+        removals: if wish.accept { Removals::Accepted } else { Removals::Guarded },
+        chunk_size: wish.chunk_size,
+        up: UpLimits { items: wish.items, after_receipt, ..UpLimits::default() },
+        actor: "test".into(),
+        version: "0.1.0".into(),
+        proxy: None,
+    };
+    let store = nodes.locals[local].store();
+    nodes.locals[local].spawn(async move { session::run(&store, &plan, &|_| {}).await })
+}
+
+async fn attempt(
+    runner: Runner,
+    begin: Begin,
+    (number, text): (usize, String),
+    ending: Ending,
+    confirmed: Confirmed,
+) -> Result<(), RunnerError> {
+    let execution = match begin {
+        Begin::New { taker, delivery } => runner.start(&delivery, &taker).await?.id,
+        Begin::Open(execution) => execution,
+        Begin::Again(execution) => runner.reactivate(execution).await?.id,
+    };
+    runner.save_variables(execution, &[answer(number, &text)]).await?;
+    confirmed.lock().unwrap().push((execution, text));
+    match ending {
+        Ending::Open => {}
+        Ending::Finished => drop(runner.finish(execution, ExecutionState::Finished, None).await?),
+        Ending::Terminated => drop(runner.terminate(execution, "fire alarm").await?),
+    }
+    Ok(())
+}
+
+fn answer(number: usize, text: &str) -> SavedVariables {
+    let value = VariableValue { text: text.into(), ..VariableValue::default() };
+    SavedVariables {
+        item: Some(ItemRef {
+            identifier: format!("item-{number}"),
+            sequence_index: None,
+            session_status: Some("final".into()),
+        }),
+        variables: vec![Variable {
+            kind: VariableKind::Response,
+            identifier: "RESPONSE".into(),
+            cardinality: "single".into(),
+            base_type: Some("string".into()),
+            values: Some(vec![value]),
+            correct: None,
+            attributes: Vec::new(),
+            at: None,
+        }],
+    }
+}
