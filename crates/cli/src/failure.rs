@@ -100,6 +100,8 @@ pub struct Failure {
     pub advice: String,
     /// Every single thing that is wrong, for files with many lines.
     pub errors: Vec<Value>,
+    /// What else deserves a look.
+    pub warnings: Vec<Value>,
     /// The same for people, one line each.
     pub lines: Vec<String>,
     /// How the program ends.
@@ -115,6 +117,7 @@ impl Failure {
             message: message.into(),
             advice: advice.into(),
             errors: Vec::new(),
+            warnings: Vec::new(),
             lines: Vec::new(),
             exit: Exit::Failed,
             source: None,
@@ -167,6 +170,9 @@ impl Failure {
         let mut document = json!({"error": {"code": self.code, "message": message, "advice": self.advice}});
         if !self.errors.is_empty() {
             document["errors"] = Value::Array(self.errors.clone());
+        }
+        if !self.warnings.is_empty() {
+            document["warnings"] = Value::Array(self.warnings.clone());
         }
         document
     }

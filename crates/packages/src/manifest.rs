@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::href::{self, Target};
-use crate::problem::{CheckReport, Problem};
+use crate::problem::{CheckReport, Problem, shown};
 use crate::xml::{self, Page};
 
 /// Path of the manifest in every package.
@@ -40,7 +40,9 @@ pub enum Kind {
     Test,
     /// `imsqti_item_…` (also `apipitem_…`).
     Item,
-    /// Anything else: styles, media, metadata, stimuli.
+    /// `imsqti_stimulus_…`: a text that items share.
+    Stimulus,
+    /// Anything else: styles, media, metadata.
     Other,
 }
 
@@ -53,6 +55,8 @@ impl Kind {
             Self::Test
         } else if starts(&["imsqti_item_", "imsqti_apipitem_", "apipitem_"]) {
             Self::Item
+        } else if starts(&["imsqti_stimulus_"]) {
+            Self::Stimulus
         } else {
             Self::Other
         }
@@ -67,6 +71,10 @@ impl Manifest {
             let problem = Problem::error("wrong-root", "the manifest's first element must be 'manifest'");
             report.push(page.at(root, problem.advice("export the package again as a QTI package")));
             return Self::default();
+        }
+        if !root.tag_name().namespace().is_some_and(|namespace| namespace.contains("imscp")) {
+            let problem = Problem::warning("unknown-version", "the namespace is none of IMS content packaging");
+            report.push(page.at(root, problem.advice("the file is read as content packaging 1.1 all the same")));
         }
         let mut identifiers = BTreeSet::new();
         let resources = xml::children_named(root, "resources").flat_map(|list| xml::children_named(list, "resource"));
@@ -105,12 +113,45 @@ fn resource(
         .map(str::to_owned)
         .collect();
     let kind = Kind::of(node.attribute("type").unwrap_or_default());
+    report.extend(type_fault(node).map(|problem| page.at(node, problem)));
     let href = node.has_attribute("href").then(|| path(page, node, report)).flatten();
     if href.is_none() && kind != Kind::Other {
         let problem = Problem::error("missing-href", "the resource does not say which file it is");
         report.push(page.at(node, problem.advice("add the href of the test or item file")));
     }
     Resource { identifier, line: page.line(node), kind, href, files, dependencies }
+}
+
+/// Types a resource of QTI has, without the version at the end.
+const TYPES: &[&str] = &[
+    "imsqti_test_xml",
+    "imsqti_assessment_xml",
+    "imsqti_section_xml",
+    "imsqti_item_xml",
+    "imsqti_stimulus_xml",
+    "imsqti_rptemplate_xml",
+    "imsqti_outcomes_xml",
+    "imsqti_fragment_xml",
+    "imsqti_apipitem_xml",
+    "imsqti_apipsection_xml",
+    "imsqti_apiptest_xml",
+];
+/// Versions at the end of a type.
+const VERSIONS: &[&str] = &["v2p0", "v2p1", "v2p2", "v2p3", "v3p0"];
+
+/// A type that looks like one of QTI and is none is mostly a typing mistake, after which a test or item is overlooked.
+fn type_fault(node: roxmltree::Node<'_, '_>) -> Option<Problem> {
+    let Some(written) = node.attribute("type").map(str::trim) else {
+        let problem = Problem::warning("missing-attribute", "the resource has no 'type': it is taken along unread");
+        return Some(problem.advice("add the type, such as 'imsqti_item_xmlv2p2' or 'webcontent'"));
+    };
+    let is_known = TYPES.iter().any(|t| written.strip_prefix(t).is_some_and(|version| VERSIONS.contains(&version)));
+    if !written.to_ascii_lowercase().starts_with("imsqti") || is_known {
+        return None;
+    }
+    let message = format!("'{}' is no type of QTI 2.0 to 3.0", shown(written));
+    let problem = Problem::warning("unknown-type", message);
+    Some(problem.advice("correct it, such as 'imsqti_test_xmlv2p2', 'imsqti_item_xmlv3p0'"))
 }
 
 /// The path an element's `href` names.

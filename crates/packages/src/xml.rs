@@ -66,6 +66,16 @@ impl<'text> Page<'text> {
         line(&self.lines, node.range().start)
     }
 
+    /// Whether the page says that it is QTI.
+    pub(crate) fn is_qti(&self) -> bool {
+        self.root().tag_name().namespace().is_some_and(|namespace| namespace.contains("imsqti"))
+    }
+
+    /// Whether the page says that it is QTI 3, whose names are written with dashes.
+    pub(crate) fn is_qti_3(&self) -> bool {
+        self.root().tag_name().namespace().is_some_and(|namespace| namespace.contains("_v3p"))
+    }
+
     /// Whether an element is of another vocabulary than the page: MathML, XInclude, extensions of some maker.
     pub(crate) fn is_foreign(&self, node: Node<'_, '_>) -> bool {
         node.tag_name().namespace() != self.root().tag_name().namespace()
@@ -85,6 +95,9 @@ impl<'text> Page<'text> {
 pub(crate) fn name<'n>(node: Node<'n, '_>) -> Cow<'n, str> {
     let name = node.tag_name().name();
     match name.strip_prefix("qti-") {
+        // The two names whose capitals follow no rule.
+        Some("duration-lt") => Cow::Borrowed("durationLT"),
+        Some("duration-gte") => Cow::Borrowed("durationGTE"),
         Some(rest) => Cow::Owned(camel(rest)),
         None => Cow::Borrowed(name),
     }
@@ -112,6 +125,19 @@ pub(crate) fn children_named<'n, 't>(node: Node<'n, 't>, wanted: &str) -> impl I
 /// All text inside an element.
 pub(crate) fn inner_text(node: Node<'_, '_>) -> String {
     node.descendants().filter(Node::is_text).filter_map(|text| text.text()).collect()
+}
+
+/// `baseType` → `base-type`, as QTI 3 writes it.
+pub(crate) fn dashed(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !out.ends_with(|last: char| last == '-' || last.is_ascii_uppercase()) {
+            out.push('-');
+        }
+        out.push(c);
+    }
+    // A capital that follows another belongs to the same word, as in `durationLT`.
+    out.to_ascii_lowercase()
 }
 
 /// `base-type` → `baseType`.

@@ -12,7 +12,7 @@ use taosync_packages::compile::document::{Child, CompiledTest, Navigation, Submi
 use taosync_packages::tree::{TreeFiles, build};
 use taosync_packages::{compile, demo_package};
 use taosync_vault::Keyring;
-use zips::{checked, codes, error_codes, packed, small_package, small_with};
+use zips::{checked, codes, error_codes, fixture, packed, small_package, small_with};
 
 fn demo() -> CompiledTest {
     checked(&demo_package()).1.unwrap().compiled.document
@@ -27,19 +27,7 @@ fn the_demonstration_package_is_without_fault() {
 
 #[test]
 fn the_demonstration_package_embeds_every_file_of_its_folder() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/demo-qti");
-    let (mut waiting, mut on_disk) = (vec![folder.clone()], BTreeMap::new());
-    while let Some(path) = waiting.pop() {
-        for entry in std::fs::read_dir(path).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                waiting.push(path);
-            } else {
-                let name = path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
-                on_disk.insert(name, std::fs::read(path).unwrap());
-            }
-        }
-    }
+    let on_disk: BTreeMap<_, _> = fixture("demo-qti").into_iter().collect();
     let package = checked(&demo_package()).1.unwrap();
     let embedded: BTreeMap<_, _> = package
         .archive
@@ -166,6 +154,7 @@ fn a_package_of_qti_3_reads_like_one_of_qti_2() {
             ("maxChoices", "max-choices"),
             ("simpleChoice", "qti-simple-choice"),
             ("xmlv2p1", "xmlv3p0"),
+            ("timeDependent", "time-dependent"),
         ];
         names.iter().fold(text.to_owned(), |text, (old, new)| text.replace(old, new))
     };
@@ -261,7 +250,8 @@ fn an_unused_item_is_checked_but_not_compiled() {
     let more = "<resource identifier=\"J\" type=\"imsqti_item_xmlv2p1\" href=\"j.xml\"/></resources>";
     let manifest = String::from_utf8(files[2].1.clone()).unwrap().replace("</resources>", more);
     files[2].1 = manifest.into_bytes();
-    let item = "<assessmentItem xmlns=\"http://www.imsglobal.org/xsd/imsqti_v2p1\" identifier=\"j\"/>";
+    let item = "<assessmentItem xmlns=\"http://www.imsglobal.org/xsd/imsqti_v2p1\" identifier=\"j\" \
+        title=\"J\" timeDependent=\"false\"/>";
     files.push(("j.xml".to_owned(), item.as_bytes().to_vec()));
     let (report, package) = checked(&packed(&files));
     assert_eq!((codes(&report.warnings), package.unwrap().compiled.document.items.len()), (vec!["unused-item"], 1));
@@ -275,7 +265,8 @@ fn section_files_that_include_each_other_come_to_an_end() {
     let test = String::from_utf8(files[3].1.clone()).unwrap();
     let reference = "<assessmentSectionRef identifier=\"x\" href=\"s.xml\"/><assessmentItemRef";
     files[3].1 = test.replace("<assessmentItemRef", reference).into_bytes();
-    let section = "<assessmentSection xmlns=\"http://www.imsglobal.org/xsd/imsqti_v2p1\" identifier=\"s2\">\
+    let section = "<assessmentSection xmlns=\"http://www.imsglobal.org/xsd/imsqti_v2p1\" identifier=\"s2\" \
+        title=\"S2\" visible=\"true\">\
         <assessmentSectionRef identifier=\"y\" href=\"s.xml\"/></assessmentSection>";
     files.push(("s.xml".to_owned(), section.as_bytes().to_vec()));
     assert_eq!(error_codes(&checked(&packed(&files)).0), ["repeated-section"]);

@@ -91,7 +91,7 @@ fn the_tree_digest_is_fixed() {
     let (tree, _) = built(&packed(&small_package()), &keyring());
     assert_eq!(
         tree.tree_digest().to_hex(),
-        "3377c6cbad38a8402d4be0336a6aa8ea35b93de5058133575b45c237e9ab699b",
+        "15ef7b59255663c806ee5abcd3d3402acf9ba2dbb933856b5e3ac8113390399e",
         "it is compared between versions of the program"
     );
 }

@@ -154,6 +154,7 @@ fn package_errors(report: &CheckReport) -> Failure {
     failure.lines = report.errors.iter().chain(&report.warnings).map(ToString::to_string).collect();
     let as_json = |problem: &Problem| serde_json::to_value(problem).unwrap_or(Value::Null);
     failure.errors = report.errors.iter().map(as_json).collect();
+    failure.warnings = report.warnings.iter().map(as_json).collect();
     failure
 }
 

@@ -28,7 +28,7 @@ pub(super) fn feedbacks(writer: Writer<'_, '_, '_>, parent: Node<'_, '_>, wanted
     let feedback = |node| Feedback {
         identifier: fields::text(node, "identifier"),
         outcome: fields::text(node, "outcomeIdentifier"),
-        show_hide: fields::text(node, "showHide"),
+        show_hide: fields::optional(node, "showHide").unwrap_or_else(|| "show".to_owned()),
         access: fields::optional(node, "access"),
         title: fields::optional(node, "title"),
         stylesheets: stylesheets(writer, node),

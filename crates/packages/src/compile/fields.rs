@@ -51,6 +51,11 @@ pub(super) fn is_set(node: Node<'_, '_>, wanted: &str) -> bool {
     matches!(xml::attribute(node, wanted).map(str::trim), Some("true" | "1"))
 }
 
+/// Whether a boolean attribute whose default is true is set.
+pub(super) fn is_not_unset(node: Node<'_, '_>, wanted: &str) -> bool {
+    xml::attribute(node, wanted).is_none() || is_set(node, wanted)
+}
+
 /// A number from zero; `None` when absent or, with a problem, when it is something else.
 pub(super) fn number(page: &Page<'_>, node: Node<'_, '_>, wanted: &str, report: &mut CheckReport) -> Option<f64> {
     let written = xml::attribute(node, wanted)?.trim();

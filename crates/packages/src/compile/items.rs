@@ -9,13 +9,14 @@ use super::markup::Writer;
 use super::media::Media;
 use super::{Source, content, declarations, fields, rules, test, with_page};
 use crate::checks;
+use crate::checks::variables::Use;
 use crate::problem::{CheckReport, Problem};
 use crate::xml::{self, Page};
 
 /// Checks the items of the manifest and of the tests, and gives those that tests use, sorted by path.
 pub(super) fn read_all(
     files: &dyn Source,
-    tests: &[Test],
+    tests: &[(Test, Vec<Use>)],
     listed: BTreeSet<String>,
     media: &mut Media<'_>,
     report: &mut CheckReport,
@@ -50,7 +51,7 @@ fn item(files: &dyn Source, page: &Page<'_>, media: &mut Media<'_>, report: &mut
         report.push(page.at(root, problem.advice("check the type of the resource in the manifest")));
         return None;
     }
-    checks::attributes::check(page, report);
+    checks::of_page(page, report);
     let writer = Writer::new(files, page);
     let mut declared = |wanted| declarations::of_kind(writer, page, root, wanted, report);
     let (responses, outcomes) = (declared("responseDeclaration"), declared("outcomeDeclaration"));
@@ -79,7 +80,7 @@ fn item(files: &dyn Source, page: &Page<'_>, media: &mut Media<'_>, report: &mut
         interactions: interactions(page),
         assets: media.of_page(page, report).into_iter().collect(),
     };
-    checks::responses::check(page, &item, report);
+    checks::of_item(page, &item, report);
     Some(item)
 }
 

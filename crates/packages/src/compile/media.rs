@@ -25,6 +25,8 @@ pub(super) enum Need {
     Link,
     /// Another page whose own files are needed too.
     Page,
+    /// The same, an `assessmentStimulus`.
+    Stimulus,
 }
 
 /// What one page names itself.
@@ -39,7 +41,7 @@ impl Shown {
     pub(super) fn name(&mut self, files: &dyn Source, from: &str, written: &str, need: Need) -> Option<Problem> {
         match href::resolve(from, written) {
             Target::File(path) if files.contains(&path) => {
-                if self.files.insert(path.clone()) && matches!(need, Need::Page | Need::Styles) {
+                if self.files.insert(path.clone()) && matches!(need, Need::Page | Need::Stimulus | Need::Styles) {
                     self.further.push((path, need));
                 }
                 None
@@ -107,17 +109,20 @@ impl<'f> Media<'f> {
             let shown = if need == Need::Styles {
                 styles::shown_by(self.files, path, report)
             } else {
-                self.included_page(path, report).unwrap_or_default()
+                self.included_page(path, need, report).unwrap_or_default()
             };
             self.included.insert(path.to_owned(), shown);
         }
         &self.included[path]
     }
 
-    fn included_page(&mut self, path: &str, report: &mut CheckReport) -> Option<Shown> {
+    fn included_page(&mut self, path: &str, need: Need, report: &mut CheckReport) -> Option<Shown> {
         let files = self.files;
         let (text, shown) = with_page(files, path, report, |page, report| {
-            checks::of_text(page, report);
+            checks::of_page(page, report);
+            if need == Need::Stimulus && xml::name(page.root()) != "assessmentStimulus" {
+                report.push(page.at(page.root(), not_a_stimulus()));
+            }
             (texts::text(files, page), shown_by(files, page, report))
         })?;
         if self.keep(files, path, report) {
@@ -125,6 +130,12 @@ impl<'f> Media<'f> {
         }
         Some(shown)
     }
+}
+
+fn not_a_stimulus() -> Problem {
+    let message =
+        "the first element of a shared text must be 'assessmentStimulus' ('qti-assessment-stimulus' in QTI 3)";
+    Problem::error("wrong-root", message).advice("check the href that leads here")
 }
 
 fn shown_by(files: &dyn Source, page: &Page<'_>, report: &mut CheckReport) -> Shown {
@@ -156,7 +167,8 @@ pub(super) fn references(page: &Page<'_>, node: Node<'_, '_>) -> &'static [(&'st
         "video" => &[("src", Need::Content), ("poster", Need::Looks)],
         "object" => &[("data", Need::Content)],
         "stylesheet" => &[("href", Need::Styles)],
-        "include" | "assessmentStimulusRef" => &[("href", Need::Page)],
+        "include" => &[("href", Need::Page)],
+        "assessmentStimulusRef" => &[("href", Need::Stimulus)],
         "adaptiveEngineRef"
         | "adaptiveSettingsRef"
         | "qtiUsagedataRef"
@@ -174,7 +186,7 @@ pub(super) fn references(page: &Page<'_>, node: Node<'_, '_>) -> &'static [(&'st
 fn missing(written: &str, need: Need) -> Option<Problem> {
     let message = format!("'{}' is not a file of the package", shown(written));
     let problem = match need {
-        Need::Content | Need::Page => Problem::error("missing-asset", message),
+        Need::Content | Need::Page | Need::Stimulus => Problem::error("missing-asset", message),
         Need::Looks | Need::Styles => Problem::warning("missing-asset", message),
         Need::Link => return None,
     };

@@ -23,7 +23,7 @@ pub use document::CompiledTest;
 pub use source::Source;
 
 use document::FileFacts;
-use media::Media;
+use media::{Media, Need};
 
 use crate::PackageError;
 use crate::checks;
@@ -78,7 +78,14 @@ fn read(files: &dyn Source, report: &mut CheckReport) -> Option<CompiledTest> {
     let mut tests: Vec<_> = hrefs.iter().filter_map(|href| test::read(files, href, &mut media, report)).collect();
     let listed = manifest.of_kind(Kind::Item).filter_map(|r| r.href.clone()).filter(|href| files.contains(href));
     let items = items::read_all(files, &tests, listed.collect(), &mut media, report);
-    let test = tests.pop()?;
+    let stimuli = manifest.of_kind(Kind::Stimulus).filter_map(|r| r.href.as_deref());
+    for path in stimuli.filter(|path| files.contains(path)) {
+        media.follow(path, Need::Stimulus, report);
+    }
+    for (test, uses) in &tests {
+        checks::variables::check_test(uses, test, &items, report);
+    }
+    let (test, _) = tests.pop()?;
     let shown: BTreeSet<&str> =
         test.assets.iter().chain(items.iter().flat_map(|item| &item.assets)).map(String::as_str).collect();
     let texts = media.into_texts().into_values().filter(|text| shown.contains(text.href.as_str())).collect();

@@ -9,6 +9,7 @@ use super::markup::Writer;
 use super::media::Media;
 use super::{Source, content, fields, rules, with_page};
 use crate::checks;
+use crate::checks::variables::Use;
 use crate::href::{self, Target};
 use crate::limits;
 use crate::problem::{CheckReport, Problem, shown};
@@ -22,17 +23,18 @@ pub(super) struct Sections<'f, 'm> {
     depth: usize,
     section_files: BTreeSet<String>,
     assets: BTreeSet<String>,
+    uses: Vec<Use>,
 }
 
 impl<'f, 'm> Sections<'f, 'm> {
     pub(super) fn new(files: &'f dyn Source, media: &'m mut Media<'f>) -> Self {
         let (section_files, assets) = (BTreeSet::new(), BTreeSet::new());
-        Self { files, media, left: limits::TEST_PARTS, depth: 0, section_files, assets }
+        Self { files, media, left: limits::TEST_PARTS, depth: 0, section_files, assets, uses: Vec::new() }
     }
 
-    /// Files shown by section files.
-    pub(super) fn into_assets(self) -> BTreeSet<String> {
-        self.assets
+    /// Files shown by section files, and variables named in them.
+    pub(super) fn into_parts(self) -> (BTreeSet<String>, Vec<Use>) {
+        (self.assets, self.uses)
     }
 
     /// The sections of a test part.
@@ -88,11 +90,10 @@ impl<'f, 'm> Sections<'f, 'm> {
         Some(Section {
             identifier: fields::identifier(page, node, report),
             title: fields::text(node, "title"),
-            visible: fields::is_set(node, "visible"),
+            visible: fields::is_not_unset(node, "visible"),
             required: fields::is_set(node, "required"),
             fixed: fields::is_set(node, "fixed"),
-            // The only boolean of QTI whose default is true.
-            keep_together: xml::attribute(node, "keepTogether").is_none() || fields::is_set(node, "keepTogether"),
+            keep_together: fields::is_not_unset(node, "keepTogether"),
             selection: selection(writer, page, node, report),
             shuffle: ordering.is_some_and(|ordering| fields::is_set(ordering, "shuffle")),
             adaptive_selection: writer.some_rules(xml::children_named(node, "adaptiveSelection")),
@@ -126,12 +127,23 @@ impl<'f, 'm> Sections<'f, 'm> {
                 report.push(inner.at(root, problem.advice("check the href that leads here")));
                 return None;
             }
-            checks::attributes::check(inner, report);
+            checks::of_page(inner, report);
+            self.uses.extend(checks::variables::uses(inner));
             let assets = self.media.of_page(inner, report);
             self.assets.extend(assets);
             self.section(inner, root, report)
         });
-        section.flatten()
+        section.flatten().map(|section| self.referred(page, node, section))
+    }
+
+    /// A section in a file of its own, with what the reference to it adds.
+    fn referred(&self, page: &Page<'_>, reference: Node<'_, '_>, mut section: Section) -> Section {
+        let writer = Writer::new(self.files, page);
+        section.required |= fields::is_set(reference, "required");
+        section.fixed |= fields::is_set(reference, "fixed");
+        section.preconditions.splice(0..0, rules::preconditions(writer, reference));
+        section.branch_rules.splice(0..0, rules::branch_rules(writer, reference));
+        section
     }
 
     fn item_ref(&mut self, page: &Page<'_>, node: Node<'_, '_>, report: &mut CheckReport) -> Option<ItemRef> {

@@ -10,6 +10,7 @@ use super::media::Media;
 use super::sections::Sections;
 use super::{Source, content, declarations, fields, rules, with_page};
 use crate::checks;
+use crate::checks::variables::Use;
 use crate::manifest::{Kind, MANIFEST, Manifest};
 use crate::problem::{CheckReport, Problem, shown};
 use crate::xml::{self, Page};
@@ -31,13 +32,13 @@ pub(super) fn find<'m>(manifest: &'m Manifest, report: &mut CheckReport) -> BTre
     hrefs
 }
 
-/// Reads the test file and the section files it refers to.
+/// Reads the test file and the section files it refers to, and which variables they name.
 pub(super) fn read<'f>(
     files: &'f dyn Source,
     href: &str,
     media: &mut Media<'f>,
     report: &mut CheckReport,
-) -> Option<Test> {
+) -> Option<(Test, Vec<Use>)> {
     // A missing file was reported with the manifest that names it.
     if !files.contains(href) {
         return None;
@@ -45,7 +46,12 @@ pub(super) fn read<'f>(
     with_page(files, href, report, |page, report| test(files, page, media, report)).flatten()
 }
 
-fn test<'f>(files: &'f dyn Source, page: &Page<'_>, media: &mut Media<'f>, report: &mut CheckReport) -> Option<Test> {
+fn test<'f>(
+    files: &'f dyn Source,
+    page: &Page<'_>,
+    media: &mut Media<'f>,
+    report: &mut CheckReport,
+) -> Option<(Test, Vec<Use>)> {
     let root = page.root();
     if xml::name(root) != "assessmentTest" {
         let problem = Problem::error(
@@ -55,7 +61,7 @@ fn test<'f>(files: &'f dyn Source, page: &Page<'_>, media: &mut Media<'f>, repor
         report.push(page.at(root, problem.advice("check the type of the resource in the manifest")));
         return None;
     }
-    checks::attributes::check(page, report);
+    checks::of_page(page, report);
     let writer = Writer::new(files, page);
     let mut sections = Sections::new(files, media);
     let parts: Vec<Part> =
@@ -64,7 +70,8 @@ fn test<'f>(files: &'f dyn Source, page: &Page<'_>, media: &mut Media<'f>, repor
         let problem = Problem::error("empty-test", "the test has no testPart");
         report.push(page.at(root, problem.advice("add a part with a section and items")));
     }
-    let mut assets = sections.into_assets();
+    let (mut assets, mut uses) = sections.into_parts();
+    uses.extend(checks::variables::uses(page));
     assets.extend(media.of_page(page, report));
     let test = Test {
         identifier: fields::identifier(page, root, report),
@@ -80,8 +87,8 @@ fn test<'f>(files: &'f dyn Source, page: &Page<'_>, media: &mut Media<'f>, repor
         feedbacks: content::feedbacks(writer, root, "testFeedback"),
         assets: assets.into_iter().collect(),
     };
-    checks::identifiers::check(page, &test, report);
-    Some(test)
+    checks::of_test(page, &test, report);
+    Some((test, uses))
 }
 
 fn part<'p, 't>(
@@ -128,6 +135,6 @@ fn submission(page: &Page<'_>, node: Node<'_, '_>, report: &mut CheckReport) -> 
 }
 
 /// Paths of the items tests refer to.
-pub(super) fn used_items(tests: &[Test]) -> BTreeSet<&str> {
-    tests.iter().flat_map(Test::item_refs).map(|item| item.href.as_str()).collect()
+pub(super) fn used_items(tests: &[(Test, Vec<Use>)]) -> BTreeSet<&str> {
+    tests.iter().flat_map(|(test, _)| test.item_refs()).map(|item| item.href.as_str()).collect()
 }

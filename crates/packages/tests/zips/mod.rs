@@ -140,7 +140,7 @@ pub fn small_package() -> Vec<(String, Vec<u8>)> {
         <testPart identifier="p" navigationMode="linear" submissionMode="individual">
         <assessmentSection identifier="s" title="S" visible="true">
         <assessmentItemRef identifier="i" href="i/item.xml"/></assessmentSection></testPart></assessmentTest>"#;
-    let item = r#"<assessmentItem xmlns="http://www.imsglobal.org/xsd/imsqti_v2p1" identifier="i" title="I" adaptive="false">
+    let item = r#"<assessmentItem xmlns="http://www.imsglobal.org/xsd/imsqti_v2p1" identifier="i" title="I" adaptive="false" timeDependent="false">
         <responseDeclaration identifier="R" cardinality="single" baseType="identifier"/>
         <itemBody><img src="a.png" alt=""/><choiceInteraction responseIdentifier="R" maxChoices="1">
         <simpleChoice identifier="A">A</simpleChoice></choiceInteraction></itemBody></assessmentItem>"#;
@@ -161,4 +161,42 @@ pub fn small_with(path: &str, from: &str, to: &str) -> Vec<u8> {
     assert!(text.contains(from), "{path} has no '{from}'");
     file.1 = text.replace(from, to).into_bytes();
     packed(&files)
+}
+
+/// Files of a folder below `fixtures`, sorted by path.
+pub fn fixture(name: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(name);
+    let (mut waiting, mut files) = (vec![folder.clone()], Vec::new());
+    while let Some(path) = waiting.pop() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                let name = path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned();
+                files.push((name, std::fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A package of QTI 3 that uses all of a test's structure.
+pub fn qti_3_package() -> Vec<(String, Vec<u8>)> {
+    fixture("qti-3")
+}
+
+/// The package of QTI 3 with one file changed by text replacement.
+pub fn qti_3_with(path: &str, from: &str, to: &str) -> Vec<u8> {
+    packed(&changed(qti_3_package(), path, from, to))
+}
+
+/// Files with one of them changed by text replacement.
+pub fn changed(mut files: Vec<(String, Vec<u8>)>, path: &str, from: &str, to: &str) -> Vec<(String, Vec<u8>)> {
+    let file = files.iter_mut().find(|(p, _)| p == path).unwrap();
+    let text = String::from_utf8(file.1.clone()).unwrap();
+    assert!(text.contains(from), "{path} has no '{from}'");
+    file.1 = text.replacen(from, to, 1).into_bytes();
+    files
 }

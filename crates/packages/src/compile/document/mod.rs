@@ -87,6 +87,21 @@ impl Test {
         self.parts.iter().flat_map(|part| &part.sections).for_each(|section| section.collect(&mut found));
         found
     }
+
+    /// All sections in the order of the test, outer ones before what is in them.
+    pub fn sections(&self) -> Vec<&Section> {
+        let mut found = Vec::new();
+        let mut waiting: Vec<&Section> = self.parts.iter().flat_map(|part| &part.sections).rev().collect();
+        while let Some(section) = waiting.pop() {
+            found.push(section);
+            let inner = section.children.iter().rev().filter_map(|child| match child {
+                Child::Section(section) => Some(section),
+                Child::Item(_) => None,
+            });
+            waiting.extend(inner);
+        }
+        found
+    }
 }
 
 /// `testPart`.
@@ -188,6 +203,16 @@ pub enum Child {
     Section(Section),
     /// A reference to an item.
     Item(ItemRef),
+}
+
+impl Child {
+    /// Whether it must be selected.
+    pub fn is_required(&self) -> bool {
+        match self {
+            Self::Section(section) => section.required,
+            Self::Item(item) => item.required,
+        }
+    }
 }
 
 /// `selection`.
