@@ -93,7 +93,7 @@ pub struct ResultService {
 impl Default for ResultService {
     fn default() -> Self {
         Self {
-            chunk_size: 100,
+            chunk_size: 500,
             delete_after_send: false,
             status_executions_to_sync: vec![ExecutionState::Finished],
             reactivation_window_hours: 24,

@@ -138,7 +138,8 @@ impl ReceiptStatus {
     }
 }
 
-/// Central's word that it holds an item; signed with central's node key (Ed25519) over [`Receipt::signed_bytes`].
+/// Central's word that it holds an item. It is true with its proof only, which follows it on the wire (one signature for
+/// a batch) and stays with it at rest, so that every receipt can be verified alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Format version, 1.
@@ -166,13 +167,28 @@ pub struct Receipt {
     /// Taker or delivery has left the org meanwhile; stored all the same.
     #[serde(default)]
     pub out_of_scope: bool,
-    /// Ed25519 signature, hex.
+    /// What proves it; none while it travels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ReceiptProof>,
+}
+
+/// Proof that a receipt is one of a batch that central signed: the way from its leaf up a Merkle tree (RFC 9162 §2.1,
+/// with BLAKE3) to the root under the signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptProof {
+    /// Ed25519 signature over number of leaves and root, hex.
     pub signature: String,
+    /// Place of the receipt in its batch, from 0.
+    pub leaf: u32,
+    /// Receipts in the batch.
+    pub of: u32,
+    /// The hashes beside the way, from the leaf up.
+    pub path: Vec<Digest>,
 }
 
 impl Receipt {
-    /// The bytes that are signed: a domain, then every field, each length-prefixed.
-    pub fn signed_bytes(&self) -> Vec<u8> {
+    /// The bytes that are proved: a domain, then every field, each length-prefixed.
+    pub fn proved_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(320);
         let mut part = |field: &[u8]| {
             bytes.extend_from_slice(&(field.len() as u32).to_le_bytes());

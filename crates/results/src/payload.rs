@@ -1,8 +1,9 @@
 //! Payload form 1 of an attempt: its JSON, compressed with zstd (DESIGN §5).
 
-use std::io::Read as _;
+use std::cell::RefCell;
 
 use taosync_model::assessment::Attempt;
+use zstd::stream::raw::{DParameter, Decoder, Operation as _};
 
 use crate::ResultError;
 
@@ -13,6 +14,8 @@ pub const MAX_PLAIN: u64 = 64 * 1024 * 1024;
 const LEVEL: i32 = 3;
 /// Largest window accepted when unpacking (log2): what level 19 of the ordinary tool needs, and no more memory.
 const MAX_WINDOW_LOG: u32 = 24;
+/// Bytes unpacked at once.
+const PIECE: usize = 16 * 1024;
 
 /// The payload of an attempt.
 pub fn encode_attempt(attempt: &Attempt) -> Vec<u8> {
@@ -24,18 +27,54 @@ pub fn encode_attempt(attempt: &Attempt) -> Vec<u8> {
 
 /// Reads a payload of form 1; `max_plain` bounds what it may unpack to ([`MAX_PLAIN`] unless you know better).
 pub fn decode_attempt(bytes: &[u8], max_plain: u64) -> Result<Attempt, ResultError> {
-    let mut decoder = zstd::Decoder::with_buffer(bytes).map_err(ResultError::Unpack)?.single_frame();
-    decoder.window_log_max(MAX_WINDOW_LOG).map_err(ResultError::Unpack)?;
-    let mut json = Vec::new();
-    decoder.by_ref().take(max_plain.saturating_add(1)).read_to_end(&mut json).map_err(ResultError::Unpack)?;
-    if json.len() as u64 > max_plain {
-        return Err(ResultError::Unbounded { limit: max_plain });
-    }
-    let rest = decoder.finish();
-    if !rest.is_empty() {
-        return Err(ResultError::Trailing { bytes: rest.len() });
-    }
+    let json = unpack(bytes, max_plain)?;
     serde_json::from_slice(&json).map_err(|e| ResultError::Json { line: e.line(), column: e.column() })
+}
+
+/// Unpacks what is exactly one frame of zstd, to at most `max_plain` bytes.
+pub fn unpack(bytes: &[u8], max_plain: u64) -> Result<Vec<u8>, ResultError> {
+    thread_local! {
+        // Making one costs more than unpacking a result with it.
+        static DECODER: RefCell<Option<Decoder<'static>>> = const { RefCell::new(None) };
+    }
+    DECODER.with_borrow_mut(|kept| {
+        let mut decoder = match kept.take() {
+            Some(decoder) => decoder,
+            None => fresh().map_err(ResultError::Unpack)?,
+        };
+        decoder.reinit().map_err(ResultError::Unpack)?;
+        let plain = unpack_with(&mut decoder, bytes, max_plain);
+        *kept = Some(decoder);
+        plain
+    })
+}
+
+fn fresh() -> std::io::Result<Decoder<'static>> {
+    let mut decoder = Decoder::new()?;
+    decoder.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG))?;
+    Ok(decoder)
+}
+
+fn unpack_with(decoder: &mut Decoder<'_>, bytes: &[u8], max_plain: u64) -> Result<Vec<u8>, ResultError> {
+    let (mut plain, mut piece, mut read) = (Vec::new(), [0; PIECE], 0);
+    loop {
+        let status = decoder.run_on_buffers(&bytes[read..], &mut piece).map_err(ResultError::Unpack)?;
+        read += status.bytes_read;
+        plain.extend_from_slice(&piece[..status.bytes_written]);
+        if plain.len() as u64 > max_plain {
+            return Err(ResultError::Unbounded { limit: max_plain });
+        }
+        if status.remaining == 0 {
+            break;
+        }
+        if status.bytes_read == 0 && status.bytes_written == 0 {
+            return Err(ResultError::Unpack(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+    match bytes.len() - read {
+        0 => Ok(plain),
+        rest => Err(ResultError::Trailing { bytes: rest }),
+    }
 }
 
 #[cfg(test)]

@@ -66,7 +66,8 @@ struct NewRow<'a> {
 
 impl Store {
     /// Stores a batch in one flushed transaction and answers each item in the order given. An item that is held already
-    /// gets the number and time of the row that holds it.
+    /// gets the number and time of the row that holds it. Receipts are signed in their order, [`receipts::BATCH`] at a
+    /// time.
     pub async fn received_store(
         &self,
         items: &[IncomingItem],
@@ -80,15 +81,17 @@ impl Store {
         let verdicts: Vec<Verdict> = good().map(|item| judge.verdict(item, now)).collect();
         self.received_insert(&mut tx, judge, good().zip(&verdicts), handover).await?;
         tx.commit().await?;
-        let mut verdicts = verdicts.into_iter();
-        items
-            .iter()
-            .zip(readable)
-            .map(|(item, readable)| match readable.then(|| verdicts.next()).flatten() {
-                Some(verdict) => self.receipt(item, &verdict, handover).map(Answer::Receipt),
-                None => Ok(Answer::Refusal(refusal(item))),
-            })
-            .collect()
+        let receipts = good().zip(&verdicts).map(|(item, verdict)| receipt(item, verdict, handover));
+        let mut receipts: Vec<Receipt> = receipts.collect::<Result<_, _>>()?;
+        for batch in receipts.chunks_mut(receipts::BATCH) {
+            receipts::sign_batch(self.keyring.node_key(), batch);
+        }
+        let mut receipts = receipts.into_iter();
+        let answer = |(item, readable): (&IncomingItem, bool)| match readable.then(|| receipts.next()).flatten() {
+            Some(receipt) => Answer::Receipt(receipt),
+            None => Answer::Refusal(refusal(item)),
+        };
+        Ok(items.iter().zip(readable).map(answer).collect())
     }
 
     async fn received_insert<'a>(
@@ -134,28 +137,26 @@ impl Store {
         .await
         .map_err(sql)
     }
+}
 
-    fn receipt(&self, item: &IncomingItem, verdict: &Verdict, handover: &Handover<'_>) -> Result<Receipt, StoreError> {
-        let envelope = &item.envelope;
-        let mut receipt = Receipt {
-            v: 1,
-            central: handover.central,
-            epoch: handover.epoch,
-            receipt_no: verdict.held.receipt_no,
-            org: handover.org.clone(),
-            kind: envelope.kind,
-            item: envelope.item,
-            version: envelope.version,
-            digest: envelope.digest,
-            received_at: Timestamp::from_millisecond(verdict.held.received_at)
-                .map_err(|_| StoreError::damaged("received.received_at"))?,
-            status: verdict.status,
-            out_of_scope: verdict.held.out_of_scope,
-            signature: String::new(),
-        };
-        receipts::sign_receipt(self.keyring.node_key(), &mut receipt);
-        Ok(receipt)
-    }
+fn receipt(item: &IncomingItem, verdict: &Verdict, handover: &Handover<'_>) -> Result<Receipt, StoreError> {
+    let envelope = &item.envelope;
+    Ok(Receipt {
+        v: 1,
+        central: handover.central,
+        epoch: handover.epoch,
+        receipt_no: verdict.held.receipt_no,
+        org: handover.org.clone(),
+        kind: envelope.kind,
+        item: envelope.item,
+        version: envelope.version,
+        digest: envelope.digest,
+        received_at: Timestamp::from_millisecond(verdict.held.received_at)
+            .map_err(|_| StoreError::damaged("received.received_at"))?,
+        status: verdict.status,
+        out_of_scope: verdict.held.out_of_scope,
+        proof: None,
+    })
 }
 
 fn is_readable(item: &IncomingItem) -> bool {

@@ -56,7 +56,7 @@ impl Pools {
         let flushed = writer().connect_with(full).await.map_err(open_error)?;
         migrate(&flushed).await?;
         let relaxed = writer().connect_lazy_with(normal.clone());
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(normal.read_only(true));
+        let readers = pool(READERS).connect_lazy_with(normal.read_only(true));
         Ok(Self { flushed, relaxed, readers, turn: Arc::default() })
     }
 
@@ -67,10 +67,16 @@ impl Pools {
     }
 }
 
+/// Connections to a file do not age. With a lifetime, sqlx 0.9.0 also starts a task that now and then reads its count of
+/// idle connections in the middle of a change, finds it below zero, and never stops counting down from there.
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None)
+}
+
 /// A pool of one writer. When the disk fills up, SQLite undoes the transaction by itself; sqlx then fails to undo it
 /// once more, and believes for ever that one is open. Such a connection is thrown away.
 fn writer() -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(1).after_release(|connection, _| {
+    pool(1).after_release(|connection, _| {
         Box::pin(async move {
             // A dropped transaction is undone behind our back; the answer to this comes after it.
             connection.ping().await?;

@@ -63,7 +63,7 @@ keep_removals_days = 30
 
 [result_service]
 # Results handed in with one request at most (1 to 10000).
-chunk_size = 100
+chunk_size = 500
 # Whether a result disappears from this server's lists once central has confirmed that it holds it.
 delete_after_send = false
 # Which executions are handed in: finished, terminated, canceled.

@@ -3,7 +3,7 @@
 use taosync_model::Digest;
 use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind, ReceiptStatus};
 use taosync_vault::random;
-use taosync_vault::receipts::verify_receipt;
+use taosync_vault::receipts::prove_batch;
 use taosync_wire::frame::{FrameReader, FrameWriter, Header};
 use taosync_wire::v1::compare::CompareFrame;
 use taosync_wire::v1::feed::FeedFrame;
@@ -88,8 +88,10 @@ async fn an_item_is_answered_with_a_receipt_that_verifies() {
         let answer = frames::<ReceiptFrame>(&answer);
         let ReceiptFrame::Receipt(receipt) = &answer[0].0 else { panic!("{answer:?}") };
         assert_eq!((receipt.item, receipt.status), (envelope.item, expected));
-        verify_receipt(&place.store.keyring().node_key().public(), receipt).unwrap();
-        assert!(matches!(answer[1].0, ReceiptFrame::End(_)));
+        let ReceiptFrame::Signed { signature } = &answer[1].0 else { panic!("{answer:?}") };
+        let public = place.store.keyring().node_key().public();
+        prove_batch(&public, signature, &mut [receipt.as_ref().clone()]).unwrap();
+        assert!(matches!(answer[2].0, ReceiptFrame::End(_)));
     }
     let cut = place.post("/api/v1/outbox", &[(header, &token)], request[..request.len() - 4].to_vec()).await;
     assert!(matches!(frames::<ReceiptFrame>(&cut).last().unwrap().0, ReceiptFrame::Failed(_)));

@@ -43,8 +43,9 @@ impl Store {
         answers: &[Receipt],
         after: AfterReceipt,
     ) -> Result<Marked, StoreError> {
-        let (genuine, forged): (Vec<_>, Vec<_>) =
-            answers.iter().partition(|receipt| receipts::verify_receipt(central_key, receipt).is_ok());
+        let is_genuine = receipts::verify_receipts(central_key, answers);
+        let genuine: Vec<&Receipt> = answers.iter().zip(is_genuine).filter_map(|(r, good)| good.then_some(r)).collect();
+        let forged = answers.len().saturating_sub(genuine.len());
         let list = genuine.iter().map(|receipt| receipt_row(receipt)).collect::<Result<Vec<_>, _>>()?;
         let list = json_text(&list)?;
         let mut tx = self.write("outbox_mark_sent", Durability::Flushed).await?;
@@ -69,7 +70,7 @@ impl Store {
             tx.hide_sent(&genuine).await?;
         }
         tx.commit().await?;
-        Ok(Marked { sent, forged: forged.len() as u64, unknown: (genuine.len() as u64).saturating_sub(sent) })
+        Ok(Marked { sent, forged: forged as u64, unknown: (genuine.len() as u64).saturating_sub(sent) })
     }
 
     /// Notes refusals: the items stay, are shown, and wait for [`Store::outbox_retry`]. Says how many were noted.

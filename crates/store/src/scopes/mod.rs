@@ -13,6 +13,7 @@ mod guard;
 mod links;
 mod members;
 mod register;
+mod sees;
 mod sequence;
 pub(crate) mod views;
 

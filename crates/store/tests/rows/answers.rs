@@ -6,7 +6,7 @@ use taosync_store::StoreError;
 use taosync_store::executions::{Finish, NewExecution, NewPart, PartKind};
 use taosync_store::outbox::{AfterReceipt, Marked, NewItem, OutboxFilter, OutboxState};
 use taosync_vault::node_key::NodeKey;
-use taosync_vault::receipts::sign_receipt;
+use taosync_vault::receipts::sign_batch;
 use uuid::Uuid;
 
 use crate::support::{TestStore, attempt, open, org};
@@ -25,9 +25,9 @@ fn receipt(key: &NodeKey, item: &NewItem, no: i64, status: ReceiptStatus) -> Rec
         received_at: Timestamp::from_millisecond(1_778_570_000_000).unwrap(),
         status,
         out_of_scope: false,
-        signature: String::new(),
+        proof: None,
     };
-    sign_receipt(key, &mut receipt);
+    sign_batch(key, std::slice::from_mut(&mut receipt));
     receipt
 }
 

@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 use crate::link::Central;
 
+/// Receipts without a signature that are held at most: more than central puts under one, and a bound for a hostile one.
+const MAX_UNSIGNED: usize = 16 * receipts::BATCH;
 /// Bytes of an answer unpacked before its frames are taken: bounds what a hostile answer can make us hold.
 const STEP: usize = 4 * 1024;
 
@@ -22,6 +24,7 @@ pub struct Acknowledge {
     unanswered: HashMap<(Uuid, u32), (ItemKind, Digest)>,
     reader: FrameReader<ReceiptFrame>,
     broken: Option<FrameError>,
+    unsigned: Vec<Receipt>,
     heard: Heard,
 }
 
@@ -56,7 +59,8 @@ impl Acknowledge {
     ) -> Result<Self, std::io::Error> {
         let unanswered = sent.into_iter().map(|e| ((e.item, e.version), (e.kind, e.digest))).collect();
         let reader = FrameReader::new()?;
-        Ok(Self { central, org: org.clone(), unanswered, reader, broken: None, heard: Heard::default() })
+        let (org, heard) = (org.clone(), Heard::default());
+        Ok(Self { central, org, unanswered, reader, broken: None, unsigned: Vec::new(), heard })
     }
 
     /// Takes the next bytes of the answer. Once they cannot be read, the rest is ignored.
@@ -72,21 +76,22 @@ impl Acknowledge {
         }
     }
 
-    /// What was said, and whether the answer was whole.
-    pub fn finish(self) -> (Heard, Result<(), FrameError>) {
+    /// What was said, and whether the answer was whole. Receipts whose signature did not come prove nothing.
+    pub fn finish(mut self) -> (Heard, Result<(), FrameError>) {
         let end = match self.broken {
             Some(error) => Err(error),
             None => self.reader.finish(),
         };
+        if end.is_ok() {
+            self.heard.unproven += self.unsigned.len() as u64;
+        }
         (self.heard, end)
     }
 
     fn hear(&mut self, frame: ReceiptFrame) {
         match frame {
-            ReceiptFrame::Receipt(receipt) if self.is_genuine(&receipt) => {
-                self.unanswered.remove(&(receipt.item, receipt.version));
-                self.heard.receipts.push(*receipt);
-            }
+            ReceiptFrame::Receipt(receipt) if self.unsigned.len() < MAX_UNSIGNED => self.unsigned.push(*receipt),
+            ReceiptFrame::Signed { signature } => self.believe(&signature),
             ReceiptFrame::Refused(refusal) if self.unanswered.remove(&(refusal.item, refusal.version)).is_some() => {
                 self.heard.refusals.push(refusal);
             }
@@ -96,12 +101,28 @@ impl Acknowledge {
         }
     }
 
-    fn is_genuine(&self, receipt: &Receipt) -> bool {
+    /// Takes the receipts of a batch, if its signature holds, that speak of what was sent.
+    fn believe(&mut self, signature: &str) {
+        let mut batch = std::mem::take(&mut self.unsigned);
+        if receipts::prove_batch(&self.central.key, signature, &mut batch).is_err() {
+            self.heard.unproven += batch.len().max(1) as u64;
+            return;
+        }
+        for receipt in batch {
+            if self.is_about_sent(&receipt) {
+                self.unanswered.remove(&(receipt.item, receipt.version));
+                self.heard.receipts.push(receipt);
+            } else {
+                self.heard.unproven += 1;
+            }
+        }
+    }
+
+    fn is_about_sent(&self, receipt: &Receipt) -> bool {
         let sent = self.unanswered.get(&(receipt.item, receipt.version));
         receipt.v == 1
             && receipt.central == self.central.id
             && receipt.org == self.org
             && sent == Some(&(receipt.kind, receipt.digest))
-            && receipts::verify_receipt(&self.central.key, receipt).is_ok()
     }
 }

@@ -15,5 +15,5 @@ pub mod push;
 pub mod receive;
 
 pub use error::{PushFailed, UpError};
-pub use push::{Push, UpLimits, UpOutcome, push};
+pub use push::{Parcel, Push, UpLimits, UpOutcome, push};
 pub use receive::{Authority, Receiver, standing};

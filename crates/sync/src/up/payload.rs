@@ -1,7 +1,5 @@
 //! Payloads of items that are not attempts, in form 1: zstd around JSON, bounded both ways.
 
-use std::io::Read as _;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taosync_model::assessment::LogEntry;
@@ -12,8 +10,6 @@ pub const MAX_PLAIN: u64 = 16 * 1024 * 1024;
 
 /// As for attempts: more costs much and gains nothing.
 const LEVEL: i32 = 3;
-/// Largest zstd window accepted (log2), 8 MiB.
-const MAX_WINDOW_LOG: u32 = 23;
 
 /// Log rows written after the attempt's item was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,12 +28,8 @@ pub fn encode(document: &impl Serialize) -> Result<Vec<u8>, std::io::Error> {
 
 /// Unpacks a document of at most `max_plain` bytes; `None` when it is no zstd, no JSON, longer, or followed by more.
 pub fn decode(bytes: &[u8], max_plain: u64) -> Option<Value> {
-    let mut decoder = zstd::Decoder::with_buffer(bytes).ok()?.single_frame();
-    decoder.window_log_max(MAX_WINDOW_LOG).ok()?;
-    let mut json = Vec::new();
-    decoder.by_ref().take(max_plain.saturating_add(1)).read_to_end(&mut json).ok()?;
-    let is_whole = json.len() as u64 <= max_plain && decoder.finish().is_empty();
-    is_whole.then(|| serde_json::from_slice(&json).ok()).flatten()
+    let json = taosync_results::unpack(bytes, max_plain).ok()?;
+    serde_json::from_slice(&json).ok()
 }
 
 #[cfg(test)]

@@ -1,19 +1,28 @@
-//! Handing in (local): the outbox goes up in requests of bounded size; each answer is marked before the next request.
+//! Handing in (local): the outbox goes up in requests of bounded size, a few at a time, so that central stores one while
+//! the next is read and sent here. Answers are marked in the order of their requests.
 
-use taosync_model::OrgId;
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
+use taosync_model::{OrgId, ReceiptMark};
 use taosync_model::execution::ExecutionState;
 use taosync_model::item::{Envelope, ReceiptStatus, Refusal};
 use taosync_store::Store;
 use taosync_store::outbox::{AfterReceipt, OutboxItem, Pick};
 use taosync_wire::frame::{FrameError, FrameWriter, MAX_BODY, MAX_HEADER};
 use taosync_wire::v1;
-use taosync_wire::v1::outbox::{OutboxFrame, Standing};
+use taosync_wire::v1::outbox::OutboxFrame;
 use uuid::Uuid;
 
 use super::acknowledge::{Acknowledge, Heard};
 use super::{PushFailed, UpError};
-use crate::link::{Central, Link, Request};
+use crate::link::{Central, Link, LinkError, Request};
 use crate::session::summary::Progress;
+
+/// Requests on their way at once. Together they hold what may travel again after a kill.
+const WINDOW: usize = 2;
 
 /// How much goes up at once, and what goes up at all.
 #[derive(Clone, Debug)]
@@ -31,8 +40,8 @@ pub struct UpLimits {
 impl Default for UpLimits {
     fn default() -> Self {
         Self {
-            items: 100,
-            bytes: 4 * 1024 * 1024,
+            items: 500,
+            bytes: 128 * 1024,
             states: vec![ExecutionState::Finished],
             after_receipt: AfterReceipt::Keep,
         }
@@ -70,17 +79,35 @@ pub struct UpOutcome {
     pub went_back: bool,
 }
 
-/// One hand-in, without the network: makes requests, takes the bytes of answers.
+/// One hand-in, without the network: makes parcels, and settles them.
 pub struct Push<'a> {
     store: &'a Store,
     central: Central,
     org: &'a OrgId,
     limits: &'a UpLimits,
+    /// Where the walk through the outbox stands; none at its start.
     after: Option<(u32, Uuid)>,
-    sizes: Vec<((Uuid, u32), u64)>,
-    answer: Option<Acknowledge>,
     epoch: Option<Uuid>,
     outcome: UpOutcome,
+}
+
+/// One request, and what its answer proved so far.
+pub struct Parcel {
+    /// The request.
+    pub body: Bytes,
+    answer: Acknowledge,
+    sizes: HashMap<(Uuid, u32), u64>,
+    /// The newest receipt held when the request was made: central must know it.
+    mark: Option<ReceiptMark>,
+    /// Central says that it does not.
+    went_back: bool,
+}
+
+impl Parcel {
+    /// Takes bytes of the answer.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.answer.feed(bytes);
+    }
 }
 
 /// Hands in everything that waits for an org. Items that were refused in an earlier run are tried again, once a run.
@@ -109,30 +136,38 @@ async fn exchange_all(
     link: &Link,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<(), UpError> {
-    while let Some(body) = push.next_request().await? {
-        let answered = exchange(push, link, body).await;
+    let (mut on_their_way, mut end) = (FuturesOrdered::new(), Ok(()));
+    loop {
+        while end.is_ok() && on_their_way.len() < WINDOW && (on_their_way.is_empty() || !push.begins_anew()) {
+            match push.next_parcel().await {
+                Ok(Some(parcel)) => on_their_way.push_back(exchange(link, parcel)),
+                Ok(None) => break,
+                Err(error) => end = Err(error),
+            }
+        }
+        let Some((parcel, answered)) = on_their_way.next().await else { return end };
         // What was confirmed before the line broke is marked first.
-        let settled = push.settle().await;
-        answered?;
-        settled?;
+        let settled = push.settle(parcel).await;
+        end = end.and(answered).and(settled);
         let (done, of) = push.progress();
         progress(Progress::Results { done, of });
     }
-    Ok(())
 }
 
-async fn exchange(push: &mut Push<'_>, link: &Link, body: Vec<u8>) -> Result<(), UpError> {
-    let mut request = Request::post(v1::PATH_OUTBOX, body);
-    if let Some(mark) = push.store.receipt_newest(push.org).await? {
+async fn exchange(link: &Link, mut parcel: Parcel) -> (Parcel, Result<(), UpError>) {
+    let end = answer(link, &mut parcel).await.map_err(UpError::Link);
+    (parcel, end)
+}
+
+async fn answer(link: &Link, parcel: &mut Parcel) -> Result<(), LinkError> {
+    let mut request = Request::post(v1::PATH_OUTBOX, parcel.body.clone());
+    if let Some(mark) = &parcel.mark {
         request = request.header(v1::RECEIPT, mark.to_string());
     }
     let mut response = link.send(request).await?;
-    if response.headers.contains_key(v1::WENT_BACK) {
-        // Before anything of this answer is believed: a newer receipt would hide what the older one shows.
-        push.central_went_back().await?;
-    }
+    parcel.went_back = response.headers.contains_key(v1::WENT_BACK);
     while let Some(bytes) = response.chunk().await? {
-        push.feed(&bytes);
+        parcel.feed(&bytes);
     }
     Ok(())
 }
@@ -147,12 +182,16 @@ impl<'a> Push<'a> {
     ) -> Result<Self, UpError> {
         store.outbox_retry_all().await?;
         let outcome = UpOutcome { pending: store.outbox_waiting(org, &limits.states).await?.due, ..Default::default() };
-        let (after, sizes, answer, epoch) = (None, Vec::new(), None, None);
-        Ok(Self { store, central, org, limits, after, sizes, answer, epoch, outcome })
+        Ok(Self { store, central, org, limits, after: None, epoch: None, outcome })
     }
 
-    /// The body of the next request; `None` when every item was offered once.
-    pub async fn next_request(&mut self) -> Result<Option<Vec<u8>>, UpError> {
+    /// Whether the next parcel is the first of a walk through the outbox. It must not meet items that are on their way.
+    pub const fn begins_anew(&self) -> bool {
+        self.after.is_none()
+    }
+
+    /// The next request; `None` when every item was offered once.
+    pub async fn next_parcel(&mut self) -> Result<Option<Parcel>, UpError> {
         let items = loop {
             match self.next_items().await? {
                 None => return Ok(None),
@@ -161,10 +200,12 @@ impl<'a> Push<'a> {
                 Some(items) => break items,
             }
         };
-        self.sizes = items.iter().map(|i| ((i.envelope.item, i.envelope.version), i.envelope.size)).collect();
+        let sizes = items.iter().map(|i| ((i.envelope.item, i.envelope.version), i.envelope.size)).collect();
         let sent = items.iter().map(|item| &item.envelope);
-        self.answer = Some(Acknowledge::new(self.central, self.org, sent).map_err(UpError::Pack)?);
-        pack(&items).map(Some).map_err(UpError::Pack)
+        let answer = Acknowledge::new(self.central, self.org, sent).map_err(UpError::Pack)?;
+        let body = pack(items).map_err(UpError::Pack)?.into();
+        let mark = self.store.receipt_newest(self.org).await?;
+        Ok(Some(Parcel { body, answer, sizes, mark, went_back: false }))
     }
 
     async fn next_items(&mut self) -> Result<Option<Vec<OutboxItem>>, UpError> {
@@ -195,24 +236,21 @@ impl<'a> Push<'a> {
         Ok(items)
     }
 
-    /// Takes bytes of the answer.
-    pub fn feed(&mut self, bytes: &[u8]) {
-        if let Some(answer) = &mut self.answer {
-            answer.feed(bytes);
-        }
-    }
-
     /// Marks what the answer proved, in one flushed transaction, and says whether the answer was whole. To be called
-    /// also when the line broke.
-    pub async fn settle(&mut self) -> Result<(), UpError> {
-        let Some(answer) = self.answer.take() else { return Ok(()) };
+    /// also when the line broke, and in the order of the requests.
+    pub async fn settle(&mut self, parcel: Parcel) -> Result<(), UpError> {
+        let Parcel { answer, sizes, mark, went_back, .. } = parcel;
+        if went_back {
+            // Before anything of this answer is believed: a newer receipt would hide what the older one shows.
+            self.central_went_back().await?;
+        }
         let (heard, end) = answer.finish();
-        self.look_back(&heard).await?;
+        self.look_back(&heard, mark).await?;
         let marked = self.store.outbox_mark_sent(&self.central.key, &heard.receipts, self.limits.after_receipt).await?;
         if !heard.refusals.is_empty() {
             self.outcome.refused += self.store.outbox_mark_refused(&heard.refusals).await?;
         }
-        self.count(&heard, marked.forged + marked.unknown);
+        self.count(&heard, marked.forged + marked.unknown, &sizes);
         outcome_of(heard, end)
     }
 
@@ -228,36 +266,28 @@ impl<'a> Push<'a> {
         Ok(self.outcome)
     }
 
-    /// Notices a central that went back: another history than our receipts name, or a lower number than we hold. What
-    /// it may have lost waits again before anything new is marked, so a crash in between cannot hide it.
-    async fn look_back(&mut self, heard: &Heard) -> Result<(), UpError> {
+    /// Notices a central that went back: another history than our receipts name, or a lower number than was held when it
+    /// was asked. What it may have lost waits again before anything new is marked, so a crash in between cannot hide it.
+    async fn look_back(&mut self, heard: &Heard, mark: Option<ReceiptMark>) -> Result<(), UpError> {
+        let Some(epoch) = heard.receipts.first().map(|receipt| receipt.epoch) else { return Ok(()) };
         if self.outcome.went_back {
             // Once a run is enough, and a central that says so in every answer must not keep us busy for ever.
             return Ok(());
         }
         let mut offered = false;
-        if let Some(epoch) = heard.receipts.first().map(|receipt| receipt.epoch) {
-            if self.epoch != Some(epoch) {
-                offered |= self.store.outbox_offer_older_epochs(self.org, self.central.id, epoch).await? > 0;
-                self.epoch = Some(epoch);
-            }
-            if let Some(standing) = heard.standing {
-                offered |= self.look_at_number(epoch, standing).await?;
-            }
+        if self.epoch != Some(epoch) {
+            offered |= self.store.outbox_offer_older_epochs(self.org, self.central.id, epoch).await? > 0;
+            self.epoch = Some(epoch);
+        }
+        let held = mark.filter(|mark| mark.is_of(epoch)).map_or(0, |mark| mark.receipt_no);
+        if heard.standing.is_some_and(|standing| standing.top_receipt_no < held) {
+            offered |= self.central_went_back().await?;
         }
         if offered {
             self.outcome.went_back = true;
             self.after = None;
         }
         Ok(())
-    }
-
-    async fn look_at_number(&mut self, epoch: Uuid, standing: Standing) -> Result<bool, UpError> {
-        let newest = self.store.receipt_newest(self.org).await?.filter(|mark| mark.is_of(epoch));
-        if newest.is_none_or(|mark| mark.receipt_no <= standing.top_receipt_no) {
-            return Ok(false);
-        }
-        self.central_went_back().await
     }
 
     /// What central may have lost waits again, and is walked once more. Says whether anything does.
@@ -270,7 +300,7 @@ impl<'a> Push<'a> {
         Ok(self.store.central_went_back(self.org).await? > 0)
     }
 
-    fn count(&mut self, heard: &Heard, disbelieved: u64) {
+    fn count(&mut self, heard: &Heard, disbelieved: u64, sizes: &HashMap<(Uuid, u32), u64>) {
         let outcome = &mut self.outcome;
         outcome.sent += (heard.receipts.len() as u64).saturating_sub(disbelieved);
         outcome.duplicate += heard.count(ReceiptStatus::Duplicate);
@@ -279,8 +309,7 @@ impl<'a> Push<'a> {
         outcome.out_of_scope += heard.receipts.iter().filter(|receipt| receipt.out_of_scope).count() as u64;
         outcome.unproven += heard.unproven + disbelieved;
         for receipt in &heard.receipts {
-            let size = self.sizes.iter().find(|(key, _)| *key == (receipt.item, receipt.version));
-            outcome.bytes += size.map_or(0, |(_, size)| *size);
+            outcome.bytes += sizes.get(&(receipt.item, receipt.version)).copied().unwrap_or(0);
             outcome.top_receipt_no = outcome.top_receipt_no.max(receipt.receipt_no);
         }
         if let Some(standing) = heard.standing {
@@ -315,10 +344,10 @@ fn outcome_of(heard: Heard, end: Result<(), FrameError>) -> Result<(), UpError> 
     }
 }
 
-fn pack(items: &[OutboxItem]) -> Result<Vec<u8>, std::io::Error> {
+fn pack(items: Vec<OutboxItem>) -> Result<Vec<u8>, std::io::Error> {
     let mut writer = FrameWriter::new()?;
-    for item in items {
-        writer.push(&OutboxFrame::Item(Box::new(item.envelope.clone())), &item.payload)?;
+    for OutboxItem { envelope, payload, .. } in items {
+        writer.push(&OutboxFrame::Item(Box::new(envelope)), &payload)?;
     }
     writer.push(&OutboxFrame::End, &[])?;
     writer.finish()

@@ -1,11 +1,10 @@
 //! Receiving (central): items are checked as they come in, stored batch by batch in one flushed transaction each, and
 //! answered only then.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use taosync_model::item::{Envelope, Refusal};
+use taosync_model::item::{Envelope, Receipt, Refusal};
 use taosync_model::{EntityType, OrgId};
-use taosync_store::entities::{Key, Stored};
 use taosync_store::received::{Answer, Handover, IncomingItem};
 use taosync_store::settings::RECEIPT_NO;
 use taosync_store::{Store, StoreError};
@@ -17,7 +16,7 @@ use uuid::Uuid;
 use super::check::check;
 
 /// Items in a transaction at most.
-const BATCH_ITEMS: usize = 100;
+const BATCH_ITEMS: usize = 500;
 /// Payload bytes after which a batch is stored.
 const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of a request unpacked before its frames are taken: bounds what a hostile stream can make us hold.
@@ -150,10 +149,14 @@ impl Receiver {
             .map_err(|_| failed("the check of a batch of results stopped"))?;
         answer.extend(refusals.into_iter().map(ReceiptFrame::Refused));
         let answers = self.store_good(good).await.map_err(|error| problem_of(&error))?;
-        answer.extend(answers.into_iter().map(|one| match one {
-            Answer::Receipt(receipt) => ReceiptFrame::Receipt(Box::new(receipt)),
-            Answer::Refusal(refusal) => ReceiptFrame::Refused(refusal),
-        }));
+        let mut receipts = Vec::with_capacity(answers.len());
+        for one in answers {
+            match one {
+                Answer::Receipt(receipt) => receipts.push(receipt),
+                Answer::Refusal(refusal) => answer.push(ReceiptFrame::Refused(refusal)),
+            }
+        }
+        push_receipts(answer, receipts);
         Ok(())
     }
 
@@ -183,11 +186,23 @@ impl Receiver {
         &self,
         envelopes: impl Iterator<Item = &Envelope>,
     ) -> Result<HashSet<(String, EntityType)>, StoreError> {
-        let uris: HashSet<&String> = envelopes.flat_map(|e| e.test_taker.iter().chain(&e.delivery)).collect();
-        let keys: Vec<Key> = uris.into_iter().map(|uri| Key::Uri(uri.clone())).collect();
-        let found: HashMap<Key, Vec<Stored>> = self.store.entities_find(&keys).await?;
-        let seen = found.into_values().flatten().filter(|stored| stored.orgs.contains(&self.authority.org));
-        Ok(seen.flat_map(|s| s.types.into_iter().map(move |t| (s.entity.uri.clone(), t))).collect())
+        let uris: HashSet<&str> =
+            envelopes.flat_map(|e| e.test_taker.iter().chain(&e.delivery)).map(String::as_str).collect();
+        let uris: Vec<&str> = uris.into_iter().collect();
+        self.store.scope_sees(&self.authority.org, &uris).await
+    }
+}
+
+/// Receipts travel without their proofs: the signature after each batch is enough to make them again.
+fn push_receipts(answer: &mut Vec<ReceiptFrame>, receipts: Vec<Receipt>) {
+    let mut left = 0;
+    for mut receipt in receipts {
+        let Some(proof) = receipt.proof.take() else { continue };
+        left = if left == 0 { proof.of } else { left } - 1;
+        answer.push(ReceiptFrame::Receipt(Box::new(receipt)));
+        if left == 0 {
+            answer.push(ReceiptFrame::Signed { signature: proof.signature });
+        }
     }
 }
 

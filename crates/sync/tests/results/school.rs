@@ -238,7 +238,8 @@ impl School {
     pub async fn hand_in(&self, fault: Fault) -> (UpOutcome, Result<(), UpError>) {
         let mut push = Push::begin(&self.local, self.trust(), &self.org, &self.limits).await.unwrap();
         let mut end = Ok(());
-        while let Some(request) = push.next_request().await.unwrap() {
+        while let Some(mut parcel) = push.next_parcel().await.unwrap() {
+            let request = parcel.body.clone();
             let answer = match fault {
                 Fault::DropRequest => Vec::new(),
                 Fault::CutRequest(length) => self.answer(&request[..length.min(request.len())], None).await,
@@ -251,9 +252,9 @@ impl School {
                 Fault::None => self.answer(&request, None).await,
             };
             for piece in answer.chunks(5) {
-                push.feed(piece);
+                parcel.feed(piece);
             }
-            end = push.settle().await;
+            end = push.settle(parcel).await;
             if end.is_err() {
                 break;
             }

@@ -20,8 +20,13 @@ pub enum OutboxFrame {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReceiptFrame {
-    /// Central holds the item.
+    /// Central holds the item; without its proof, which comes with the next [`ReceiptFrame::Signed`].
     Receipt(Box<Receipt>),
+    /// Central's signature over the receipts since the last such frame, as one batch.
+    Signed {
+        /// Ed25519, hex.
+        signature: String,
+    },
     /// The item cannot be read; it is not held.
     Refused(Refusal),
     /// Last frame.
