@@ -96,8 +96,12 @@ fn grow(leaves: &[Digest], paths: &mut [Vec<Digest>]) -> Digest {
     let (left, right) = leaves.split_at(split(leaves.len()));
     let (left_paths, right_paths) = paths.split_at_mut(left.len());
     let (left, right) = (grow(left, left_paths), grow(right, right_paths));
-    left_paths.iter_mut().for_each(|path| path.push(right));
-    right_paths.iter_mut().for_each(|path| path.push(left));
+    for path in left_paths {
+        path.push(right);
+    }
+    for path in right_paths {
+        path.push(left);
+    }
     node_of(&left, &right)
 }
 

@@ -2,11 +2,14 @@
 
 mod data;
 mod limits;
+mod line;
 mod node;
 mod package;
 mod paths;
 mod process;
 mod report;
+mod slow;
+mod targets;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +24,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
     /// Runs of each path; medians are shown.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// Only these groups of paths.
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -51,6 +54,10 @@ enum Group {
     Results,
     /// CSV import on central.
     Import,
+    /// First sync and no change over a line of 100 ms and 2 Mbit/s.
+    Line,
+    /// First syncs over such a line, killed at random moments.
+    Kills,
 }
 
 impl Group {
@@ -59,7 +66,8 @@ impl Group {
             Self::Takers => &[1_000, 10_000, 100_000],
             Self::Eligibility => &[10_000],
             Self::Results => &[1_000, 10_000],
-            Self::Import => &[100_000],
+            Self::Import | Self::Kills => &[100_000],
+            Self::Line => &[10_000],
         }
     }
 }
@@ -105,6 +113,8 @@ fn measure(options: &Options) -> anyhow::Result<()> {
                 Group::Eligibility => bench.eligibility(size)?,
                 Group::Results => bench.results(size)?,
                 Group::Import => bench.import(size)?,
+                Group::Line => bench.slow(size)?,
+                Group::Kills => vec![bench.kills(size)?],
             });
         }
     }
@@ -112,7 +122,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
     if options.json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
     } else {
-        println!("{}", report::table(&lines));
+        println!("{}\n\n{}", report::table(&lines), targets::table(&lines));
     }
     Ok(())
 }

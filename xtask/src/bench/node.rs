@@ -1,9 +1,10 @@
 //! The two nodes of the bench, driven as an operator would: by the command line, with `--json`.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
@@ -55,6 +56,8 @@ pub struct SyncReport {
     pub bytes_up: u64,
     /// All bytes on the socket in both directions, TLS included.
     pub bytes_socket: u64,
+    /// Wall time of the sync itself, by the program's own clock: its start and its end are not in it.
+    pub seconds: f64,
 }
 
 /// Changes of one type.
@@ -77,7 +80,7 @@ pub struct ResultsReport {
 #[derive(Clone, Debug)]
 pub struct Synced {
     pub report: SyncReport,
-    pub wall: std::time::Duration,
+    pub wall: Duration,
     pub local: Usage,
     pub central: Usage,
 }
@@ -155,6 +158,23 @@ impl Importer {
     }
 }
 
+impl Consumer {
+    /// Where central's server is.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        let authority = self.root_url.split('/').nth(2).context("a root URL has a host")?;
+        Ok(authority.parse()?)
+    }
+
+    /// The same consumer, over another way to central.
+    #[must_use]
+    pub fn through(mut self, from: SocketAddr, to: SocketAddr) -> Self {
+        for url in [&mut self.root_url, &mut self.token_url] {
+            *url = url.replace(&from.to_string(), &to.to_string());
+        }
+        self
+    }
+}
+
 impl Local {
     /// Makes a local server connected to central.
     pub fn connect(program: &Path, dir: &Path, consumer: &Consumer) -> anyhow::Result<Self> {
@@ -193,6 +213,17 @@ impl Local {
         let report: SyncReport = answer(&finished)?;
         ensure!(report.digest_equal, "the sync ended {} without equal digests:\n{}", report.status, finished.stdout);
         Ok(Synced { report, wall: finished.wall, local: finished.usage, central: used })
+    }
+
+    /// Begins a sync and kills it after a while. Says whether it was still running.
+    pub fn sync_killed(&self, after: Duration) -> anyhow::Result<bool> {
+        let mut command = self.node.command(&["sync", "data", "--json"]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        std::thread::sleep(after);
+        let ran = child.try_wait()?.is_none();
+        child.kill()?;
+        child.wait()?;
+        Ok(ran)
     }
 
     /// Takes finished attempts of one test taker.

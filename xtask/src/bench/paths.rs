@@ -11,7 +11,7 @@ use super::report::{Line, Sample};
 use super::{data, package};
 
 /// Test takers of one eligibility, unless a path asks for another number.
-const TAKERS_PER_ELIGIBILITY: usize = 1_000;
+pub(super) const TAKERS_PER_ELIGIBILITY: usize = 1_000;
 /// Attempts handed to one `execution submit`, all of one test taker.
 const ATTEMPTS_PER_TAKER: usize = 100;
 
@@ -25,11 +25,11 @@ pub struct Bench {
 }
 
 /// A central with one center, one delivery, and test takers in eligibilities.
-struct School {
-    central: Central,
-    folder: tempfile::TempDir,
+pub(super) struct School {
+    pub(super) central: Central,
+    pub(super) folder: tempfile::TempDir,
     delivery: String,
-    takers: usize,
+    pub(super) takers: usize,
     per_eligibility: usize,
 }
 
@@ -149,7 +149,7 @@ impl Bench {
         }
     }
 
-    fn repeat(&self, mut path: impl FnMut(usize) -> anyhow::Result<Synced>) -> anyhow::Result<Vec<Sample>> {
+    pub(super) fn repeat(&self, mut path: impl FnMut(usize) -> anyhow::Result<Synced>) -> anyhow::Result<Vec<Sample>> {
         (0..self.runs).map(|run| Ok(Sample::from(&path(run)?))).collect()
     }
 
@@ -176,7 +176,7 @@ impl Bench {
         median_of(self.runs, || insert::insert(rows, commits))
     }
 
-    fn school(&self, takers: usize, per_eligibility: usize) -> anyhow::Result<School> {
+    pub(super) fn school(&self, takers: usize, per_eligibility: usize) -> anyhow::Result<School> {
         let folder = self.folder()?;
         let central = Central::start(&self.program, &folder.path().join("central"))?;
         let zip = folder.path().join("test.zip");
@@ -187,7 +187,7 @@ impl Bench {
         Ok(school)
     }
 
-    fn connect(&self, school: &School, name: &str) -> anyhow::Result<Local> {
+    pub(super) fn connect(&self, school: &School, name: &str) -> anyhow::Result<Local> {
         Local::connect(&self.program, &school.folder.path().join(name), &school.central.consumer()?)
     }
 
@@ -238,7 +238,7 @@ fn write_result(folder: &Path, number: usize, xml: &str) -> anyhow::Result<PathB
 }
 
 /// A sync that did something else than asked for is not worth a number.
-fn expect(synced: Synced, takers: TypeReport) -> anyhow::Result<Synced> {
+pub(super) fn expect(synced: Synced, takers: TypeReport) -> anyhow::Result<Synced> {
     ensure!(synced.takers() == takers, "test takers: {takers:?} was to happen, it was {:?}", synced.takers());
     Ok(synced)
 }

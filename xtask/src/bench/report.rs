@@ -13,6 +13,7 @@ use super::process::Finished;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
     pub wall: f64,
+    pub sync: f64,
     pub cpu_local: f64,
     pub cpu_central: f64,
     pub peak_local: u64,
@@ -27,6 +28,7 @@ impl From<&Synced> for Sample {
     fn from(synced: &Synced) -> Self {
         Self {
             wall: seconds(synced.wall),
+            sync: synced.report.seconds,
             cpu_local: seconds(synced.local.cpu),
             cpu_central: seconds(synced.central.cpu),
             peak_local: synced.local.peak,
@@ -63,6 +65,8 @@ pub struct Line {
     pub size: usize,
     pub runs: usize,
     pub wall: f64,
+    /// Without start and end of the process, by the program's own clock; 0 for commands that are no sync.
+    pub sync: f64,
     pub cpu_local: f64,
     pub cpu_central: f64,
     pub peak_local: u64,
@@ -87,6 +91,7 @@ impl Line {
             size,
             runs: samples.len(),
             wall,
+            sync: time(|s| s.sync),
             cpu_local: time(|s| s.cpu_local),
             cpu_central: time(|s| s.cpu_central),
             peak_local: count(|s| s.peak_local),
@@ -114,6 +119,7 @@ pub fn table(lines: &[Line]) -> String {
         "path",
         "size",
         "wall s",
+        "sync s",
         "CPU s local / central",
         "peak MB local / central",
         "requests",
@@ -131,6 +137,7 @@ pub fn table(lines: &[Line]) -> String {
             line.path.clone(),
             line.size.to_string(),
             format!("{:.3}", line.wall),
+            format!("{:.3}", line.sync),
             format!("{:.2} / {:.2}", line.cpu_local, line.cpu_central),
             format!("{:.0} / {:.0}", megabytes(line.peak_local), megabytes(line.peak_central)),
             line.requests.to_string(),
