@@ -320,7 +320,6 @@ CREATE TABLE outbox (
 ) STRICT;
 CREATE INDEX outbox_state ON outbox (state, org, version, id);
 CREATE INDEX outbox_receipt ON outbox (org, receipt_no) WHERE state = 'sent' AND payload IS NOT NULL;
-CREATE INDEX outbox_receipt ON outbox (org, receipt_no) WHERE state = 'sent' AND payload IS NOT NULL;
 
 -- ---------------------------------------------------------------- central: what came in
 
