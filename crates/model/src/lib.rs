@@ -4,6 +4,7 @@
 //! * [`entity_type`]: the six synced types, classes, and sync managers.
 //! * [`canonical`] and [`digest`]: the bytes that are hashed, and the sums that prove two sides equal.
 //! * [`scope`]: organisations and positions in a feed.
+//! * [`set_item`]: members of a set as two sides compare them.
 //! * [`item`]: what travels up: envelope, receipt.
 //! * [`continuation`], [`receipt_mark`]: what tells a machine from its copy, and a central from an older state of it.
 //! * [`execution`], [`assessment`]: one attempt and its results in the QTI Results Reporting model.
@@ -23,6 +24,7 @@ pub mod execution;
 pub mod item;
 pub mod receipt_mark;
 pub mod scope;
+pub mod set_item;
 pub mod vocabulary;
 
 pub use clock::Clock;
@@ -30,3 +32,4 @@ pub use digest::{Digest, SetDigest};
 pub use entity::{Entity, Property, Value};
 pub use entity_type::EntityType;
 pub use scope::OrgId;
+pub use set_item::SetItem;

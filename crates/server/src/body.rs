@@ -70,7 +70,7 @@ fn too_large(limit: usize) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail, "send less in one request")
 }
 
-fn stalled() -> ApiError {
+pub(crate) fn stalled() -> ApiError {
     let detail = "the body of the request did not come in time";
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", detail, "check the line and try again")
 }

@@ -5,6 +5,7 @@ use taosync_store::Store;
 use taosync_store::blobs::Blobs;
 use taosync_store::settings::Identity;
 use taosync_sync::runner::Runner;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::oauth::SlowDown;
@@ -17,12 +18,16 @@ pub const CHUNK_SIZE: usize = 500;
 /// Wrong secrets of one consumer from one network, and of all consumers from there, before tries are slowed down.
 const WRONG_SECRETS: u32 = 5;
 const WRONG_SECRETS_OF_NETWORK: u32 = 50;
+/// Comparisons made at once; each may hold some hundred megabytes.
+const COMPARISONS: usize = 2;
+
 /// What the handlers of a central share.
 pub struct Central {
     pub(crate) store: Store,
     pub(crate) blobs: Blobs,
     pub(crate) identity: Identity,
     pub(crate) wrong_secrets: SlowDown,
+    pub(crate) comparisons: Semaphore,
     /// Addresses under which local servers reach this central, such as `https://central.example/`; proofs must name one
     /// of them. Empty: the address the request itself names.
     pub public_urls: Vec<Url>,
@@ -40,6 +45,7 @@ impl Central {
             blobs,
             identity,
             wrong_secrets: SlowDown::new(WRONG_SECRETS, WRONG_SECRETS_OF_NETWORK),
+            comparisons: Semaphore::new(COMPARISONS),
             public_urls: Vec::new(),
             token_lifetime: TOKEN_LIFETIME,
             chunk_size: CHUNK_SIZE,

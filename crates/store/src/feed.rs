@@ -1,6 +1,7 @@
 //! Reading the feed of one org: pages in short read transactions, never while bytes go to the network (DESIGN §4).
 
-mod whole;
+mod items;
+mod named;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,6 +13,9 @@ use crate::predicates::{self, SUB_CLASS_OF};
 use crate::scopes::views;
 use crate::tx::Snapshot;
 use crate::{Store, StoreError, rows};
+
+pub use items::{Found, LinkId};
+pub use named::Standing;
 
 /// Rows of a page at most.
 pub const PAGE_ROWS: i64 = 1_000;

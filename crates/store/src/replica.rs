@@ -4,12 +4,13 @@
 mod apply;
 mod continuation;
 mod held;
+mod items;
 mod listing;
 mod read;
 mod state;
 
 pub use apply::{AppliedChunk, Chunk, ChunkEffect, Link, Removal, RemovalRule, Upsert};
 pub use held::{HeldRemoval, HeldTally, HeldWeight};
-pub use listing::HeldLink;
+pub use items::{HeldLink, HeldMembers};
 pub use read::ReplicaProblem;
 pub use state::{Learned, ReplicaScope, ReplicaType, Verdict};

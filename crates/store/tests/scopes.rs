@@ -357,3 +357,22 @@ async fn many_are_forgotten_in_many_transactions() {
         assert_eq!(c.floor("A", t).await, last.get(t));
     }
 }
+
+#[tokio::test]
+async fn the_items_of_a_scope_are_what_its_digests_are_made_of_up_to_a_limit() {
+    let c = two_orgs().await;
+    let state = c.store.feed_state(&OrgId::new("A").unwrap()).await.unwrap().unwrap();
+    let members = state.types.values().map(|t| (t.count + t.links) as usize).sum();
+    let items = c.store.scope_items(state.scope, members).await.unwrap().unwrap();
+    assert_eq!(items.len(), members);
+    assert!(c.store.scope_items(state.scope, members - 1).await.unwrap().is_none(), "one too many");
+    let mut wanted: Vec<[u8; 32]> = items.iter().map(|i| i.id).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    assert_eq!(wanted.len(), members);
+    let found = c.store.scope_find(state.scope, &wanted).await.unwrap();
+    assert_eq!(found.entities.len() + found.links.len(), members);
+    c.change(vec![Change::Remove("http://x/taker1".into())]).await;
+    let left = c.store.scope_items(state.scope, members).await.unwrap().unwrap();
+    assert_eq!(left.len(), members - 2, "the taker and its link");
+}

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use taosync_model::Entity;
 use taosync_model::canonical::entity_digest;
 use taosync_wire::frame::{FrameError, FrameReader, FrameWriter, Header, MAX_BODY};
-use taosync_wire::v1::compare::{CompareFrame, decode_held, encode_held};
+use taosync_wire::v1::compare::{AskFrame, ListedFrame, ListingFrame, RoundFrame, decode_uris, encode_uri};
 use taosync_wire::v1::feed::FeedFrame;
 use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame};
 use taosync_wire::v1::packages::ChunkFrame;
@@ -27,9 +27,12 @@ pub fn check(input: &[u8]) {
     let step = usize::from(*step) + 1;
     match kind & !PLAIN {
         0 => stream::<FeedFrame>(&bytes, step, feed),
-        1 => stream::<CompareFrame>(&bytes, step, compare),
+        1 => stream::<AskFrame>(&bytes, step, ask),
         2 => stream::<OutboxFrame>(&bytes, step, |_, _| ()),
         3 => stream::<ReceiptFrame>(&bytes, step, |_, _| ()),
+        5 => stream::<RoundFrame>(&bytes, step, |_, _| ()),
+        6 => stream::<ListingFrame>(&bytes, step, |_, _| ()),
+        7 => stream::<ListedFrame>(&bytes, step, |_, _| ()),
         _ => stream::<ChunkFrame>(&bytes, step, |_, _| ()),
     }
 }
@@ -96,13 +99,13 @@ fn feed(frame: &FeedFrame, body: &[u8]) {
     assert_eq!(entity_digest(&back), entity_digest(&entity));
 }
 
-/// A listing is nothing but its entries.
-fn compare(frame: &CompareFrame, body: &[u8]) {
-    let CompareFrame::Entities(_) = frame else { return };
-    let Some(list) = decode_held(body) else { return };
+/// A question is nothing but its names.
+fn ask(frame: &AskFrame, body: &[u8]) {
+    let AskFrame::Entities(_) = frame else { return };
+    let Some(list) = decode_uris(body) else { return };
     let mut written = Vec::new();
-    for held in &list {
-        encode_held(&mut written, &held.uri, &held.digest);
+    for uri in &list {
+        encode_uri(&mut written, uri);
     }
     assert_eq!(written, body);
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod compaction;
+mod compare;
+mod compare_lies;
 mod copies;
 mod data_down;
 mod deliveries;

@@ -11,7 +11,7 @@ use taosync_sync::link::Request;
 use taosync_sync::session::{What, link_for};
 use taosync_wire::frame::{FrameReader, FrameWriter};
 use taosync_wire::v1;
-use taosync_wire::v1::compare::{CompareFrame, Listing, encode_held};
+use taosync_wire::v1::compare::{AskFrame, TypePart, encode_uri};
 use taosync_wire::v1::feed::{FeedFrame, FeedQuery};
 
 use crate::results_up::{play, with_test};
@@ -117,7 +117,7 @@ async fn a_comparison_says_of_a_strangers_entity_what_it_says_of_none() {
     let (foreign, unknown) = (taker_uri(7), taker_uri(999));
     let (mut entities, mut links) = (Vec::new(), Vec::new());
     for uri in [&foreign, &unknown] {
-        encode_held(&mut entities, uri, &Digest::of(uri.as_bytes()));
+        encode_uri(&mut entities, uri);
     }
     for owner in ["B", "nobody"] {
         let owner = format!("http://central.example/t.rdf#eligibility-{owner}");
@@ -125,14 +125,15 @@ async fn a_comparison_says_of_a_strangers_entity_what_it_says_of_none() {
         links.extend_from_slice(&member.0);
     }
     let mut writer = FrameWriter::new().unwrap();
-    let listing = |entity_type, len: usize| Listing { entity_type, len: len as u64 };
-    writer.push(&CompareFrame::Entities(listing(EntityType::TestTaker, entities.len())), &entities).unwrap();
-    writer.push(&CompareFrame::Links(listing(EntityType::Eligibility, links.len())), &links).unwrap();
-    writer.push(&CompareFrame::End, b"").unwrap();
+    let part = |entity_type, len: usize| TypePart { entity_type, len: len as u64 };
+    writer.push(&AskFrame::Entities(part(EntityType::TestTaker, entities.len())), &entities).unwrap();
+    writer.push(&AskFrame::Links(part(EntityType::Eligibility, links.len())), &links).unwrap();
+    writer.push(&AskFrame::End, b"").unwrap();
     let replica = local.store().replicas_list().await.unwrap().remove(0);
     let link = link_for(local.store(), &replica, "0.1.0", None).await.unwrap();
+    let path = format!("{}?epoch={}&after={}", v1::PATH_COMPARE, replica.epoch.unwrap(), replica.positions().to_text());
     let showing = Showing::prepare(local.store(), &replica).await.unwrap();
-    let request = showing.on(Request::post(v1::PATH_COMPARE, writer.finish().unwrap()));
+    let request = showing.on(Request::post(path, writer.finish().unwrap()));
     let mut frames = link.send(request).await.unwrap().frames::<FeedFrame>().unwrap();
     let (mut removes, mut unlinks) = (Vec::new(), 0);
     while let Some((frame, body)) = frames.next().await.unwrap() {

@@ -9,7 +9,8 @@ use axum::Router;
 use axum::routing::{get, post};
 use taosync_store::settings::Role;
 use taosync_wire::v1::{
-    PATH_CHUNKS, PATH_COMPARE, PATH_DELIVERY_KEYS, PATH_FEED, PATH_OUTBOX, PATH_REPORT, PATH_TOKEN,
+    PATH_CHUNKS, PATH_COMPARE, PATH_COMPARE_LISTING, PATH_COMPARE_ROUND, PATH_DELIVERY_KEYS, PATH_FEED, PATH_OUTBOX,
+    PATH_REPORT, PATH_TOKEN,
 };
 
 use crate::state::Central;
@@ -22,6 +23,8 @@ pub fn central_router(central: Central) -> Router {
     let protocol = Router::new()
         .route(&path(PATH_TOKEN), post(oauth::token::token))
         .route(&path(PATH_FEED), get(v1::feed::feed))
+        .route(&path(PATH_COMPARE_ROUND), post(v1::compare::round))
+        .route(&path(PATH_COMPARE_LISTING), post(v1::compare::listing))
         .route(&path(PATH_COMPARE), post(v1::compare::compare))
         .route(&path(PATH_OUTBOX), post(v1::outbox::outbox))
         .route(&path(PATH_REPORT), post(v1::report::report))

@@ -5,7 +5,7 @@ use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind, ReceiptSta
 use taosync_vault::random;
 use taosync_vault::receipts::prove_batch;
 use taosync_wire::frame::{FrameReader, FrameWriter, Header};
-use taosync_wire::v1::compare::CompareFrame;
+use taosync_wire::v1::compare::AskFrame;
 use taosync_wire::v1::feed::FeedFrame;
 use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame};
 
@@ -35,7 +35,7 @@ async fn the_org_of_the_token_decides_what_is_seen() {
     assert!(!bodies(&feed).contains("-b"), "nothing of the other org");
 
     let mut writer = FrameWriter::new().unwrap();
-    writer.push(&CompareFrame::End, &[]).unwrap();
+    writer.push(&AskFrame::End, &[]).unwrap();
     let compared = place.post("/api/v1/compare", &[(header, &token)], writer.finish().unwrap()).await;
     let compared = frames::<FeedFrame>(&compared);
     assert!(bodies(&compared).contains(&delivery("a")));

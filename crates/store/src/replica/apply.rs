@@ -242,11 +242,11 @@ impl Store {
             latest.insert((owner_key(&link.owner), code, value_key(&link.value)), link);
         }
         let keys: Vec<_> = latest.keys().copied().collect();
-        let mut held: HashSet<(Uuid, i64, Uuid)> = HashSet::new();
+        let mut held: HashMap<(Uuid, i64, Uuid), i64> = HashMap::new();
         for part in keys.chunks(20_000) {
             // CROSS JOIN keeps the order: SQLite thinks an array is short, and would walk all links for each.
-            let found: Vec<(Uuid, i64, Uuid)> = sqlx::query_as(
-                "SELECT l.owner_key, l.predicate, l.value_key FROM json_each($1) j CROSS JOIN replica_link l
+            let found: Vec<(Uuid, i64, Uuid, i64)> = sqlx::query_as(
+                "SELECT l.owner_key, l.predicate, l.value_key, l.type FROM json_each($1) j CROSS JOIN replica_link l
                    ON l.scope = $2 AND l.owner_key = unhex(j.value ->> 0) AND l.predicate = j.value ->> 1
                    AND l.value_key = unhex(j.value ->> 2)",
             )
@@ -254,30 +254,34 @@ impl Store {
             .bind(scope)
             .fetch_all(&mut *conn)
             .await?;
-            held.extend(found);
+            held.extend(found.into_iter().map(|(owner, code, value, entity_type)| ((owner, code, value), entity_type)));
         }
         let back: Vec<_> = latest.iter().filter(|(_, link)| link.present).map(|(key, _)| *key).collect();
         held::forget_links(conn, scope, &back).await?;
         let (mut came, mut went, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
         for (key, link) in latest {
-            if parting == Parting::Waits && !link.present && held.contains(&key) {
+            if parting == Parting::Waits && !link.present && held.contains_key(&key) {
                 waiting.push((key, link.entity_type));
                 continue;
             }
-            let sum = sum_of(sums, link.entity_type);
             let member = link_member(&link.owner, &link.predicate, &link.value);
-            match (held.contains(&key), link.present) {
-                (false, true) => {
-                    sum.digest.add(member);
-                    sum.links += 1;
-                    came.push((key, link));
-                }
-                (true, false) => {
-                    sum.digest.remove(member);
-                    sum.links -= 1;
-                    went.push((key, link));
-                }
-                _ => {}
+            // An owner of two types may have its links counted with one, and later with the other.
+            let before = held.get(&key).and_then(|code| EntityType::from_code(*code));
+            if before == Some(link.entity_type) && link.present || before != Some(link.entity_type) && !link.present {
+                continue;
+            }
+            if let Some(before) = before {
+                let sum = sum_of(sums, before);
+                sum.digest.remove(member);
+                sum.links -= 1;
+            }
+            if link.present {
+                let sum = sum_of(sums, link.entity_type);
+                sum.digest.add(member);
+                sum.links += 1;
+                came.push((key, link));
+            } else {
+                went.push((key, link));
             }
         }
         held::hold_links(conn, scope, &waiting).await?;
@@ -287,7 +291,7 @@ impl Store {
             conn,
             "INSERT INTO replica_link (scope, type, owner_key, predicate, value_key, owner, value) ",
             &came,
-            "",
+            "ON CONFLICT (scope, owner_key, predicate, value_key) DO UPDATE SET type = excluded.type",
             |mut row, (key, link)| {
                 let value = self.stored_value(key.2, link);
                 row.push_bind(scope).push_bind(link.entity_type.code()).push_bind(key.0).push_bind(key.1);
@@ -324,7 +328,8 @@ pub(crate) fn owner_key(uri: &str) -> Uuid {
     value_key(&Value::plain(uri))
 }
 
-fn value_key(value: &Value) -> Uuid {
+/// The first 16 bytes of the hash of a value and its language.
+pub(crate) fn value_key(value: &Value) -> Uuid {
     let mut hasher = blake3::Hasher::new();
     hasher.update(value.text.as_bytes());
     if let Some(lang) = &value.lang {

@@ -1,25 +1,11 @@
-//! Everything a replica holds, for a comparison with central when positions cannot be trusted.
-
-use std::collections::HashMap;
+//! Counting again what a replica holds, before a comparison with central when positions cannot be trusted.
 
 use taosync_model::canonical::{entity_digest, entry_member, link_member};
 use taosync_model::{Digest, EntityType, SetDigest, Value};
 use uuid::Uuid;
 
+use super::apply::{owner_key, value_key};
 use crate::{Durability, Store, StoreError, predicates, rows};
-
-/// A link as a replica holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldLink {
-    /// Its hash.
-    pub member: Digest,
-    /// URI of the owner.
-    pub owner: String,
-    /// Predicate URI.
-    pub predicate: String,
-    /// Value.
-    pub value: Value,
-}
 
 impl Store {
     /// Computes every digest and sum of a replica again from what is really stored, and sets its positions to 0: what
@@ -55,8 +41,8 @@ impl Store {
             .await
             .map_err(&sql)?;
             let names = predicates::names(tx.conn()).await.map_err(&sql)?;
-            let links: Vec<(String, i64, Uuid, Vec<u8>)> = sqlx::query_as(
-                "SELECT owner, predicate, value_key, value FROM replica_link WHERE scope = $1 AND type = $2",
+            let links: Vec<(Uuid, String, i64, Uuid, Vec<u8>)> = sqlx::query_as(
+                "SELECT owner_key, owner, predicate, value_key, value FROM replica_link WHERE scope = $1 AND type = $2",
             )
             .bind(scope)
             .bind(entity_type.code())
@@ -64,23 +50,24 @@ impl Store {
             .await
             .map_err(&sql)?;
             let (mut damaged, mut link_count) = (Vec::new(), 0_i64);
-            for (owner, code, key, value) in links {
+            for (place, owner, code, key, value) in links {
                 let predicate = names.get(&code).map_or("", String::as_str);
-                match self.open_link_value(predicate, key, value) {
-                    Ok(value) => {
+                // A link that does not stand where its owner and value belong could never be taken away by name.
+                let stands = |value: &Value| owner_key(&owner) == place && value_key(value) == key;
+                match self.open_link_value(predicate, key, value).ok().filter(stands) {
+                    Some(value) => {
                         sum.add(link_member(&owner, predicate, &value));
                         link_count += 1;
                     }
-                    Err(_) => damaged.push(key),
+                    None => damaged.push((place, code, key)),
                 }
             }
             sqlx::query(
-                "DELETE FROM replica_link WHERE scope = $1 AND type = $2
-                 AND value_key IN (SELECT unhex(value) FROM json_each($3))",
+                "DELETE FROM replica_link WHERE scope = $1 AND (owner_key, predicate, value_key) IN
+                 (SELECT unhex(value ->> 0), value ->> 1, unhex(value ->> 2) FROM json_each($2))",
             )
             .bind(scope)
-            .bind(entity_type.code())
-            .bind(rows::id_array(&damaged))
+            .bind(rows::key_array(damaged.into_iter()))
             .execute(tx.conn())
             .await
             .map_err(&sql)?;
@@ -115,27 +102,5 @@ impl Store {
                 .await
                 .map_err(sql)?;
         Ok(found.into_iter().map(|(uri, digest)| (uri, Digest::from_slice(&digest).unwrap_or_default())).collect())
-    }
-
-    /// Every link of a type.
-    pub async fn replica_link_listing(&self, scope: i64, entity_type: EntityType) -> Result<Vec<HeldLink>, StoreError> {
-        let mut snapshot = self.read("replica_link_listing").await?;
-        let sql = snapshot.sql();
-        let names: HashMap<i64, String> = predicates::names(snapshot.conn()).await.map_err(&sql)?;
-        let found: Vec<(String, i64, Uuid, Vec<u8>)> = sqlx::query_as(
-            "SELECT owner, predicate, value_key, value FROM replica_link WHERE scope = $1 AND type = $2",
-        )
-        .bind(scope)
-        .bind(entity_type.code())
-        .fetch_all(snapshot.conn())
-        .await
-        .map_err(&sql)?;
-        let mut list = Vec::with_capacity(found.len());
-        for (owner, code, key, value) in found {
-            let predicate = names.get(&code).cloned().unwrap_or_default();
-            let value = self.open_link_value(&predicate, key, value)?;
-            list.push(HeldLink { member: link_member(&owner, &predicate, &value), owner, predicate, value });
-        }
-        Ok(list)
     }
 }

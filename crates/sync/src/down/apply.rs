@@ -8,8 +8,9 @@ use taosync_model::canonical::DIGEST_VERSION;
 use taosync_model::{Digest, EntityType, OrgId};
 use taosync_store::Store;
 use taosync_store::replica::{Chunk, ChunkEffect, HeldWeight, Link as LinkRow, ReplicaScope};
-use taosync_wire::v1::feed::{End, FeedFrame, Hello, Unlink};
+use taosync_wire::v1::feed::{End, FeedFrame, Hello};
 
+use super::compare::Comparison;
 use super::guard::{Guard, Removals};
 use super::read;
 use super::showing::Showing;
@@ -50,16 +51,25 @@ pub struct Pulled {
     pub held: u64,
     /// Whether the digests differ only because of these.
     pub differs_by_held: bool,
-    /// Whether positions could not be trusted and both sides compared everything.
-    pub compared: bool,
+    /// What comparing took, when positions could not be trusted or the digests differed.
+    pub comparison: Option<Comparison>,
     /// Seconds this machine's clock is ahead of central's.
     pub clock_ahead: i64,
     /// When the digests were equal.
     pub verified_at: Option<Timestamp>,
 }
 
-/// Applies a stream of feed frames: the answer to a feed request, or to a comparison, where `link_of` finds a link by
-/// its hash.
+/// What a stream of feed frames answers.
+#[derive(Clone, Copy)]
+pub(super) enum Stream<'a> {
+    /// A feed request: positions move with the rows.
+    Feed,
+    /// A comparison: a link that only local has is found by its hash. Positions hold at the end and not before: until
+    /// then, what is here is compared again.
+    Comparison(&'a (dyn Fn(&Digest) -> Option<LinkRow> + Send + Sync)),
+}
+
+/// Applies a stream of feed frames.
 pub(super) async fn apply(
     store: &Store,
     replica: &ReplicaScope,
@@ -67,13 +77,9 @@ pub(super) async fn apply(
     types: &[EntityType],
     mut frames: Frames<FeedFrame>,
     progress: &(dyn Fn(Progress) + Send + Sync),
-    link_of: &(dyn Fn(Unlink) -> Option<LinkRow> + Send + Sync),
+    stream: Stream<'_>,
 ) -> Result<Pulled, SyncError> {
-    let hello = match frames.next().await? {
-        Some((FeedFrame::Hello(hello), _)) => *hello,
-        Some((FeedFrame::Failed(problem), _)) => return Err(LinkError::Problem(problem).into()),
-        _ => return Err(LinkError::Protocol("the feed does not begin with hello".into()).into()),
-    };
+    let hello = first_frame(&mut frames).await?;
     let clock_ahead = store.clock().now().as_second() - hello.time.as_second();
     check_hello(&hello)?;
     look_back(store, replica, &hello).await?;
@@ -95,26 +101,7 @@ pub(super) async fn apply(
             .fold(0, u64::saturating_add),
         progress,
     };
-    let end = loop {
-        match frames.next().await? {
-            Some((FeedFrame::Checkpoint(checkpoint), _)) => {
-                applier.chunk.positions.insert(checkpoint.entity_type, checkpoint.seq);
-                if applier.rows >= plan.chunk_size || applier.bytes >= CHUNK_BYTES {
-                    applier.apply().await?;
-                }
-            }
-            Some((FeedFrame::Unlink(unlink), _)) => applier.take_link(link_of(unlink)).await?,
-            Some((FeedFrame::End(end), _)) => break end,
-            Some((FeedFrame::Failed(problem), _)) => {
-                applier.apply().await?;
-                return Err(LinkError::Problem(problem).into());
-            }
-            Some((frame, body)) => {
-                applier.take(frame, body).await?;
-            }
-            None => return Err(LinkError::Protocol("the feed has no end".into()).into()),
-        }
-    };
+    let end = applier.read(&mut frames, plan.chunk_size, stream).await?;
     if types.iter().any(|t| !end.types.contains_key(t)) {
         return Err(LinkError::Protocol("the end of the feed leaves a type out".into()).into());
     }
@@ -128,7 +115,16 @@ pub(super) async fn apply(
     let (equal, differs_by_held) = weigh(store, &now, &end).await?;
     let held = store.removals_held_count(replica.id).await?;
     let verified_at = equal.then(|| store.clock().now());
-    Ok(Pulled { effect, hello, end, equal, held, differs_by_held, compared: false, clock_ahead, verified_at })
+    Ok(Pulled { effect, hello, end, equal, held, differs_by_held, comparison: None, clock_ahead, verified_at })
+}
+
+/// Central's first frame.
+pub(super) async fn first_frame(frames: &mut Frames<FeedFrame>) -> Result<Hello, SyncError> {
+    match frames.next().await? {
+        Some((FeedFrame::Hello(hello), _)) => Ok(*hello),
+        Some((FeedFrame::Failed(problem), _)) => Err(LinkError::Problem(problem).into()),
+        _ => Err(LinkError::Protocol("the feed does not begin with hello".into()).into()),
+    }
 }
 
 fn check_hello(hello: &Hello) -> Result<(), SyncError> {
@@ -211,6 +207,47 @@ struct Applier<'a> {
 }
 
 impl Applier<'_> {
+    /// Reads and applies everything up to the end.
+    async fn read(
+        &mut self,
+        frames: &mut Frames<FeedFrame>,
+        chunk_size: usize,
+        stream: Stream<'_>,
+    ) -> Result<End, SyncError> {
+        loop {
+            let frame = match (frames.next().await, stream) {
+                (Err(cut), Stream::Comparison(_)) => {
+                    // What arrived is right by itself, and is not asked for again.
+                    self.apply().await?;
+                    return Err(cut.into());
+                }
+                (frame, _) => frame?,
+            };
+            match (frame, stream) {
+                (Some((FeedFrame::Checkpoint(checkpoint), _)), Stream::Feed) => {
+                    self.chunk.positions.insert(checkpoint.entity_type, checkpoint.seq);
+                    if self.rows >= chunk_size || self.bytes >= CHUNK_BYTES {
+                        self.apply().await?;
+                    }
+                }
+                (Some((FeedFrame::Checkpoint(_), _)), Stream::Comparison(_)) => {}
+                (Some((FeedFrame::Unlink(unlink), _)), Stream::Comparison(link_of)) => {
+                    self.take_link(link_of(&unlink.member)).await?;
+                }
+                (Some((FeedFrame::End(end), _)), _) => return Ok(end),
+                (Some((FeedFrame::Failed(problem), _)), _) => {
+                    self.apply().await?;
+                    return Err(LinkError::Problem(problem).into());
+                }
+                (Some((frame, body)), _) => self.take(frame, body).await?,
+                (None, _) => return Err(LinkError::Protocol("the feed has no end".into()).into()),
+            }
+            if matches!(stream, Stream::Comparison(_)) && (self.rows >= chunk_size || self.bytes >= CHUNK_BYTES) {
+                self.apply().await?;
+            }
+        }
+    }
+
     async fn take(&mut self, frame: FeedFrame, body: Vec<u8>) -> Result<(), SyncError> {
         self.bytes += body.len() + header_bytes(&frame);
         self.guard.saw(&frame);

@@ -9,7 +9,7 @@ use taosync_model::continuation::{Judgement, Shown};
 use taosync_model::receipt_mark::ReceiptMark;
 use taosync_model::scope::Positions;
 use taosync_model::{EntityType, OrgId};
-use taosync_store::feed::{Ahead, FeedState, Row};
+use taosync_store::feed::{FeedState, Row};
 use taosync_store::history::NewRun;
 use taosync_store::settings::RECEIPT_NO;
 use taosync_store::{Durability, Store, StoreError};
@@ -17,6 +17,8 @@ use taosync_wire::Problem;
 use taosync_wire::frame::FrameWriter;
 use taosync_wire::v1::feed::{self, Checkpoint, End, FeedFrame, FeedQuery, Hello, TypeEnd};
 use uuid::Uuid;
+
+use super::compare::named::Named;
 
 /// Setting that names the newest receipt inside a verified backup or replica.
 pub const SAFE_RECEIPT_NO: &str = "safe_receipt_no";
@@ -52,14 +54,31 @@ pub async fn offer(
     store: Store,
     request: OfferRequest,
 ) -> Result<impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static, Problem> {
+    let state = feed_state(&store, &request.org).await?;
+    offer_after(store, request, state, BTreeMap::new(), Named::default()).await
+}
+
+/// Starts a stream that says first what was asked for by name, of which there is so much, and then what is new.
+pub(super) async fn offer_after(
+    store: Store,
+    request: OfferRequest,
+    state: FeedState,
+    mut counts: BTreeMap<EntityType, feed::Ahead>,
+    named: Named,
+) -> Result<impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static, Problem> {
     let types = parse_types(request.query.types.as_deref())?;
     let after = Positions::from_text(&request.query.after)
         .map_err(|e| Problem::new(400, "positions_malformed", e.to_string(), "update taosync on the local side"))?;
-    let state = feed_state(&store, &request.org).await?;
     check_positions(&state, &request, &after)?;
     begin_record(&store, &request).await.map_err(internal)?;
-    let hello = hello(&store, &request, &state, &after, &types).await?;
-    let walk = Walk::start(store, request, state, after, types, &hello).map_err(|e| internal_io(&e))?;
+    for (entity_type, ahead) in store.feed_ahead(state.scope, &after).await.map_err(internal)? {
+        let count = counts.entry(entity_type).or_default();
+        count.upserts += ahead.upserts;
+        count.removals += ahead.removals;
+    }
+    counts.retain(|t, count| types.contains(t) && count.upserts + count.removals > 0);
+    let hello = hello(&store, &request, &state, counts).await?;
+    let walk = Walk::start(store, request, state, after, types, named, &hello).map_err(|e| internal_io(&e))?;
     Ok(futures_util::stream::unfold(walk, Walk::step))
 }
 
@@ -78,7 +97,7 @@ pub(super) fn internal(error: StoreError) -> Problem {
     Problem::new(status, code, "central could not read its database", "try again; the office sees why in its log")
 }
 
-fn internal_io(error: &std::io::Error) -> Problem {
+pub(super) fn internal_io(error: &std::io::Error) -> Problem {
     tracing::error!(%error, "the feed could not be compressed");
     Problem::new(500, "internal", "central could not make the stream", "try again")
 }
@@ -136,15 +155,14 @@ async fn begin_record(store: &Store, request: &OfferRequest) -> Result<(), Store
 
 /// The first frame. The step is judged and taken in one flushed transaction; a machine that is a copy or an old state of
 /// another, or that has met a newer state of this central, gets no data.
-pub(super) async fn hello(
+async fn hello(
     store: &Store,
     request: &OfferRequest,
     state: &FeedState,
-    after: &Positions,
-    types: &[EntityType],
+    counts: BTreeMap<EntityType, feed::Ahead>,
 ) -> Result<Hello, Problem> {
     let steps = step(store, request).await?;
-    greeting(store, request, state, after, types, steps).await.map_err(internal)
+    greeting(store, request, state, counts, steps).await.map_err(internal)
 }
 
 async fn step(store: &Store, request: &OfferRequest) -> Result<u64, Problem> {
@@ -183,19 +201,10 @@ async fn greeting(
     store: &Store,
     request: &OfferRequest,
     state: &FeedState,
-    after: &Positions,
-    types: &[EntityType],
+    counts: BTreeMap<EntityType, feed::Ahead>,
     steps: u64,
 ) -> Result<Hello, StoreError> {
-    let ahead = store.feed_ahead(state.scope, after).await?;
-    let wanted = |t: &EntityType| types.contains(t);
-    let moving = |a: &Ahead| a.upserts + a.removals > 0;
     let floor = state.types.iter().filter(|(_, s)| s.floor > 0).map(|(t, s)| (*t, s.floor)).collect();
-    let counts: BTreeMap<EntityType, feed::Ahead> = ahead
-        .iter()
-        .filter(|(t, a)| wanted(t) && moving(a))
-        .map(|(t, a)| (*t, feed::Ahead { upserts: a.upserts, removals: a.removals }))
-        .collect();
     // Also without removals to come: local may hold some that were approved since.
     let approved = state.types.iter().filter(|(_, s)| s.removals_approved_through > 0);
     let removals_approved_through = approved.map(|(t, s)| (*t, s.removals_approved_through)).collect();
@@ -226,6 +235,7 @@ struct Walk {
     org: OrgId,
     state: FeedState,
     types: Vec<EntityType>,
+    named: Named,
     left: VecDeque<EntityType>,
     walked: Positions,
     gone_after: Positions,
@@ -244,6 +254,7 @@ impl Walk {
         state: FeedState,
         after: Positions,
         types: Vec<EntityType>,
+        named: Named,
         hello: &Hello,
     ) -> std::io::Result<Self> {
         let mut writer = FrameWriter::new()?;
@@ -260,6 +271,7 @@ impl Walk {
             walked: after,
             state,
             types,
+            named,
             checkpoint_every: request.chunk_size.max(1),
             since_checkpoint: 0,
             closings: 0,
@@ -272,6 +284,7 @@ impl Walk {
         loop {
             self.writer.as_ref()?;
             let result = match self.left.front().copied() {
+                _ if !self.named.is_empty() => self.named_page().await,
                 Some(entity_type) => self.page(entity_type).await,
                 None => self.close().await,
             };
@@ -288,6 +301,13 @@ impl Walk {
                 }
             }
         }
+    }
+
+    /// Writes one page of what was asked for by name.
+    async fn named_page(&mut self) -> Result<std::io::Result<Option<Bytes>>, Problem> {
+        let Some(writer) = &mut self.writer else { return Ok(Ok(None)) };
+        let written = self.named.page(&self.store, self.state.scope, &self.org, writer).await.map_err(internal)?;
+        Ok(written.and_then(|()| self.take_piece()))
     }
 
     /// Writes one page of a type.

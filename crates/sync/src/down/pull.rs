@@ -9,8 +9,8 @@ use taosync_store::replica::ReplicaScope;
 use taosync_wire::v1;
 use taosync_wire::v1::feed::{Ahead, FeedFrame};
 
-use super::apply::{PullPlan, Pulled, add, apply};
-use super::compare;
+use super::apply::{PullPlan, Pulled, Stream, add, apply, first_frame};
+use super::compare::{self, Comparison};
 use crate::link::{Link, LinkError, Request};
 use crate::session::{Progress, SyncError};
 
@@ -23,11 +23,11 @@ pub async fn pull(
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Pulled, SyncError> {
     if must_compare(replica) {
-        return compare::run(store, link, replica, plan, progress).await;
+        return settle(store, link, replica, plan, progress).await;
     }
     let first = match feed(store, link, replica, plan, progress).await {
         Err(SyncError::Link(LinkError::Problem(problem))) if needs_comparison(&problem.code) => {
-            return compare::run(store, link, replica, plan, progress).await;
+            return settle(store, link, replica, plan, progress).await;
         }
         other => other?,
     };
@@ -35,23 +35,41 @@ pub async fn pull(
         return Ok(first);
     }
     let replica = store.replica_again(replica.id).await?;
-    let mut second = compare::run(store, link, &replica, plan, progress).await?;
-    if !second.equal && !second.differs_by_held {
-        // Central's data changed while both sides compared: the feed brings what is new since.
-        let replica = store.replica_again(replica.id).await?;
-        let third = feed(store, link, &replica, plan, progress).await?;
-        let before = std::mem::replace(&mut second, third);
-        add(&mut second.effect, &before.effect);
-    }
+    let mut second = settle(store, link, &replica, plan, progress).await?;
     add(&mut second.effect, &first.effect);
     Ok(second)
+}
+
+/// Compares. Where nothing is held there is nothing to compare: the feed from the beginning can be continued after a
+/// cut.
+async fn settle(
+    store: &Store,
+    link: &Link,
+    replica: &ReplicaScope,
+    plan: &PullPlan,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<Pulled, SyncError> {
+    if holds_something(replica) {
+        return compare::run(store, link, replica, plan, progress).await;
+    }
+    // The sums may be wrong, the rows are not.
+    store.replica_recount(replica.id).await?;
+    let counted = ReplicaScope { epoch: replica.epoch, ..store.replica_again(replica.id).await? };
+    if holds_something(&counted) {
+        return compare::run(store, link, &counted, plan, progress).await;
+    }
+    let pulled = feed(store, link, &counted, plan, progress).await?;
+    Ok(Pulled { comparison: Some(Comparison::default()), ..pulled })
+}
+
+fn holds_something(replica: &ReplicaScope) -> bool {
+    replica.types.values().any(|t| t.count + t.links > 0)
 }
 
 /// Central went back, or this machine got a new identity; or a replica that holds something but knows no position was
 /// found damaged, and counted again.
 fn must_compare(replica: &ReplicaScope) -> bool {
-    replica.compare_due
-        || (replica.types.values().all(|t| t.seq == 0) && replica.types.values().any(|t| t.count + t.links > 0))
+    replica.compare_due || (replica.types.values().all(|t| t.seq == 0) && holds_something(replica))
 }
 
 fn needs_comparison(code: &str) -> bool {
@@ -80,21 +98,36 @@ async fn feed(
     let types = wanted_types(plan);
     let request = feed_request(replica, plan, &types);
     let frames = link.send(request).await?.frames::<FeedFrame>()?;
-    apply(store, replica, plan, &types, frames, progress, &|_| None).await
+    apply(store, replica, plan, &types, frames, progress, Stream::Feed).await
 }
 
-/// How much would come, by central's first frame; nothing is applied.
+/// How much would come, by central's first frame; nothing is applied. Positions that cannot be trusted are compared for
+/// it.
 pub async fn look_ahead(
+    store: &Store,
+    link: &Link,
+    replica: &ReplicaScope,
+    plan: &PullPlan,
+) -> Result<BTreeMap<EntityType, Ahead>, SyncError> {
+    if must_compare(replica) {
+        return compare::look_ahead(store, link, replica, plan).await;
+    }
+    match feed_ahead(link, replica, plan).await {
+        Err(SyncError::Link(LinkError::Problem(problem))) if needs_comparison(&problem.code) => {
+            compare::look_ahead(store, link, replica, plan).await
+        }
+        other => other,
+    }
+}
+
+async fn feed_ahead(
     link: &Link,
     replica: &ReplicaScope,
     plan: &PullPlan,
 ) -> Result<BTreeMap<EntityType, Ahead>, SyncError> {
     let request = feed_request(replica, plan, &wanted_types(plan));
-    match link.send(request).await?.frames::<FeedFrame>()?.next().await? {
-        Some((FeedFrame::Hello(hello), _)) => Ok(hello.counts),
-        Some((FeedFrame::Failed(problem), _)) => Err(LinkError::Problem(problem).into()),
-        _ => Err(LinkError::Protocol("the feed does not begin with hello".into()).into()),
-    }
+    let mut frames = link.send(request).await?.frames::<FeedFrame>()?;
+    Ok(first_frame(&mut frames).await?.counts)
 }
 
 fn feed_request(replica: &ReplicaScope, plan: &PullPlan, types: &[EntityType]) -> Request {

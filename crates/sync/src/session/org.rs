@@ -187,7 +187,7 @@ async fn data(
         Ok(pulled) => pulled,
     };
     done.pull_seconds = since.elapsed().as_secs_f64();
-    let (hello, compared) = (pulled.hello.clone(), pulled.compared);
+    let (hello, compared) = (pulled.hello.clone(), pulled.comparison.is_some());
     let is_settled = pulled.equal || pulled.differs_by_held;
     done.pulled = Some(pulled);
     if plan.types.is_empty() || plan.types.contains(&EntityType::Delivery) {
@@ -248,7 +248,7 @@ async fn dry_run(
 ) -> Result<(), SyncError> {
     if plan.what != What::Results {
         let pull_plan = pull_plan(plan, Showing::look(store, replica).await?);
-        for (entity_type, ahead) in pull::look_ahead(link, replica, &pull_plan).await? {
+        for (entity_type, ahead) in pull::look_ahead(store, link, replica, &pull_plan).await? {
             // Central counts words, not what they mean here; where nothing is held yet, every word is about something new.
             let words = ahead.upserts.unsigned_abs();
             let is_new = replica.types.get(&entity_type).is_none_or(|state| state.count == 0);
@@ -302,6 +302,7 @@ impl Done {
             seq,
             digest_equal,
             compared: self.pulled.is_some(),
+            comparison: self.pulled.as_ref().and_then(|p| p.comparison),
             proof: proof.to_owned(),
             types,
             deliveries: self.deliveries(),

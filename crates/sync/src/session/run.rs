@@ -112,6 +112,9 @@ fn merge(summary: &mut Summary, part: Summary) {
     summary.advice.extend(part.advice);
     summary.digest_equal &= part.digest_equal;
     summary.compared |= part.compared;
+    if let Some(more) = part.comparison {
+        summary.comparison.get_or_insert_default().add(more);
+    }
     if part.proof != "digest" {
         summary.proof = part.proof;
     }

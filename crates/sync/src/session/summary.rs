@@ -7,6 +7,7 @@ use taosync_model::{Digest, EntityType, OrgId};
 use uuid::Uuid;
 
 use super::held::HeldGroup;
+use crate::down::compare::Comparison;
 
 /// A sync in figures. With several orgs: counts are sums, `orgs` has each.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct Summary {
     /// Whether digests were compared.
     #[serde(default)]
     pub compared: bool,
+    /// What it took to find the differences, when positions could not be trusted or the digests differed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// `digest` (compared with a taosync central), `listing`, `receipt` or `none`.
     pub proof: String,
     /// Per type.

@@ -22,8 +22,12 @@ pub const SYNC_ID: &str = "taosync-sync";
 pub const PATH_TOKEN: &str = "api/v1/oauth/token";
 /// Path of the feed.
 pub const PATH_FEED: &str = "api/v1/feed";
-/// Path of the comparison of two sets.
+/// Path of a comparison's last step: what differs is asked for by name.
 pub const PATH_COMPARE: &str = "api/v1/compare";
+/// Path of a round of reconciliation.
+pub const PATH_COMPARE_ROUND: &str = "api/v1/compare/round";
+/// Path of the whole list of what local holds.
+pub const PATH_COMPARE_LISTING: &str = "api/v1/compare/listing";
 /// Path of the outbox.
 pub const PATH_OUTBOX: &str = "api/v1/outbox";
 /// Path of the report.

@@ -1,13 +1,17 @@
-//! `POST /api/v1/compare`: local shows what it holds, central answers with what differs.
+//! `POST /api/v1/compare…`: both sides find out what differs, then central answers with that.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use http::HeaderMap;
-use taosync_sync::down::compare;
+use taosync_sync::down::compare::answer;
+use taosync_wire::v1::compare::MAX_MESSAGE;
 use taosync_wire::v1::feed::FeedQuery;
+use tokio::sync::SemaphorePermit;
 
 use super::FRAMES;
 use super::feed::offer_request;
@@ -16,14 +20,65 @@ use crate::oauth::Caller;
 use crate::problem::ApiError;
 use crate::state::Central;
 
+/// Bytes a round may have more than its message: the header and what compression adds.
+const ROUND_EXTRA: usize = 8 * 1024;
+/// How long a comparison waits for those before it.
+const TURN: Duration = Duration::from_secs(60);
+/// A list or a question must be here within this time, so that a slow line does not hold up the others.
+const WHOLE_BODY: Duration = Duration::from_secs(600);
+
+/// One round of reconciliation.
+pub(crate) async fn round(
+    State(central): State<Arc<Central>>,
+    caller: Caller,
+    request: Body,
+) -> Result<Response, ApiError> {
+    let message = body::read(request, MAX_MESSAGE + ROUND_EXTRA).await?;
+    let _turn = turn(&central).await?;
+    whole(answer::round(&central.store, &caller.org, &message).await?)
+}
+
+/// The whole list of what local holds.
+pub(crate) async fn listing(
+    State(central): State<Arc<Central>>,
+    caller: Caller,
+    request: Body,
+) -> Result<Response, ApiError> {
+    let _turn = turn(&central).await?;
+    let listed = answer::listing(&central.store, &caller.org, body::stream(request));
+    whole(tokio::time::timeout(WHOLE_BODY, listed).await.map_err(|_| body::stalled())??)
+}
+
+/// What differs, by name.
 pub(crate) async fn compare(
     State(central): State<Arc<Central>>,
     caller: Caller,
     headers: HeaderMap,
+    query: Result<Query<FeedQuery>, QueryRejection>,
     request: Body,
 ) -> Result<Response, ApiError> {
-    let query = FeedQuery { epoch: None, after: String::new(), types: None };
+    let Query(query) = query.map_err(|_| ApiError::bad_request("the query of the comparison cannot be read"))?;
     let asked = offer_request(&central, caller, &headers, query)?;
-    let held = body::stream(request);
-    Ok(body::streamed(FRAMES, compare::answer(central.store.clone(), asked, held).await?))
+    let _turn = turn(&central).await?;
+    let answer = answer::answer(central.store.clone(), asked, body::stream(request));
+    let answer = tokio::time::timeout(WHOLE_BODY, answer).await.map_err(|_| body::stalled())??;
+    Ok(body::streamed(FRAMES, answer))
+}
+
+/// A comparison holds an org's whole set in memory: only so many are made at once.
+async fn turn(central: &Central) -> Result<SemaphorePermit<'_>, ApiError> {
+    match tokio::time::timeout(TURN, central.comparisons.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(ApiError::new(
+            http::StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "central is comparing with other local servers",
+            "try again in a minute",
+        )),
+    }
+}
+
+fn whole(bytes: Vec<u8>) -> Result<Response, ApiError> {
+    let pieces = futures_util::stream::iter([Ok::<_, std::io::Error>(axum::body::Bytes::from(bytes))]);
+    Ok(body::streamed(FRAMES, pieces))
 }

@@ -1,0 +1,142 @@
+//! A central that lies while both sides compare: the local server says what is wrong after a bounded time, loses nothing,
+//! and completes at the next sync with the real one.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use taosync_model::EntityType;
+use taosync_sync::down::compare::differences::MAX_ROUNDS;
+use taosync_sync::session::What;
+use taosync_wire::frame::FrameWriter;
+use taosync_wire::v1::compare::{ListedFrame, MAX_MESSAGE, Message, Part, RoundFrame, Stand};
+use taosync_wire::v1::token::TokenAnswer;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::{Central, Local, org};
+
+/// What the false central answers to a round, and to a list.
+struct Lie {
+    what: &'static str,
+    round: Vec<u8>,
+    list: Vec<u8>,
+}
+
+fn stand() -> Stand {
+    Stand { epoch: taosync_vault::random::uuid(), after: String::new() }
+}
+
+fn answer(stand: Option<Stand>, message: &[u8]) -> Vec<u8> {
+    let mut writer = FrameWriter::new().unwrap();
+    writer.push(&RoundFrame::Message(Message { stand, len: message.len() as u64 }), message).unwrap();
+    writer.finish().unwrap()
+}
+
+fn lies() -> Vec<Lie> {
+    let mut lies = Vec::new();
+    let mut lie = |what, round, list| lies.push(Lie { what, round, list });
+    // One range over everything, with a fingerprint that nothing has: there is always more to ask.
+    let never: Vec<u8> = [0x61, 0, 0, 1].into_iter().chain([7; 16]).collect();
+    let ids_without_end = {
+        let mut writer = FrameWriter::new().unwrap();
+        let bytes = vec![7; 8 * 1024 * 1024];
+        for n in 0..17_u8 {
+            let mut part = bytes.clone();
+            for (place, id) in part.chunks_mut(32).enumerate() {
+                id[..4].copy_from_slice(&(place as u32).to_le_bytes());
+                id[4] = n;
+            }
+            writer.push(&ListedFrame::Missing(Part { len: part.len() as u64 }), &part).unwrap();
+        }
+        writer.push(&ListedFrame::End(stand()), b"").unwrap();
+        writer.finish().unwrap()
+    };
+    lie("nothing", Vec::new(), Vec::new());
+    lie("a login page", b"<html>".to_vec(), Vec::new());
+    lie("no stand", answer(None, &never), Vec::new());
+    lie("rubbish", answer(Some(stand()), &[0x61, 9, 9, 9, 9]), Vec::new());
+    lie("another version", answer(Some(stand()), &[0x77]), Vec::new());
+    lie(
+        "a list longer than its message",
+        answer(Some(stand()), &[0x61, 0, 0, 2, 0xc0, 0x80, 0x80, 0x80, 0]),
+        Vec::new(),
+    );
+    lie("one byte too many", answer(Some(stand()), &vec![0; MAX_MESSAGE + 1]), Vec::new());
+    lie("no end, then nothing", answer(Some(stand()), &never), Vec::new());
+    lie("no end, then ids without end", answer(Some(stand()), &never), ids_without_end);
+    lies
+}
+
+/// Answers like `central`, with its certificate and at its address; counts the rounds.
+async fn tell(central: &Central, lie: Lie, rounds: Arc<AtomicU32>) -> tokio::task::JoinHandle<()> {
+    let listener = TcpListener::bind(central.address).await.unwrap();
+    let acceptor = TlsAcceptor::from(central.tls_config());
+    let identity = central.store().identity().await.unwrap();
+    let token = TokenAnswer {
+        access_token: "false".into(),
+        token_type: "Bearer".into(),
+        expires_in: 600,
+        organisation_id: "A".into(),
+        organisations: vec!["A".into()],
+        central: identity.node,
+        central_key: hex::encode(central.store().keyring().node_key().public()),
+        version: "0.1.0".into(),
+    };
+    let token = Bytes::from(serde_json::to_vec(&token).unwrap());
+    let (round, list) = (Bytes::from(lie.round), Bytes::from(lie.list));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let (token, round, list, rounds) = (token.clone(), round.clone(), list.clone(), rounds.clone());
+            let service = service_fn(move |request: Request<Incoming>| {
+                let path = request.uri().path().to_owned();
+                let answer = if path.ends_with("token") {
+                    token.clone()
+                } else if path.ends_with("round") {
+                    rounds.fetch_add(1, Ordering::SeqCst);
+                    round.clone()
+                } else {
+                    list.clone()
+                };
+                async move { Ok::<_, Infallible>(Response::new(Full::new(answer))) }
+            });
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_lie_in_a_comparison_does_lasting_harm() {
+    let mut central = Central::start().await;
+    central.change(org("A", 0..200)).await;
+    let local = Local::joined(&central, "A").await;
+    local.sync_equal().await;
+    for lie in lies() {
+        let what = lie.what;
+        let replica = local.store().replicas_list().await.unwrap().remove(0);
+        local.store().replica_recount(replica.id).await.unwrap();
+        central.stop().await;
+        let rounds = Arc::new(AtomicU32::new(0));
+        let liar = tell(&central, lie, rounds.clone()).await;
+        let summary = local.sync(What::Data).await;
+        assert_eq!(summary.status, "failed", "{what}: {summary:#?}");
+        assert!(summary.code.is_some() && summary.reason.is_some(), "{what}");
+        let rounds = rounds.load(Ordering::SeqCst);
+        assert!(rounds > 0, "{what}: the lie must have been told");
+        assert_eq!(rounds >= MAX_ROUNDS, what.starts_with("no end"), "{what}: {rounds} rounds");
+        assert!(rounds <= MAX_ROUNDS, "{what}: {rounds} rounds");
+        assert_eq!(local.members("A").await[&EntityType::TestTaker].len(), 200, "{what}");
+        liar.abort();
+        let _ = liar.await;
+        central.listen().await;
+        let summary = local.sync_equal().await;
+        assert!(summary.comparison.is_some(), "{what}");
+    }
+}
