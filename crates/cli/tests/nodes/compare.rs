@@ -64,7 +64,7 @@ async fn an_unknown_epoch_costs_what_differs() {
     assert_eq!((types[&TAKER].created, types[&TAKER].updated, types[&TAKER].removed), (1, 20, 1));
     assert_eq!((comparison.only_here, comparison.only_there), (22, 22), "versions of takers, and a link each way");
     let travelled = summary.bytes_down + summary.bytes_up;
-    assert!(travelled < 64 * 1024 && travelled * 4 < whole, "{travelled} bytes of {whole}");
+    assert!(travelled < 64 * 1024 && travelled * 3 < whole, "{travelled} bytes of {whole}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +183,7 @@ async fn lines_cut_in_rounds_and_answers_end_equal() {
     let local = Local::joined_at(&central, &proxy.url(), &["A"]).await;
     local.sync_equal().await;
     let (mut failed, mut arrived) = (0, 0);
-    let cuts = [3_000, 5_000, 12_000, 20_000, 40_000, 60_000, 90_000, 80_000, 120_000];
+    let cuts = [3_000, 5_000, 12_000, 20_000, 40_000, 50_000, 100_000];
     for (turn, bytes) in cuts.into_iter().enumerate() {
         let secret = |n: usize| taosync_model::Digest::of(&[n as u8, turn as u8]).to_hex();
         let new = |n: usize| up(TAKER, taker(n, &["A"]).with(v::USER_LAST_NAME, secret(n)));
