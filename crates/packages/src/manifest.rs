@@ -122,6 +122,13 @@ fn resource(
     Resource { identifier, line: page.line(node), kind, href, files, dependencies }
 }
 
+/// What `xml:base` of the element and those around it puts before its address.
+fn base(node: roxmltree::Node<'_, '_>) -> String {
+    let bases: Vec<_> = node.ancestors().filter_map(|n| n.attribute((xml::XML_NAMESPACE, "base"))).collect();
+    let with_slash = |base: &str| if base.is_empty() || base.ends_with('/') { base.into() } else { format!("{base}/") };
+    bases.into_iter().rev().map(|base| with_slash(base.trim())).collect()
+}
+
 /// Types a resource of QTI has, without the version at the end.
 const TYPES: &[&str] = &[
     "imsqti_test_xml",
@@ -156,8 +163,8 @@ fn type_fault(node: roxmltree::Node<'_, '_>) -> Option<Problem> {
 
 /// The path an element's `href` names.
 fn path(page: &Page<'_>, node: roxmltree::Node<'_, '_>, report: &mut CheckReport) -> Option<String> {
-    let href = node.attribute("href").unwrap_or_default();
-    match href::resolve(page.path, href) {
+    let href = format!("{}{}", base(node), node.attribute("href").unwrap_or_default().trim());
+    match href::resolve(page.path, &href) {
         Target::File(path) => Some(path),
         Target::Remote | Target::Elsewhere => None,
         Target::Invalid => {

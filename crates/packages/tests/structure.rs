@@ -4,6 +4,7 @@
 
 mod zips;
 
+use proptest::prelude::*;
 use taosync_packages::Problem;
 use taosync_packages::compile::document::{Child, CompiledTest, Element, Markup, Node};
 use zips::{checked, codes, packed, qti_3_package, qti_3_with, small_with};
@@ -176,11 +177,31 @@ const WARNINGS_OF_QTI_3: &[(&str, &str, &str, &str)] = &[
         "",
         "unused-response",
     ),
+    ("items/ice.xml", "match_correct.xml", "match_nearly.xml", "unknown-template"),
+    ("items/rivers.xml", "identifier=\"SCORE\"", "identifier=\"POINTS\"", "unscored"),
     ("styles/water.css", "wave.svg", "waves.svg", "missing-asset"),
     ("styles/water.css", "wave.svg", "http://example.org/wave.svg", "remote-media"),
     ("imsmanifest.xml", "imsqti_stimulus_xmlv3p0", "imsqti_stimuls_xmlv3p0", "unknown-type"),
     ("imsmanifest.xml", " type=\"webcontent\"", "", "missing-attribute"),
     ("imsmanifest.xml", "imscp_v1p1", "package", "unknown-version"),
+];
+
+/// What careless hands write into pages.
+const SNIPPETS: &[&str] = &[
+    "",
+    " ",
+    "<",
+    ">",
+    "\"",
+    "qti-",
+    "identifier=\"SCORE\"",
+    "<qti-null/>",
+    "</qti-sum>",
+    "url(",
+    "../",
+    "SCORE",
+    "&amp;",
+    "1",
 ];
 
 fn is_mendable(problem: &Problem) -> bool {
@@ -236,4 +257,44 @@ fn every_problem_of_a_package_is_in_one_report() {
 fn variables_of_an_item_that_cannot_be_read_are_not_called_undeclared() {
     let (report, _) = checked(&qti_3_with("items/ice.xml", "<qti-item-body>", "<qti-item-body><p>"));
     assert_eq!(codes(&report.errors), ["malformed-xml"], "{report}");
+}
+
+#[test]
+fn addresses_of_the_manifest_may_have_a_base() {
+    let mut files = qti_3_package();
+    for (from, to) in [
+        ("<resource identifier=\"ice\"", "<resource xml:base=\"items\" identifier=\"ice\""),
+        ("href=\"items/ice.xml\">", "href=\"ice.xml\">"),
+        ("<file href=\"items/ice.xml\"/>", "<file href=\"ice.xml\"/>"),
+    ] {
+        files = zips::changed(files, "imsmanifest.xml", from, to);
+    }
+    assert_eq!(checked(&packed(&files)).0.to_string(), "");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn changed_pages_give_a_report_or_a_test_that_reads_back(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0usize..30, prop::sample::select(SNIPPETS)), 1..4),
+    ) {
+        let mut files = qti_3_package();
+        for (which, at, length, snippet) in changes {
+            let which = which.index(files.len());
+            let text = String::from_utf8(files[which].1.clone()).unwrap();
+            let start = at.index(text.len());
+            let end = (start + length).min(text.len());
+            // The pages are ASCII.
+            files[which].1 = format!("{}{snippet}{}", &text[..start], &text[end..]).into_bytes();
+        }
+        let (report, package) = checked(&packed(&files));
+        prop_assert_eq!(report.is_ok(), package.is_some());
+        prop_assert!(report.errors.iter().chain(&report.warnings).all(is_mendable), "{}", report);
+        if let Some(package) = package {
+            let again: CompiledTest = serde_json::from_slice(&package.compiled.bytes).unwrap();
+            prop_assert_eq!(&again, &package.compiled.document);
+            prop_assert!(again.items.iter().all(|item| item.body.nodes().is_ok()));
+        }
+    }
 }

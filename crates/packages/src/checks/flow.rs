@@ -1,8 +1,8 @@
-//! How a test goes on: branch targets lie ahead, selections find enough, time limits fit.
+//! How a test goes on: branch targets lie ahead, selections find enough.
 
 use std::collections::BTreeMap;
 
-use crate::compile::document::{BranchRule, Child, Section, Test, TimeLimits};
+use crate::compile::document::{BranchRule, Child, Section, Test};
 use crate::problem::{CheckReport, Problem, shown};
 use crate::xml::Page;
 
@@ -21,16 +21,13 @@ struct Walk<'t> {
     places: BTreeMap<&'t str, usize>,
     jumps: Vec<Jump<'t>>,
     selections: Vec<&'t Section>,
-    limits: Vec<TimeLimits>,
 }
 
 /// Checks the flow of a test.
 pub(crate) fn check(page: &Page<'_>, test: &Test, report: &mut CheckReport) {
     let mut walk = Walk::default();
-    walk.limits.extend(test.time_limits);
     for part in &test.parts {
         walk.enter(&part.identifier);
-        walk.limits.extend(part.time_limits);
         part.sections.iter().for_each(|section| walk.section(section));
         walk.leave(&part.branch_rules);
     }
@@ -45,15 +42,6 @@ pub(crate) fn check(page: &Page<'_>, test: &Test, report: &mut CheckReport) {
     }
     for section in walk.selections {
         selection(page, section, report);
-    }
-    for limits in walk.limits {
-        if let (Some(least), Some(most)) = (limits.min_seconds, limits.max_seconds)
-            && least > most
-        {
-            let message = format!("the least time ({least} s) is longer than the most time ({most} s)");
-            let problem = Problem::error("bad-value", message).in_file(page.path).in_element("timeLimits");
-            report.push(problem.advice("correct one of the two"));
-        }
     }
 }
 
@@ -71,7 +59,6 @@ impl<'t> Walk<'t> {
 
     fn section(&mut self, section: &'t Section) {
         self.enter(&section.identifier);
-        self.limits.extend(section.time_limits);
         if section.selection.is_some() {
             self.selections.push(section);
         }
@@ -80,7 +67,6 @@ impl<'t> Walk<'t> {
                 Child::Section(section) => self.section(section),
                 Child::Item(item) => {
                     self.enter(&item.identifier);
-                    self.limits.extend(item.time_limits);
                     self.leave(&item.branch_rules);
                 }
             }

@@ -8,6 +8,7 @@ mod flow;
 mod grammar;
 mod identifiers;
 mod interactions;
+mod scoring;
 mod structure;
 mod values;
 pub(crate) mod variables;
@@ -33,5 +34,6 @@ pub(crate) fn of_test(page: &Page<'_>, test: &Test, report: &mut CheckReport) {
 pub(crate) fn of_item(page: &Page<'_>, item: &Item, report: &mut CheckReport) {
     declarations::check(page, report);
     interactions::check(page, item, report);
+    scoring::check(page, item, report);
     variables::check_item(page, item, report);
 }

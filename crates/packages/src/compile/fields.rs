@@ -74,11 +74,15 @@ pub(super) fn bad_value(page: &Page<'_>, node: Node<'_, '_>, attribute: &str, ex
 /// The `timeLimits` child.
 pub(super) fn time_limits(page: &Page<'_>, node: Node<'_, '_>, report: &mut CheckReport) -> Option<TimeLimits> {
     let limits = xml::children_named(node, "timeLimits").next()?;
-    Some(TimeLimits {
-        min_seconds: number(page, limits, "minTime", report),
-        max_seconds: number(page, limits, "maxTime", report),
-        late_submission: is_set(limits, "allowLateSubmission"),
-    })
+    let min_seconds = number(page, limits, "minTime", report);
+    let max_seconds = number(page, limits, "maxTime", report);
+    if let (Some(least), Some(most)) = (min_seconds, max_seconds)
+        && least > most
+    {
+        let message = format!("the least time ({least} s) is longer than the most time ({most} s)");
+        report.push(page.at(limits, Problem::error("bad-value", message).advice("correct one of the two")));
+    }
+    Some(TimeLimits { min_seconds, max_seconds, late_submission: is_set(limits, "allowLateSubmission") })
 }
 
 /// Attributes of the `itemSessionControl` child, by their QTI 2 names.

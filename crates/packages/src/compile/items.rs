@@ -36,7 +36,7 @@ pub(super) fn read_all(
     let mut items = Vec::new();
     for path in &paths {
         let item = with_page(files, path, report, |page, report| item(files, page, media, report)).flatten();
-        items.extend(item.filter(|_| used.contains(path) && media.keep(files, path, report)));
+        items.extend(item.filter(|item| used.contains(path) && media.keep(path, &item.assets, report)));
     }
     items
 }

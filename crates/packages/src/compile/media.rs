@@ -67,9 +67,10 @@ impl<'f> Media<'f> {
         Self { files, included: BTreeMap::new(), texts: BTreeMap::new(), left: limits::PAGES_BYTES }
     }
 
-    /// Whether the compiled test has room for this page too; says so when it has not.
-    pub(super) fn keep(&mut self, files: &dyn Source, path: &str, report: &mut CheckReport) -> bool {
-        let bytes = files.facts(path).map_or(0, |facts| facts.bytes);
+    /// Whether the compiled test has room for this page too, with the paths of what it shows; says so when it has not.
+    pub(super) fn keep(&mut self, path: &str, shown: &[String], report: &mut CheckReport) -> bool {
+        let bytes = self.files.facts(path).map_or(0, |facts| facts.bytes);
+        let bytes = bytes.saturating_add(shown.iter().map(|path| path.len() as u64).sum());
         let is_first = self.left > 0;
         self.left = self.left.saturating_sub(bytes);
         if self.left == 0 && is_first {
@@ -125,7 +126,7 @@ impl<'f> Media<'f> {
             }
             (texts::text(files, page), shown_by(files, page, report))
         })?;
-        if self.keep(files, path, report) {
+        if self.keep(path, &[], report) {
             self.texts.insert(path.to_owned(), text);
         }
         Some(shown)

@@ -116,7 +116,7 @@ impl<'f, 'm> Sections<'f, 'm> {
             return None;
         }
         let files = self.files;
-        if !self.media.keep(files, &path, report) {
+        if !self.media.keep(&path, &[], report) {
             return None;
         }
         let section = with_page(files, &path, report, |inner, report| {
