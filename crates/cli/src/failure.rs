@@ -42,6 +42,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("TS-008", "a file cannot be read or written"),
     ("TS-009", "another sync is running"),
     ("TS-010", "a text on the command line is not what it has to be"),
+    ("TS-011", "a server works on this directory"),
+    ("TS-012", "the backup cannot be opened"),
+    ("TS-013", "the backup is damaged"),
+    ("TS-014", "there is something in the directory already"),
     ("TS-101", "the disk is full"),
     ("TS-102", "the database is busy"),
     ("TS-103", "the database was made by a newer program"),
@@ -86,6 +90,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TS-407", "the attempt cannot be changed like this"),
     ("TS-408", "the address of central is not known yet"),
     ("TS-409", "the demonstration went wrong"),
+    ("TS-410", "this central was put back to an older state"),
     ("TS-900", "a fault of taosync"),
 ];
 

@@ -139,6 +139,13 @@ pub fn read_serving(place: &Place) -> Option<Serving> {
     serde_json::from_str(&text).ok().filter(|serving: &Serving| is_alive(serving.pid))
 }
 
+/// Refuses while a server works on the directory.
+pub fn refuse_running(place: &Place) -> Result<(), Failure> {
+    let Some(serving) = read_serving(place) else { return Ok(()) };
+    let message = format!("'taosync serve' (pid {}) works on {}", serving.pid, place.dir().display());
+    Err(Failure::new("TS-011", message, "stop it, then try again").exit(Exit::Later))
+}
+
 fn is_alive(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use taosync_model::Clock;
 use taosync_store::Store;
 use taosync_store::history::SyncOutcome;
+use taosync_store::nodes::{NodeOrg, WENT_BACK_AT};
 use taosync_store::settings::Role;
 use taosync_vault::Keyring;
 use taosync_vault::tls::Tls;
@@ -41,6 +42,9 @@ pub async fn all(context: &Context) -> Vec<Finding> {
             findings.push(disk(&node).await);
             findings.push(unfinished(&node).await);
             findings.push(partner(&node.store, node.identity.role).await);
+            if node.identity.role == Role::Central {
+                findings.push(history(&node.store).await);
+            }
             node.store.close().await;
         }
         // What failed before the database stands in a line of its own.
@@ -148,6 +152,38 @@ async fn unfinished(node: &Node) -> Finding {
             Finding::ok(NAME, "none was left half-way")
         }
     }
+}
+
+/// Whether central is in the newest state that anybody has met, and who is not yet heard since it was not.
+async fn history(store: &Store) -> Finding {
+    const NAME: &str = "history";
+    let looked = async { Ok::<_, Failure>((store.nodes_list().await?, store.setting_get(WENT_BACK_AT).await?)) };
+    let (nodes, went_back) = match looked.await {
+        Ok(looked) => looked,
+        Err(failure) => return Finding::of(NAME, &failure),
+    };
+    let behind = nodes.iter().filter(|node| node.orgs.iter().any(|org| org.behind_at.is_some())).count();
+    if behind > 0 {
+        return Finding::fail(
+            NAME,
+            format!("[TS-410] this central was put back to an older state than {behind} local servers have met"),
+            "let every local server sync: each hands in again what may be lost; see 'taosync node list'",
+        );
+    }
+    let Some(since) = went_back.and_then(|text| text.parse().ok()) else {
+        return Finding::ok(NAME, "no local server has met a newer state of this central");
+    };
+    let unheard = |org: &NodeOrg| org.reported_at.is_none_or(|at| at.as_millisecond() < since);
+    let active = nodes.iter().filter(|node| node.node.revoked_at.is_none());
+    let unheard = active.filter(|node| node.orgs.iter().any(unheard)).count();
+    if unheard > 0 {
+        return Finding::warn(
+            NAME,
+            format!("this central was put back to an older state, and {unheard} local servers have not synced since"),
+            "let them sync: they may hold results that were lost here; 'node revoke' those that are gone for good",
+        );
+    }
+    Finding::ok(NAME, "it was put back once; every local server has synced since")
 }
 
 /// Whether there is anybody to exchange with.

@@ -46,6 +46,7 @@ pub async fn look(node: &Node) -> Result<Central, Failure> {
     let checks = vec![
         data(&entities, &scopes),
         locals(&nodes),
+        history(&nodes),
         removals(&nodes),
         results(&received),
         readiness::disk(free),
@@ -119,6 +120,19 @@ fn held_of(status: &NodeStatus) -> impl Iterator<Item = Held<'_>> {
     })
 }
 
+/// Whether this central is in the newest state that anybody has met.
+fn history(nodes: &[NodeStatus]) -> Check {
+    let behind = nodes.iter().filter(|node| node.orgs.iter().any(|org| org.behind_at.is_some())).count();
+    let value = json!({"behind": behind});
+    if behind > 0 {
+        let text = format!(
+            "[TS-410] this central was put back to an older state than {behind} local servers have met; let them sync, they hand in again what may be lost"
+        );
+        return Check::new("history", Level::Critical, text, value);
+    }
+    Check::new("history", Level::Ok, "no local server has met a newer state of this central", value)
+}
+
 fn results(counts: &ReceivedCounts) -> Check {
     let value = counts_json(counts);
     if counts.conflicts > 0 {
@@ -142,7 +156,7 @@ fn node_json(status: &NodeStatus) -> Value {
     let orgs: Vec<_> = status
         .orgs
         .iter()
-        .map(|o| json!({"org": o.org, "reported_at": o.reported_at, "diverged_at": o.diverged_at, "report": o.report}))
+        .map(|o| json!({"org": o.org, "reported_at": o.reported_at, "diverged": o.diverged, "diverged_at": o.diverged_at, "behind_at": o.behind_at, "report": o.report}))
         .collect();
     json!({
         "node": status.node.id, "version": status.node.version, "last_seen": status.node.last_seen,

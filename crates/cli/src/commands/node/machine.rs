@@ -1,0 +1,58 @@
+//! A local server that central does not take for the one it knows: a person says what it is.
+
+use serde_json::json;
+use taosync_store::Durability;
+use taosync_store::audit::AuditEntry;
+use taosync_store::settings::Role;
+use taosync_vault::Keyring;
+
+use crate::commands::serve;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::locks::{self, Way};
+use crate::node::{ACTOR, Node};
+
+/// The same machine, restored: the next sync says so.
+pub async fn adopt(context: &Context) -> Result<Exit, Failure> {
+    let node = Node::open_as(context, Role::Local).await?;
+    // A sync that runs would take the word back when it ends.
+    let _down = locks::sync_lock(node.place.dir(), Way::Down, &*node.clock)?;
+    let orgs: Vec<_> = node.store.replicas_list().await?.into_iter().map(|replica| replica.org).collect();
+    let id = node.identity.node;
+    let mut tx = node.store.write("node adopt", Durability::Flushed).await?;
+    node.store.continuation_adopt(&mut tx).await?;
+    let entry = AuditEntry { actor: ACTOR, act: "node.adopt", object: &id.to_string(), detail: json!({"orgs": orgs}) };
+    node.store.audit_add(&mut tx, &entry).await?;
+    tx.commit().await?;
+    context.output.answer(&json!({"node": id, "adopted": true, "orgs": orgs}), || {
+        format!(
+            "This machine goes on as node {id}. At its next sync central takes its word for it; any other machine with \
+             this identity gets no data from then on.\n\nNext: taosync --dir {} sync all\n",
+            node.place.dir().display()
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
+/// A copy: fresh keys, a fresh id. What it holds is compared at the next sync, what it made is handed in as it is.
+pub async fn renew(context: &Context) -> Result<Exit, Failure> {
+    let node = Node::open_as(context, Role::Local).await?;
+    serve::refuse_running(&node.place)?;
+    let _down = locks::sync_lock(node.place.dir(), Way::Down, &*node.clock)?;
+    let _up = locks::sync_lock(node.place.dir(), Way::Up, &*node.clock)?;
+    let old = node.identity.node;
+    // Keys first: central refuses the old id with new keys, so that a renewal cut in between is noticed and repeated.
+    Keyring::renew_node(&node.place.keys())?;
+    let new = node.store.identity_renew().await?;
+    node.audit("node.renew", &new.to_string(), json!({"was": old})).await?;
+    let pending = node.store.outbox_counts(None).await?.pending;
+    context.output.answer(&json!({"node": new, "was": old, "pending": pending}), || {
+        format!(
+            "This machine is node {new} from now on; it was a copy of {old}. {pending} results made under the old \
+             identity are handed in as they are; data are compared with central at the next sync.\n\n\
+             Next: taosync --dir {} sync all\n",
+            node.place.dir().display()
+        )
+    })?;
+    Ok(Exit::Done)
+}
