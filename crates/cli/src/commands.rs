@@ -1,5 +1,6 @@
 //! One file a verb: its options, what it does, what it prints.
 
+mod backup;
 mod completions;
 mod delivery;
 mod demo;
@@ -12,6 +13,7 @@ pub mod init;
 mod man;
 mod node;
 pub mod oauth;
+mod restore;
 mod results;
 pub mod scope;
 pub mod serve;
@@ -37,9 +39,13 @@ pub enum Command {
     Verify(verify::Options),
     /// Look for what could go wrong, and say what to do
     Doctor(doctor::Options),
+    /// Write everything this node is into one sealed file
+    Backup(backup::Options),
+    /// Make a node again from its backup
+    Restore(restore::Options),
     /// Show past syncs
     History(history::Options),
-    /// Show who this node is
+    /// Who this node is, and which machines central lets in
     Node(node::Options),
     /// Bring people, centers and eligibilities in from CSV (central)
     Import(import::Options),
@@ -74,6 +80,8 @@ impl Command {
             Self::Status(options) => options.run(&context).await,
             Self::Verify(options) => options.run(&context).await,
             Self::Doctor(options) => options.run(&context).await,
+            Self::Backup(options) => options.run(&context).await,
+            Self::Restore(options) => options.run(&context).await,
             Self::History(options) => options.run(&context).await,
             Self::Node(options) => options.run(&context).await,
             Self::Import(options) => options.run(&context).await,

@@ -1,6 +1,7 @@
 //! The program `taosync`: reads the command line, runs one command, prints one answer.
 
 mod argv;
+mod backup;
 mod certificate;
 mod changes;
 mod chores;

@@ -4,12 +4,13 @@
 //! * Central: [`entities`] (what is true), [`scopes`] (who may see what, and the feed's sequence numbers), [`feed`]
 //!   (reading it), [`received`] (results that came in), [`consumers`] and their [`tokens`], [`nodes`].
 //! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`].
-//! * Both: [`packages`] and their [`chunks`], [`blobs`], [`history`], [`audit`], [`settings`].
+//! * Both: [`packages`] and their [`chunks`], [`blobs`], [`history`], [`audit`], [`settings`], [`copies`].
 
 pub mod audit;
 pub mod blobs;
 pub mod chunks;
 pub mod consumers;
+pub mod copies;
 pub mod entities;
 mod error;
 pub mod executions;

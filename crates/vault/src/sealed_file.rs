@@ -39,7 +39,7 @@ pub fn decrypt(identity: &NodeIdentity, sealed: &[u8], max_plain: usize) -> Resu
     Ok(plain)
 }
 
-fn parse(text: &str) -> Result<Recipient, VaultError> {
+pub(crate) fn parse(text: &str) -> Result<Recipient, VaultError> {
     // The text is public, but someone may have pasted a secret key by mistake: only its beginning is shown.
     text.trim().parse().map_err(|_| VaultError::BadRecipient { shown: text.trim().chars().take(8).collect() })
 }

@@ -35,6 +35,11 @@ impl Node {
         node
     }
 
+    /// A directory in which nothing was made yet.
+    pub fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), temporary: None, environment: Vec::new(), made: Value::Null }
+    }
+
     /// Makes a central that holds what CSV and JSONL texts say.
     pub fn central_with(files: &[(&str, String)]) -> Self {
         let central = Self::init("central");

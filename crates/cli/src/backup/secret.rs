@@ -1,0 +1,77 @@
+//! Where the passphrase of a backup comes from: a file, standard input, the environment, or a person at the terminal.
+
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use secrecy::SecretString;
+
+use crate::failure::Failure;
+
+/// Name of the variable.
+const VARIABLE: &str = "TAOSYNC_BACKUP_PASSPHRASE";
+/// Bytes of a passphrase at most.
+const MAX_BYTES: u64 = 4096;
+
+/// How the passphrase is given. Never on the command line, where everybody on the machine could read it.
+#[derive(Debug, Args)]
+pub struct Given {
+    /// File whose first line is the passphrase; '-' is standard input [default: TAOSYNC_BACKUP_PASSPHRASE, or a question]
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl Given {
+    /// The passphrase, if one was given; `question` is asked when a person is at the terminal.
+    pub fn find(&self, question: &str) -> Result<Option<SecretString>, Failure> {
+        if let Some(path) = &self.passphrase_file {
+            return from_file(path).map(Some);
+        }
+        if let Ok(text) = std::env::var(VARIABLE) {
+            return checked(&text, VARIABLE).map(Some);
+        }
+        if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() { ask(question) } else { Ok(None) }
+    }
+}
+
+fn from_file(path: &Path) -> Result<SecretString, Failure> {
+    let mut text = String::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
+    };
+    read.map_err(|error| Failure::file("read", path, error))?;
+    checked(&text, &path.display().to_string())
+}
+
+fn checked(text: &str, place: &str) -> Result<SecretString, Failure> {
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        let message = format!("{place} holds no passphrase");
+        return Err(Failure::wrong_text(message, "its first line is the passphrase"));
+    }
+    Ok(SecretString::from(line.to_owned()))
+}
+
+/// Asks without showing what is typed; an empty answer is none.
+fn ask(question: &str) -> Result<Option<SecretString>, Failure> {
+    let failed = |error: std::io::Error| Failure::new("TS-008", "the terminal cannot be read", "").because(error);
+    let terminal = std::io::stdin();
+    eprint!("{question}: ");
+    std::io::stderr().flush().map_err(failed)?;
+    let before = tcgetattr(&terminal).map_err(|error| failed(error.into()))?;
+    let mut hidden = before.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&terminal, OptionalActions::Flush, &hidden).map_err(|error| failed(error.into()))?;
+    let mut line = String::new();
+    let read = terminal.lock().read_line(&mut line);
+    // The person wants to see what is typed afterwards, whatever happened.
+    let shown = tcsetattr(&terminal, OptionalActions::Now, &before);
+    eprintln!();
+    read.map_err(failed)?;
+    shown.map_err(|error| failed(error.into()))?;
+    let line = line.trim_end_matches(['\r', '\n']);
+    Ok((!line.is_empty()).then(|| SecretString::from(line.to_owned())))
+}

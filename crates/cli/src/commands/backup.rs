@@ -1,0 +1,216 @@
+//! `taosync backup`: everything a node is, in one sealed file, while it works.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde_json::json;
+use taosync_store::audit::AuditEntry;
+use taosync_store::copies::Copied;
+use taosync_store::settings::Role;
+use taosync_vault::backup_seal::{self, Opening, Seal};
+use taosync_vault::node_identity::NodeIdentity;
+
+use crate::backup::secret::Given;
+use crate::backup::write::{self, Source};
+use crate::backup::{FORMAT, Manifest, read};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::node::{ACTOR, Node, VERSION};
+use crate::output;
+
+/// Write everything this node is into one sealed file
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Database, keys, configuration and the chunks of packages, as they are at one moment; the server
+and syncs go on meanwhile. The file is read back and checked before it counts. Without a
+passphrase a strong one is made and shown once: whoever loses it loses the backup.
+
+Examples:
+  taosync --dir /srv/central backup /mnt/disk/central.age --passphrase-file /root/passphrase
+  taosync --dir /srv/central backup /mnt/disk/central.age --recipient age1…"
+)]
+pub struct Options {
+    /// File to be written; must not exist
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    given: Given,
+    /// Seal for the holder of this age key, instead of with a passphrase
+    #[arg(long, value_name = "AGE1…", conflicts_with = "passphrase_file")]
+    recipient: Option<String>,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Made {
+    file: String,
+    bytes: u64,
+    parts: usize,
+    receipts_through: i64,
+    missing_chunks: usize,
+    verified: bool,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passphrase: Option<String>,
+}
+
+impl Options {
+    /// Makes a backup.
+    pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
+        let since = Instant::now();
+        if self.file.symlink_metadata().is_ok() {
+            let message = format!("{} exists already: nothing was written", self.file.display());
+            return Err(Failure::new("TS-014", message, "choose another name; backups are never overwritten"));
+        }
+        let node = Node::open(context).await?;
+        let (sealing, shown) = self.seal()?;
+        let work = tempfile::Builder::new().prefix(".backup-").tempdir_in(node.place.dir());
+        let work = work.map_err(|error| Failure::file("write", node.place.dir(), error))?;
+        let copy = work.path().join("taosync.sqlite");
+        output::note(context.output, "copying the database");
+        let copied = node.store.copy_to(&copy).await?;
+        let (sources, missing_chunks) = sources(&node, &copied, copy)?;
+        output::note(context.output, "writing and checking the backup");
+        let manifest = manifest(&node, &copied);
+        let file = self.file.clone();
+        let written = tokio::task::spawn_blocking(move || write_checked(&file, &sealing, manifest, &sources)).await?;
+        let (manifest, bytes) = written?;
+        drop(work);
+        note_backup(&node, &self.file, &manifest).await?;
+        let made = Made {
+            file: self.file.display().to_string(),
+            bytes,
+            parts: manifest.parts.len(),
+            receipts_through: manifest.receipts_through,
+            missing_chunks,
+            verified: true,
+            seconds: since.elapsed().as_secs_f64(),
+            passphrase: shown.map(|secret| secret.expose_secret().to_owned()),
+        };
+        context.output.answer(&made, || to_text(&made, node.identity.role))?;
+        Ok(Exit::Done)
+    }
+
+    /// What it is sealed with, and what opens it to be checked; a passphrase that was made here is shown.
+    fn seal(&self) -> Result<(Sealing, Option<SecretString>), Failure> {
+        if let Some(recipient) = &self.recipient {
+            taosync_vault::sealed_file::check_recipient(recipient)?;
+            // Only its holder could read it back: a key that is forgotten at once reads it too, this one time.
+            let reader = NodeIdentity::generate();
+            let seal = Seal::Recipients(vec![recipient.clone(), reader.recipient()]);
+            return Ok((Sealing { seal, opening: Opening::Identity(reader.to_text()) }, None));
+        }
+        let given = self.given.find("Passphrase for the backup (empty: make one)")?;
+        let shown = given.is_none().then(backup_seal::passphrase);
+        let secret = given.or_else(|| shown.clone()).unwrap_or_else(backup_seal::passphrase);
+        Ok((Sealing { seal: Seal::Passphrase(secret.clone()), opening: Opening::Passphrase(secret) }, shown))
+    }
+}
+
+/// How a backup is closed and, to be checked, opened.
+struct Sealing {
+    seal: Seal,
+    opening: Opening,
+}
+
+fn manifest(node: &Node, copied: &Copied) -> Manifest {
+    Manifest {
+        format: FORMAT,
+        version: VERSION.to_owned(),
+        role: node.identity.role.as_str().to_owned(),
+        node: node.identity.node,
+        at: node.clock.now(),
+        receipts_through: if node.identity.role == Role::Central { copied.receipts_through } else { 0 },
+        parts: Vec::new(),
+    }
+}
+
+/// Every file of the node, the database by its copy; and how many chunks the database names that are not on the disk.
+fn sources(node: &Node, copied: &Copied, copy: PathBuf) -> Result<(Vec<Source>, usize), Failure> {
+    let mut sources = vec![Source { name: "taosync.sqlite".into(), path: copy }];
+    let keys = node.place.keys();
+    let listed = std::fs::read_dir(&keys).map_err(|error| Failure::file("read", &keys, error))?;
+    for entry in listed {
+        let entry = entry.map_err(|error| Failure::file("read", &keys, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Temporary names of a write that goes on.
+        if !name.starts_with('.') && entry.path().is_file() {
+            sources.push(Source { name: format!("keys/{name}"), path: entry.path() });
+        }
+    }
+    sources.push(Source { name: "taosync.toml".into(), path: node.place.config_file().to_owned() });
+    let named = copied.chunks.len();
+    let chunks = copied.chunks.iter().map(|chunk| {
+        let hex = chunk.to_hex();
+        let name = format!("chunks/{}/{hex}", &hex[..2]);
+        Source { path: node.place.dir().join(&name), name }
+    });
+    let before = sources.len();
+    sources.extend(chunks.filter(|source| source.path.is_file()));
+    let missing = named - (sources.len() - before);
+    Ok((sources, missing))
+}
+
+/// Writes under a temporary name, reads everything back, and only then gives the file its name.
+fn write_checked(
+    file: &Path,
+    sealing: &Sealing,
+    manifest: Manifest,
+    sources: &[Source],
+) -> Result<(Manifest, u64), Failure> {
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error| Failure::file("write", file, error);
+    let temporary = tempfile::Builder::new().prefix(".backup-").tempfile_in(folder).map_err(failed)?;
+    let output = temporary.reopen().map_err(failed)?;
+    let manifest = write::write(output, &sealing.seal, manifest, sources)?;
+    let checked = read::read(temporary.path(), &sealing.opening, read::Into::Nothing)?;
+    if checked.parts != manifest.parts {
+        let message = "the backup reads back differently from what was written";
+        return Err(Failure::new("TS-013", message, "check the disk it goes to"));
+    }
+    let bytes = temporary.as_file().metadata().map_err(failed)?.len();
+    temporary.persist_noclobber(file).map_err(|error| failed(error.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok((manifest, bytes))
+}
+
+async fn note_backup(node: &Node, file: &Path, manifest: &Manifest) -> Result<(), Failure> {
+    let detail = json!({"receipts_through": manifest.receipts_through, "parts": manifest.parts.len()});
+    let object = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let entry = AuditEntry { actor: ACTOR, act: "node.backup", object: &object, detail };
+    match node.identity.role {
+        Role::Central => Ok(node.store.backup_verified(manifest.receipts_through, &entry).await?),
+        Role::Local => Ok(node.store.audit_write(&entry).await?),
+    }
+}
+
+fn to_text(made: &Made, role: Role) -> String {
+    let mut text = format!(
+        "Wrote {} ({}, {} parts) and read it back: it is whole.\n",
+        made.file,
+        output::bytes(made.bytes),
+        made.parts
+    );
+    if role == Role::Central {
+        output::add(&mut text, format_args!("Results up to receipt {} are inside.\n", made.receipts_through));
+    }
+    if made.missing_chunks > 0 {
+        output::add(
+            &mut text,
+            format_args!("{} chunks of packages are not on this disk; see 'taosync verify'.\n", made.missing_chunks),
+        );
+    }
+    if let Some(passphrase) = &made.passphrase {
+        output::add(
+            &mut text,
+            format_args!(
+                "\nPassphrase: {passphrase}\nIt is shown this once. Keep it apart from the file: without it nobody can restore.\n"
+            ),
+        );
+    }
+    text
+}
