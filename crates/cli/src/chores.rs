@@ -8,9 +8,15 @@ use tokio::sync::oneshot;
 
 use crate::failure::Failure;
 use crate::node::Node;
+use crate::verification::{self, Pace};
 
 /// How often.
 const PAUSE: Duration = Duration::from_secs(300);
+
+/// How often everything stored is looked at.
+const EVERY_DAY: SignedDuration = SignedDuration::from_hours(24);
+/// Rest after every slice of a daily pass: an exam comes first.
+const REST: Duration = Duration::from_millis(20);
 
 /// Works until the server ends.
 pub async fn run(node: Node, mut stopped: oneshot::Receiver<()>) {
@@ -20,8 +26,17 @@ pub async fn run(node: Node, mut stopped: oneshot::Receiver<()>) {
             Ok(number) => tracing::info!(number, "erased what is over its time"),
             Err(failure) => tracing::warn!(code = failure.code, "{}; trying again later", failure.message),
         }
-        if tokio::time::timeout(PAUSE, &mut stopped).await.is_ok() {
-            return;
+        let pass = async {
+            match daily_pass(&node).await {
+                Ok(Some(0) | None) => {}
+                Ok(Some(problems)) => tracing::warn!(problems, "stored data are damaged: run 'taosync verify'"),
+                Err(failure) => tracing::warn!(code = failure.code, "{}; checking again later", failure.message),
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
+        tokio::select! {
+            _ = &mut stopped => return,
+            () = pass => {}
         }
     }
 }
@@ -36,6 +51,21 @@ pub async fn once(node: &Node) -> Result<u64, Failure> {
             Ok(resumable + purge_confirmed(node).await?)
         }
     }
+}
+
+/// Looks at everything stored once a day, gently; says how many problems there are, or nothing when it is not time yet.
+/// A pass that a restart has cut begins anew: what counts is kept at its end.
+pub async fn daily_pass(node: &Node) -> Result<Option<usize>, Failure> {
+    let now = node.clock.now();
+    if let Some(last) = verification::last(&node.store).await? {
+        // A pass in the future was made by a clock that was wrong.
+        let age = now.duration_since(last.at);
+        if age < EVERY_DAY && age > -EVERY_DAY {
+            return Ok(None);
+        }
+    }
+    let found = verification::pass(node, Pace::Gentle(REST), &|_, _, _| {}).await?;
+    Ok(Some(found.problems.len()))
 }
 
 /// Drops what was removed long ago from the feeds (DESIGN §4, `floor`).

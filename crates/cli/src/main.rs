@@ -17,6 +17,7 @@ mod node;
 mod output;
 mod progress;
 mod readiness;
+mod verification;
 
 use std::process::ExitCode;
 

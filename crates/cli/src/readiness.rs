@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::node::Node;
 
-pub use checks::disk;
+pub use checks::{disk, whole};
 
 /// Settings: whether the node was ready when last looked at, and since when that is so.
 const STATE: &str = "ready";

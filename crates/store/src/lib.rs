@@ -4,7 +4,7 @@
 //! * Central: [`entities`] (what is true), [`scopes`] (who may see what, and the feed's sequence numbers), [`feed`]
 //!   (reading it), [`received`] (results that came in), [`consumers`] and their [`tokens`], [`nodes`].
 //! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`].
-//! * Both: [`packages`] and their [`chunks`], [`blobs`], [`history`], [`audit`], [`settings`], [`copies`].
+//! * Both: [`packages`] and their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`].
 
 pub mod audit;
 pub mod blobs;
@@ -18,6 +18,7 @@ pub mod executions;
 pub mod faults;
 pub mod feed;
 pub mod history;
+pub mod intact;
 pub mod nodes;
 pub mod outbox;
 pub mod packages;

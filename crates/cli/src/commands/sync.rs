@@ -16,6 +16,7 @@ use crate::node::{ACTOR, Node, VERSION};
 use crate::output;
 use crate::progress::Bar;
 use crate::readiness;
+use crate::verification::{self, Pace};
 
 /// Exchange data and results with central (local)
 #[derive(Debug, Args)]
@@ -95,8 +96,20 @@ pub async fn synchronise(context: &Context, node: &Node, plan: &Plan) -> Result<
     let result = session::run(&node.store, plan, &move |progress| watched.follow(&progress)).await;
     bar.end();
     let summary = result?;
+    if plan.mode == Mode::Apply && summary.code.is_none() {
+        look_again(node).await?;
+    }
     readiness::note(node).await?;
     Ok(summary)
+}
+
+/// After damage, only another look says whether the sync has mended it.
+async fn look_again(node: &Node) -> Result<(), Failure> {
+    let was_damaged = verification::last(&node.store).await?.is_some_and(|last| last.problems > 0);
+    if was_damaged {
+        verification::pass(node, Pace::AtOnce, &|_, _, _| {}).await?;
+    }
+    Ok(())
 }
 
 /// A sync of everything this server has to do, as configured.

@@ -1,5 +1,6 @@
 //! From facts to lines. Pure: nothing is asked here.
 
+use jiff::Timestamp;
 use serde_json::json;
 use taosync_model::execution::ExecutionState;
 use taosync_store::history::SyncOutcome;
@@ -9,9 +10,12 @@ use taosync_sync::session::held::HeldGroup;
 use super::facts::{Facts, Org, Test};
 use super::{Check, Level};
 use crate::output::{self, age, bytes, time};
+use crate::verification::LastPass;
 
 /// Data older than this should be fetched again, in seconds.
 const OLD: i64 = 7 * 86_400;
+/// A pass over everything stored is old after this many seconds: it is made daily.
+const STALE: i64 = 48 * 3_600;
 /// Free bytes below which results could not be kept.
 const NO_ROOM: u64 = 64 * 1024 * 1024;
 /// Free bytes below which somebody should make room.
@@ -30,7 +34,7 @@ pub(super) fn of(facts: &Facts) -> Vec<Check> {
         removals(facts),
         disk(facts.free_bytes),
         clock(facts),
-        whole(facts),
+        whole(facts.pass.as_ref(), facts.now),
         version(facts),
         line(facts),
     ]
@@ -165,12 +169,32 @@ fn clock(facts: &Facts) -> Check {
     }
 }
 
-fn whole(facts: &Facts) -> Check {
-    let text = facts.whole_at.map_or_else(
-        || "the disk was not checked yet: 'taosync verify' does it".to_owned(),
-        |at| format!("everything stored was found whole {}", age(facts.now.duration_since(at).as_secs())),
-    );
-    Check::new("verify", Level::Ok, text, json!({"verified_at": facts.whole_at}))
+/// What the last pass over everything stored found; also for central.
+pub fn whole(pass: Option<&LastPass>, now: Timestamp) -> Check {
+    let Some(pass) = pass else {
+        let text = "what is stored was not checked yet: a running server does it daily, 'taosync verify' now";
+        return Check::new("verify", Level::Ok, text, json!({"verified_at": null, "problems": null}));
+    };
+    let seconds = now.duration_since(pass.at).as_secs();
+    let value = json!({
+        "verified_at": pass.at, "age_seconds": seconds, "problems": pass.problems, "first": pass.first,
+    });
+    if let Some(first) = pass.first.first() {
+        let text = format!(
+            "{} things stored are damaged, found {}, first {}: {}; then 'taosync verify'",
+            pass.problems,
+            age(seconds),
+            first.to_text(),
+            first.advice
+        );
+        return Check::new("verify", Level::Critical, text, value);
+    }
+    let text = format!("everything stored was found whole {}", age(seconds));
+    if seconds > STALE {
+        let text = format!("{text}; that is long ago: let 'taosync serve' run, or run 'taosync verify'");
+        return Check::new("verify", Level::Warning, text, value);
+    }
+    Check::new("verify", Level::Ok, text, value)
 }
 
 fn version(facts: &Facts) -> Check {

@@ -8,9 +8,9 @@ use taosync_store::outbox::OutboxCounts;
 use taosync_store::packages::PackageState;
 use taosync_sync::session::held::{self, HeldGroup};
 
-use crate::commands::verify::VERIFIED_AT;
 use crate::failure::Failure;
 use crate::node::{Node, VERSION};
+use crate::verification::{self, LastPass};
 
 /// Past syncs that are searched for a measured clock and line.
 const LOOK_BACK: u32 = 50;
@@ -30,8 +30,8 @@ pub(super) struct Facts {
     pub clock: Option<i64>,
     /// Bytes a second.
     pub line: Option<u64>,
-    /// When `taosync verify` last found everything whole.
-    pub whole_at: Option<Timestamp>,
+    /// What the last pass over everything stored found.
+    pub pass: Option<LastPass>,
     pub version: &'static str,
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn gather(node: &Node) -> Result<Facts, Failure> {
         free_bytes: node.blobs().await?.free_bytes().await?,
         clock: runs.iter().find_map(|run| run.summary.get("clock_ahead")?.as_i64()),
         line: runs.iter().find_map(|run| run.summary.get("line_speed")?.as_u64()),
-        whole_at: store.setting_get(VERIFIED_AT).await?.and_then(|text| text.parse().ok()),
+        pass: verification::last(store).await?,
         version: VERSION,
     })
 }

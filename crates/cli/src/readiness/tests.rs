@@ -7,6 +7,7 @@ use taosync_sync::session::held::HeldGroup;
 
 use super::facts::{Facts, LastSync, Org, Test};
 use super::*;
+use crate::verification::{Finding, LastPass, Part};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -36,7 +37,7 @@ fn good() -> Facts {
         free_bytes: 40_000_000_000,
         clock: Some(-3),
         line: Some(1_250_000),
-        whole_at: Some(at("2026-05-10T06:00:00Z")),
+        pass: Some(LastPass { at: at("2026-05-11T06:00:00Z"), problems: 0, first: vec![] }),
         version: "1.2.3",
     }
 }
@@ -58,8 +59,7 @@ fn a_server_on_the_morning_of_the_exam() {
 
 #[test]
 fn a_fresh_server_is_not_ready() {
-    let facts =
-        Facts { orgs: vec![], last_sync: None, tests: vec![], clock: None, line: None, whole_at: None, ..good() };
+    let facts = Facts { orgs: vec![], last_sync: None, tests: vec![], clock: None, line: None, pass: None, ..good() };
     insta::assert_snapshot!(shown(&facts));
     assert_eq!(level(&facts, "sync"), Level::Critical);
 }
@@ -114,4 +114,28 @@ fn limits_hold_at_their_edges() {
         let facts = Facts { clock: Some(ahead), ..good() };
         assert_eq!(level(&facts, "clock"), expected, "{ahead}");
     }
+}
+
+#[test]
+fn damage_is_not_ready_and_an_old_pass_is_worth_a_look() {
+    let mut facts = good();
+    for (hours, expected) in [(1, Level::Ok), (48, Level::Ok), (49, Level::Warning)] {
+        facts.pass =
+            Some(LastPass { at: facts.now - jiff::SignedDuration::from_hours(hours), problems: 0, first: vec![] });
+        assert_eq!(level(&facts, "verify"), expected, "{hours}");
+    }
+    let finding = Finding {
+        part: Part::Data,
+        org: None,
+        what: "urn:anna".into(),
+        problem: "its stored body is damaged".into(),
+        advice: "run 'taosync sync all'".into(),
+    };
+    facts.pass = Some(LastPass { at: facts.now, problems: 1, first: vec![finding] });
+    assert_eq!(level(&facts, "verify"), Level::Critical);
+    assert!(
+        shown(&facts).contains("urn:anna: its stored body is damaged: run 'taosync sync all'"),
+        "{}",
+        shown(&facts)
+    );
 }

@@ -13,7 +13,7 @@ use super::runner_client::RunnerClient;
 const OF_A: std::ops::Range<usize> = 0..6;
 const OF_B: std::ops::Range<usize> = 6..10;
 
-fn central_with_test() -> Node {
+pub fn central_with_test() -> Node {
     let central = Node::central_with(&[("test-centers", centers(&["A", "B"])), ("test-takers", takers(0..10))]);
     let package = central.file("demo.zip", taosync_packages::demo_package());
     let publish = ["delivery", "publish", arg(&package), "--label", "Maths, grade 6", "--uri", MATHS];
@@ -31,7 +31,7 @@ fn variable(kind: &str, identifier: &str, base_type: &str, text: &str) -> Value 
 }
 
 /// A pupil signs in, answers, and finishes; gives the id of the attempt.
-fn sit(runner: &RunnerClient, taker: usize) -> String {
+pub fn sit(runner: &RunnerClient, taker: usize) -> String {
     let signed_in = runner.post("authenticate", &json!({"login": login(taker), "password": password(taker)}));
     assert_eq!(signed_in["test_taker"], taker_uri(taker));
     assert_eq!(signed_in["deliveries"][0]["uri"], MATHS, "{signed_in:#}");

@@ -5,6 +5,7 @@
 mod backups;
 mod bad;
 mod contract;
+mod damage;
 mod disk_full;
 mod exam;
 mod hostile_zips;

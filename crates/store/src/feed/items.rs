@@ -142,7 +142,7 @@ impl Store {
     }
 
     /// The value of a link row: the target's URI, or the literal.
-    pub(super) fn link_value(
+    pub(crate) fn link_value(
         &self,
         owner: &str,
         value_id: Uuid,

@@ -329,7 +329,7 @@ pub(crate) fn owner_key(uri: &str) -> Uuid {
 }
 
 /// The first 16 bytes of the hash of a value and its language.
-pub(crate) fn value_key(value: &Value) -> Uuid {
+pub(super) fn value_key(value: &Value) -> Uuid {
     let mut hasher = blake3::Hasher::new();
     hasher.update(value.text.as_bytes());
     if let Some(lang) = &value.lang {

@@ -1,10 +1,9 @@
 //! Counting again what a replica holds, before a comparison with central when positions cannot be trusted.
 
 use taosync_model::canonical::{entity_digest, entry_member, link_member};
-use taosync_model::{Digest, EntityType, SetDigest, Value};
+use taosync_model::{Digest, EntityType, SetDigest};
 use uuid::Uuid;
 
-use super::apply::{owner_key, value_key};
 use crate::{Durability, Store, StoreError, predicates, rows};
 
 impl Store {
@@ -53,13 +52,12 @@ impl Store {
             for (place, owner, code, key, value) in links {
                 let predicate = names.get(&code).map_or("", String::as_str);
                 // A link that does not stand where its owner and value belong could never be taken away by name.
-                let stands = |value: &Value| owner_key(&owner) == place && value_key(value) == key;
-                match self.open_link_value(predicate, key, value).ok().filter(stands) {
-                    Some(value) => {
+                match self.open_link(place, &owner, predicate, key, value) {
+                    Ok(value) => {
                         sum.add(link_member(&owner, predicate, &value));
                         link_count += 1;
                     }
-                    None => damaged.push((place, code, key)),
+                    Err(_) => damaged.push((place, code, key)),
                 }
             }
             sqlx::query(

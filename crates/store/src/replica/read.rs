@@ -6,7 +6,7 @@ use taosync_model::canonical::{entity_digest, entry_member, link_member};
 use taosync_model::{Digest, Entity, EntityType, OrgId, SetDigest, Value, vocabulary};
 use uuid::Uuid;
 
-use super::apply::owner_key;
+use super::apply::{owner_key, value_key};
 use crate::tx::Snapshot;
 use crate::{Store, StoreError, predicates};
 
@@ -170,17 +170,17 @@ impl Store {
                     sum.add(entry_member(&uri, Digest::from_slice(&digest).unwrap_or_default()));
                     count += 1;
                 }
-                let stored: Vec<(String, i64, Uuid, Vec<u8>)> = sqlx::query_as(
-                    "SELECT owner, predicate, value_key, value FROM replica_link WHERE scope = $1 AND type = $2",
+                let stored: Vec<(Uuid, String, i64, Uuid, Vec<u8>)> = sqlx::query_as(
+                    "SELECT owner_key, owner, predicate, value_key, value FROM replica_link WHERE scope = $1 AND type = $2",
                 )
                 .bind(replica.id)
                 .bind(entity_type.code())
                 .fetch_all(snapshot.conn())
                 .await
                 .map_err(&sql)?;
-                for (owner, code, key, value) in stored {
+                for (place, owner, code, key, value) in stored {
                     let predicate = names.get(&code).map_or("", String::as_str);
-                    match self.open_link_value(predicate, key, value) {
+                    match self.open_link(place, &owner, predicate, key, value) {
                         Ok(value) => sum.add(link_member(&owner, predicate, &value)),
                         Err(_) => report(owner, "one of its links is damaged or sealed with another key"),
                     }
@@ -220,6 +220,20 @@ impl Store {
                 Ok((predicate, value))
             })
             .collect()
+    }
+
+    /// The value of a link that stands where its owner and value belong: others were changed on the disk.
+    pub(super) fn open_link(
+        &self,
+        place: Uuid,
+        owner: &str,
+        predicate: &str,
+        key: Uuid,
+        value: Vec<u8>,
+    ) -> Result<Value, StoreError> {
+        let value = self.open_link_value(predicate, key, value)?;
+        let is_there = owner_key(owner) == place && value_key(&value) == key;
+        if is_there { Ok(value) } else { Err(StoreError::damaged("a link")) }
     }
 
     pub(super) fn open_link_value(&self, predicate: &str, key: Uuid, value: Vec<u8>) -> Result<Value, StoreError> {

@@ -1,7 +1,7 @@
 //! Rebuilding every scope from nothing and comparing: what `verify` does at central, and what tests hold the
 //! incremental way against.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use taosync_model::canonical::{entity_digest, entry_member, link_member};
 use taosync_model::{Digest, Entity, EntityType, OrgId, SetDigest, Value};
@@ -48,6 +48,10 @@ impl Store {
         let desired = desired(&mut snapshot, &scopes, &truth).await?;
         for (&scope, org) in &scopes.orgs {
             let present: HashSet<Uuid> = desired.iter().filter(|d| d.0 == scope).map(|d| d.2).collect();
+            for what in wrong_lists(&mut snapshot, scope, org, &truth, &present).await? {
+                let problem = "has another list in this org than its relations give".to_owned();
+                problems.push(ScopeProblem { org: Some(org.clone()), what, problem });
+            }
             let numbered = numbered(&mut snapshot, scope, &truth).await?;
             for entity_type in EntityType::FEED {
                 let stored: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(
@@ -217,6 +221,32 @@ async fn desired(
         desired.extend(tree.upwards(direct.into_iter()).into_iter().map(|c| (scope, EntityType::Class, c)));
     }
     Ok(desired)
+}
+
+/// Owners whose numbered links are not those an org should see.
+async fn wrong_lists(
+    snapshot: &mut crate::tx::Snapshot,
+    scope: i64,
+    org: &OrgId,
+    truth: &Truth,
+    present: &HashSet<Uuid>,
+) -> Result<BTreeSet<String>, StoreError> {
+    let sql = snapshot.sql();
+    let listed: Vec<(Uuid, i64, Uuid)> =
+        sqlx::query_as("SELECT owner, predicate, value_id FROM scope_link WHERE scope = $1 AND present = 1")
+            .bind(scope)
+            .fetch_all(snapshot.conn())
+            .await
+            .map_err(sql)?;
+    let listed: HashSet<(Uuid, i64, Uuid)> = listed.into_iter().collect();
+    let sees =
+        |value: &Uuid, literal: &Option<Value>| literal.is_some() || org.is_everything() || present.contains(value);
+    let wanted =
+        truth.links.iter().filter(|(owner, _, value, literal)| present.contains(owner) && sees(value, literal));
+    let wanted: HashSet<(Uuid, i64, Uuid)> =
+        wanted.map(|(owner, predicate, value, _)| (*owner, *predicate, *value)).collect();
+    let uri = |owner: &Uuid| truth.uris.get(owner).cloned().unwrap_or_else(|| owner.to_string());
+    Ok(listed.symmetric_difference(&wanted).map(|(owner, ..)| uri(owner)).collect())
 }
 
 /// Under which type the links of each owner are numbered in a scope.

@@ -12,6 +12,7 @@ mod forget;
 mod guard;
 mod links;
 mod members;
+mod mend;
 mod register;
 mod sees;
 mod sequence;

@@ -20,6 +20,7 @@ use crate::locks::{self, Way};
 use crate::node::Node;
 use crate::output;
 use crate::readiness::{self, Level};
+use crate::verification;
 
 /// Before this year the clock is certainly wrong.
 const FIRST_YEAR: i16 = 2026;
@@ -40,6 +41,7 @@ pub async fn all(context: &Context) -> Vec<Finding> {
                 format!("opens; node {} is a {} server", node.identity.node, node.identity.role),
             ));
             findings.push(disk(&node).await);
+            findings.push(whole(&node).await);
             findings.push(unfinished(&node).await);
             findings.push(partner(&node.store, node.identity.role).await);
             if node.identity.role == Role::Central {
@@ -129,6 +131,20 @@ async fn disk(node: &Node) -> Finding {
             }
         }
         Err(failure) => Finding::of("disk", &failure),
+    }
+}
+
+async fn whole(node: &Node) -> Finding {
+    match verification::last(&node.store).await {
+        Err(error) => Finding::of("verify", &error.into()),
+        Ok(last) => {
+            let check = readiness::whole(last.as_ref(), node.clock.now());
+            match check.level {
+                Level::Ok => Finding::ok("verify", check.text),
+                Level::Warning => Finding::warn("verify", check.text, "run 'taosync verify'"),
+                Level::Critical => Finding::fail("verify", check.text, "run 'taosync verify': it names everything"),
+            }
+        }
     }
 }
 

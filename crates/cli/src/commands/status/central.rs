@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::node::{Node, VERSION};
 use crate::output;
 use crate::readiness::{self, Check, Level, Readiness};
+use crate::verification;
 
 /// The answer.
 #[derive(Debug, Serialize)]
@@ -50,6 +51,7 @@ pub async fn look(node: &Node) -> Result<Central, Failure> {
         removals(&nodes),
         results(&received),
         readiness::disk(free),
+        readiness::whole(verification::last(&node.store).await?.as_ref(), node.clock.now()),
         Check::new("version", Level::Ok, VERSION, json!({"version": VERSION})),
     ];
     let ready = checks.iter().all(|check| check.level < Level::Critical);

@@ -1,0 +1,203 @@
+//! One byte flipped on the disk, anywhere: `verify` names it, and what can be mended is mended.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::exam::{central_with_test, sit};
+use super::node::Node;
+use super::run::{arg, says};
+use super::runner_client::RunnerClient;
+
+/// Flips one bit in the middle of the first value that a query finds; the same again flips it back.
+const FLIP: &str = r#"
+import sqlite3, sys
+path, table, column, where = sys.argv[1:5]
+c = sqlite3.connect(path, timeout=20)
+row = c.execute(f"SELECT {column} FROM {table} WHERE {where} ORDER BY 1 DESC LIMIT 1").fetchone()
+assert row and row[0] is not None, "nothing to flip"
+old = row[0]
+if isinstance(old, int):
+    new = old ^ 1
+elif isinstance(old, str):
+    at = old.index('"signature":"') + 20 if '"signature":"' in old else len(old) // 2
+    new = old[:at] + chr(ord(old[at]) ^ 1) + old[at + 1:]
+else:
+    new = bytearray(old); new[len(new) // 2] ^= 1; new = bytes(new)
+done = c.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ? AND {where}", (new, old)).rowcount
+assert done == 1, f"{done} rows"
+c.commit()
+"#;
+
+fn has_python() -> bool {
+    let found = Command::new("python3").args(["-c", "import sqlite3"]).output().is_ok_and(|out| out.status.success());
+    if !found {
+        eprintln!("SKIPPED: bytes of the database cannot be flipped without python3");
+    }
+    found
+}
+
+fn flip(node: &Node, table: &str, column: &str, filter: &str) {
+    let path = node.dir().join("taosync.sqlite");
+    let done = Command::new("python3").args(["-c", FLIP, arg(&path), table, column, filter]).output().unwrap();
+    assert!(done.status.success(), "{table}.{column}: {done:?}");
+}
+
+fn flip_file(path: &PathBuf) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn chunk_files(node: &Node) -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(node.dir().join("chunks")).unwrap();
+    let mut files: Vec<PathBuf> = folders
+        .flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+/// `verify` names something of this kind, with what to do; `status` does not claim to be ready, `doctor` complains.
+fn named(node: &Node, place: &str, part: &str, words: &[&str]) {
+    let verified = node.run(&["verify"]).exits(1).json();
+    let problems = verified["problems"].as_array().unwrap().clone();
+    let found: Vec<&Value> = problems.iter().filter(|problem| problem["part"] == part).collect();
+    assert!(!found.is_empty(), "{place}: {verified:#}");
+    let text = serde_json::to_string(&found).unwrap();
+    says(&text, words);
+    for raw in ["aead", "Error", "XChaCha", "sqlx"] {
+        assert!(!text.contains(raw), "{place}: {text}");
+    }
+    assert!(problems.iter().all(|problem| !problem["advice"].as_str().unwrap().is_empty()), "{place}");
+    let status = node.run(&["status"]).exits(1).json();
+    let check = status["checks"].as_array().unwrap().iter().find(|check| check["name"] == "verify").unwrap().clone();
+    assert_eq!((&status["ready"], &check["level"]), (&false.into(), &"critical".into()), "{place}: {check:#}");
+    let doctor = node.run(&["doctor"]).exits(1).json();
+    says(&doctor.to_string(), &["things stored are damaged"]);
+}
+
+const TAKERS: &str = "type = 4";
+
+#[test]
+fn a_flipped_byte_on_local_is_named_and_fetched_again() {
+    if !has_python() {
+        return;
+    }
+    let mut central = central_with_test();
+    let server = central.serve();
+    let local = Node::init("local");
+    local.join(&central, &["A"]);
+    local.sync();
+    local.is_whole();
+    let places = [
+        ("replica_entry", "body", TAKERS, "data", "body is damaged"),
+        ("replica_entry", "digest", TAKERS, "data", "another digest"),
+        ("replica_entry", "body", "type = 5", "data", "body is damaged"),
+        ("replica_link", "value", "1", "data", "links is damaged"),
+        ("replica_type", "set_digest", TAKERS, "data", "type test-taker"),
+        ("replica_type", "count", TAKERS, "data", "sum or counts differ"),
+        ("package", "compiled", "1", "package", "damaged in the database"),
+        ("package", "tree", "1", "package", "damaged in the database"),
+        ("package", "key", "1", "package", "damaged in the database"),
+    ];
+    for (table, column, filter, part, words) in places {
+        let place = format!("{table}.{column}");
+        flip(&local, table, column, filter);
+        named(&local, &place, part, &[words, "sync all"]);
+        local.sync();
+        local.run(&["status"]).done();
+        local.is_whole();
+    }
+    for file in chunk_files(&local) {
+        flip_file(&file);
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        named(&local, &name, "chunk", &[&name, "is damaged", "sync all"]);
+        local.sync();
+        local.is_whole();
+    }
+    server.stop().exits(0);
+}
+
+#[test]
+fn a_flipped_byte_at_central_is_named_and_mended_where_it_can_be() {
+    if !has_python() {
+        return;
+    }
+    let mut central = central_with_test();
+    let server = central.serve();
+    let local = Node::init("local");
+    local.join(&central, &["A"]);
+    local.sync();
+    central.is_whole();
+    for (table, column, filter) in [
+        ("entity", "digest", "types = 16"),
+        ("entity", "shown", "types = 16"),
+        ("scope_entry", "digest", "scope = 1 AND type = 4 AND present = 1"),
+        ("scope_type", "set_digest", "scope = 1 AND type = 4"),
+        ("scope_type", "count", "scope = 1 AND type = 4"),
+        ("scope_link", "value_id", "scope = 1 AND present = 1"),
+    ] {
+        flip(&central, table, column, filter);
+        named(&central, &format!("{table}.{column}"), "data", &["verify --mend"]);
+        let mended = central.run(&["verify", "--mend"]).done();
+        assert!(mended["mended"].as_u64().unwrap() > 0, "{table}.{column}: {mended:#}");
+        local.sync();
+        local.is_whole();
+        central.is_whole();
+    }
+    for (table, column, filter, part, words) in [
+        ("entity", "body", "types = 16", "data", "body is damaged"),
+        ("relation", "target", "linked = 1", "data", "a backup"),
+        ("package", "key", "1", "package", "damaged in the database"),
+    ] {
+        flip(&central, table, column, filter);
+        named(&central, &format!("{table}.{column}"), part, &[words, "backup"]);
+        flip(&central, table, column, filter);
+        central.is_whole();
+    }
+    for file in chunk_files(&central) {
+        flip_file(&file);
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        named(&central, &name, "chunk", &[&name, "is damaged", "backup"]);
+        flip_file(&file);
+    }
+    central.is_whole();
+    server.stop().exits(0);
+}
+
+#[test]
+fn a_flipped_byte_in_a_result_or_a_receipt_is_named_on_both_sides() {
+    if !has_python() {
+        return;
+    }
+    let mut central = central_with_test();
+    let server = central.serve();
+    let mut local = Node::init("local");
+    local.join(&central, &["A"]);
+    local.sync();
+    let school = local.serve();
+    let attempt = sit(&RunnerClient::new(&local, &school), 0);
+    local.is_whole();
+    flip(&local, "outbox", "payload", "1");
+    named(&local, "outbox.payload", "result", &[&attempt, "stored answers are damaged"]);
+    flip(&local, "outbox", "payload", "1");
+    assert_eq!(local.sync()["results"]["sent"], 1);
+    for (node, table, column, words) in [
+        (&local, "outbox", "payload", "stored answers are damaged"),
+        (&local, "outbox", "digest", "another payload than its row"),
+        (&local, "outbox", "receipt", "not what central has signed"),
+        (&central, "received", "payload", "stored answers are damaged"),
+        (&central, "received", "digest", "another payload than its row"),
+    ] {
+        flip(node, table, column, "1");
+        named(node, &format!("{table}.{column}"), "result", &[&attempt, words, "backup"]);
+        flip(node, table, column, "1");
+        node.is_whole();
+    }
+    school.stop().exits(0);
+    server.stop().exits(0);
+}

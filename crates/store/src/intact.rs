@@ -1,0 +1,119 @@
+//! Whether results are still what they were: payloads that open and have their digest, receipts whose signature holds.
+
+use std::collections::HashMap;
+
+use sqlx::sqlite::SqliteRow;
+use taosync_model::item::{Envelope, Receipt};
+use taosync_model::{Digest, OrgId};
+use taosync_vault::receipts;
+use uuid::Uuid;
+
+use crate::values::Record;
+use crate::{Store, StoreError};
+
+/// A result, or the receipt for it, that is damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemProblem {
+    /// The org.
+    pub org: OrgId,
+    /// Kind, id and version of the item.
+    pub what: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// What looking at some items gave.
+#[derive(Clone, Debug, Default)]
+pub struct ItemsChecked {
+    /// Items looked at.
+    pub looked_at: u64,
+    /// Row of the last one, to go on after; none at the end.
+    pub last: Option<Uuid>,
+    /// What is damaged.
+    pub problems: Vec<ItemProblem>,
+}
+
+impl Store {
+    /// Looks at some items of the outbox, after a row, in the order of rows.
+    pub async fn outbox_check(&self, after: Option<Uuid>, limit: u32) -> Result<ItemsChecked, StoreError> {
+        let keys: HashMap<Uuid, [u8; 32]> = self
+            .remotes_list()
+            .await?
+            .into_iter()
+            .filter_map(|remote| Some((remote.central?, remote.central_key?)))
+            .collect();
+        let rows = sqlx::query(
+            "SELECT id, kind, item, version, org, envelope, digest, payload, receipt FROM outbox
+             WHERE id > $1 ORDER BY id LIMIT $2",
+        )
+        .bind(after.unwrap_or(Uuid::nil()))
+        .bind(limit)
+        .fetch_all(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("outbox_check"))?;
+        self.items_checked("outbox", &rows, |row| receipt_problem(row, &keys))
+    }
+
+    /// Looks at some received items, after a row, in the order of rows.
+    pub async fn received_check(&self, after: Option<Uuid>, limit: u32) -> Result<ItemsChecked, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, kind, item, version, org, envelope, digest, payload FROM received
+             WHERE id > $1 ORDER BY id LIMIT $2",
+        )
+        .bind(after.unwrap_or(Uuid::nil()))
+        .bind(limit)
+        .fetch_all(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("received_check"))?;
+        self.items_checked("received", &rows, |_| Ok(None))
+    }
+
+    fn items_checked(
+        &self,
+        table: &'static str,
+        rows: &[SqliteRow],
+        more: impl Fn(&Record<'_>) -> Result<Option<&'static str>, StoreError>,
+    ) -> Result<ItemsChecked, StoreError> {
+        let mut checked = ItemsChecked::default();
+        for row in rows {
+            let row = Record::new(table, row);
+            checked.looked_at += 1;
+            checked.last = Some(row.get("id")?);
+            let found = [self.payload_problem(table, &row)?, more(&row)?];
+            for problem in found.into_iter().flatten() {
+                let (kind, item, version): (String, Uuid, i64) =
+                    (row.get("kind")?, row.get("item")?, row.get("version")?);
+                let what = format!("{kind} {item} version {version}");
+                checked.problems.push(ItemProblem { org: row.word("org")?, what, problem: problem.to_owned() });
+            }
+        }
+        Ok(checked)
+    }
+
+    fn payload_problem(&self, table: &'static str, row: &Record<'_>) -> Result<Option<&'static str>, StoreError> {
+        let digest = row.digest("digest")?;
+        let Ok(envelope) = row.json::<Envelope>("envelope") else { return Ok(Some("its envelope cannot be read")) };
+        if envelope.digest != digest {
+            return Ok(Some("its envelope names another payload than its row"));
+        }
+        // Erased once it was safe at central.
+        let Some(sealed) = row.get::<Option<&[u8]>>("payload")? else { return Ok(None) };
+        let id: Uuid = row.get("id")?;
+        Ok(match self.unseal(table, id.as_bytes(), "payload", sealed) {
+            Err(_) => Some("its stored answers are damaged or sealed with another key"),
+            Ok(payload) if Digest::of(&payload) != digest => Some("its stored answers are not those it was made with"),
+            Ok(_) => None,
+        })
+    }
+}
+
+fn receipt_problem(row: &Record<'_>, keys: &HashMap<Uuid, [u8; 32]>) -> Result<Option<&'static str>, StoreError> {
+    let Some(text) = row.get::<Option<&str>>("receipt")? else { return Ok(None) };
+    let Ok(receipt) = serde_json::from_str::<Receipt>(text) else {
+        return Ok(Some("central's receipt for it cannot be read"));
+    };
+    // A central that was forgotten since took its key with it.
+    let Some(key) = keys.get(&receipt.central) else { return Ok(None) };
+    let fits = receipt.digest == row.digest("digest")? && receipts::verify_receipt(key, &receipt).is_ok();
+    Ok((!fits).then_some("central's receipt for it is not what central has signed"))
+}
