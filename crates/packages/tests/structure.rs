@@ -259,6 +259,31 @@ fn variables_of_an_item_that_cannot_be_read_are_not_called_undeclared() {
     assert_eq!(codes(&report.errors), ["malformed-xml"], "{report}");
 }
 
+/// Sections and rules as deep as the limits allow: many programs read JSON of 128 levels and no more.
+#[test]
+fn the_deepest_test_reads_back() {
+    let deepest = |rules: usize| {
+        let sections: String =
+            (1..32).map(|n| format!("<assessmentSection identifier=\"n{n}\" title=\"\" visible=\"true\">")).collect();
+        let rule = format!("{}<null/>{}", "<not>".repeat(rules), "</not>".repeat(rules));
+        let item = format!(
+            "{sections}<assessmentItemRef identifier=\"i\" href=\"i/item.xml\"><preCondition>{rule}</preCondition>\
+             </assessmentItemRef>{}",
+            "</assessmentSection>".repeat(31)
+        );
+        checked(&small_with("test.xml", "<assessmentItemRef identifier=\"i\" href=\"i/item.xml\"/>", &item))
+    };
+    let (report, package) = deepest(28);
+    let compiled = package.unwrap_or_else(|| panic!("{report}")).compiled;
+    let again: CompiledTest = serde_json::from_slice(&compiled.bytes).unwrap();
+    assert_eq!(again, compiled.document);
+    assert_eq!(again.test.item_refs()[0].preconditions[0].nodes().unwrap().len(), 1);
+    assert_eq!(codes(&deepest(29).0.errors), ["xml-too-large"]);
+    let body = format!("<itemBody>{}<br/>{}", "<div>".repeat(62), "</div>".repeat(62));
+    let document = checked(&small_with("i/item.xml", "<itemBody>", &body)).1.unwrap().compiled.document;
+    assert!(document.items[0].body.nodes().is_ok());
+}
+
 #[test]
 fn addresses_of_the_manifest_may_have_a_base() {
     let mut files = qti_3_package();
