@@ -2,7 +2,7 @@
 //! what one org can ask about another.
 
 use futures_util::StreamExt as _;
-use taosync_model::{Digest, Entity, EntityType, OrgId, Value, vocabulary as v};
+use taosync_model::{Entity, EntityType, OrgId, Value, vocabulary as v};
 use taosync_store::entities::Change;
 use taosync_store::settings::RECEIPT_NO;
 use taosync_sync::down::offer::{OfferRequest, offer};

@@ -190,10 +190,9 @@ impl Store {
         held::hold(conn, scope, held, rules, self.now_ms()).await.map_err(&sql)?;
         // What a link belongs to may be held by a later chunk only.
         let may_hold = rules.values().any(|rule| matches!(rule, RemovalRule::Hold { .. }));
-        let parting = match chunk.links.iter().any(|link| !link.present) {
-            true if may_hold || held::is_any(conn, scope).await.map_err(&sql)? => Parting::Waits,
-            _ => Parting::AtOnce,
-        };
+        let any_went = chunk.links.iter().any(|link| !link.present);
+        let waits = any_went && (may_hold || held::is_any(conn, scope).await.map_err(&sql)?);
+        let parting = if waits { Parting::Waits } else { Parting::AtOnce };
         let link_owners = self.apply_links(conn, scope, chunk.links, parting, &mut sums).await.map_err(&sql)?;
         write_sums(conn, scope, &sums, &chunk.positions).await.map_err(&sql)?;
         Ok(AppliedChunk { effect, link_owners })

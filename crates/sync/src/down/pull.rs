@@ -23,11 +23,11 @@ pub async fn pull(
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<Pulled, SyncError> {
     if must_compare(replica) {
-        return settle(store, link, replica, plan, progress).await;
+        return Box::pin(settle(store, link, replica, plan, progress)).await;
     }
     let first = match feed(store, link, replica, plan, progress).await {
         Err(SyncError::Link(LinkError::Problem(problem))) if needs_comparison(&problem.code) => {
-            return settle(store, link, replica, plan, progress).await;
+            return Box::pin(settle(store, link, replica, plan, progress)).await;
         }
         other => other?,
     };
@@ -35,7 +35,7 @@ pub async fn pull(
         return Ok(first);
     }
     let replica = store.replica_again(replica.id).await?;
-    let mut second = settle(store, link, &replica, plan, progress).await?;
+    let mut second = Box::pin(settle(store, link, &replica, plan, progress)).await?;
     add(&mut second.effect, &first.effect);
     Ok(second)
 }
