@@ -173,12 +173,12 @@ impl Store {
 }
 
 impl Tx {
-    /// Gives an organisation another id wherever consumers, tokens, nodes and received items name it. Envelopes and
-    /// receipts keep the id they were signed with.
+    /// Gives an organisation another id wherever consumers, nodes and received items name it. Envelopes and receipts keep
+    /// the id they were signed with. Tokens end: whoever holds one learns the new id with the next.
     pub async fn org_rename(&mut self, old: &OrgId, new: &OrgId) -> Result<(), StoreError> {
         for statement in [
             "UPDATE OR REPLACE consumer_org SET org = $2 WHERE org = $1",
-            "UPDATE token SET org = $2 WHERE org = $1",
+            "DELETE FROM token WHERE org IN ($1, $2)",
             "UPDATE OR REPLACE node_org SET org = $2 WHERE org = $1",
             "UPDATE received SET org = $2 WHERE org = $1",
         ] {

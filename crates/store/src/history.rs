@@ -126,9 +126,9 @@ pub struct QueuedReport {
 }
 
 impl Store {
-    /// Begins a record. Runs of the same node, organisation and direction that never ended are called interrupted.
+    /// Begins a record, which may be lost with the power: nothing but the record itself speaks of it. Runs of the same node, organisation and direction that never ended are called interrupted.
     pub async fn sync_begin(&self, new: &NewRun<'_>) -> Result<(), StoreError> {
-        let mut tx = self.write("sync_begin", Durability::Flushed).await?;
+        let mut tx = self.write("sync_begin", Durability::Relaxed).await?;
         let sql = tx.sql();
         sqlx::query(
             "UPDATE sync_run SET outcome = 'interrupted', ended_at = $4,
@@ -208,9 +208,9 @@ impl Store {
             .collect()
     }
 
-    /// Keeps a report until central has answered it.
+    /// Keeps a report until central has answered it. It may be lost with the power: the next sync makes another.
     pub async fn report_add(&self, remote: Uuid, org: &OrgId, body: &Value) -> Result<(), StoreError> {
-        let mut tx = self.write("report_add", Durability::Flushed).await?;
+        let mut tx = self.write("report_add", Durability::Relaxed).await?;
         let sql = tx.sql();
         sqlx::query("INSERT INTO report_queue (id, remote, org, body) VALUES ($1, $2, $3, $4)")
             .bind(self.clock.new_id())

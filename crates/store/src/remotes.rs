@@ -145,6 +145,17 @@ impl Store {
 
     /// Notes who central is. One that suddenly is somebody else is refused: receipts are checked with this key.
     pub async fn remote_introduce(&self, id: Uuid, central: Uuid, key: &[u8; 32]) -> Result<(), StoreError> {
+        let known: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM remote WHERE id = $1 AND central = $2 AND central_key = $3")
+                .bind(id)
+                .bind(central)
+                .bind(key.as_slice())
+                .fetch_optional(&self.pools.readers)
+                .await
+                .map_err(StoreError::sql("remote_introduce"))?;
+        if known.is_some() {
+            return Ok(());
+        }
         let mut tx = self.write("remote_introduce", Durability::Flushed).await?;
         let sql = tx.sql();
         let noted = sqlx::query(

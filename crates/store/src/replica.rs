@@ -1,6 +1,7 @@
 //! The local copy of what central says, per remote and org: applied chunk by chunk, each with its positions in one
 //! transaction (DESIGN §4).
 
+mod access;
 mod apply;
 mod continuation;
 mod held;

@@ -143,8 +143,11 @@ impl Link {
                     *held = None;
                 }
                 drop(held);
-                let access = self.access().await?;
-                self.send_with(&request, &access).await
+                let fresh = self.access().await?;
+                if fresh.org != access.org {
+                    return Err(LinkError::Renamed);
+                }
+                self.send_with(&request, &fresh).await
             }
             other => other,
         }

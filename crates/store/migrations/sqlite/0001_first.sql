@@ -172,6 +172,12 @@ CREATE TABLE replica_scope (
     UNIQUE (remote, org)
 ) STRICT;
 
+-- The token of the last sync and what came with it.
+CREATE TABLE replica_access (
+    scope INTEGER NOT NULL PRIMARY KEY,
+    value BLOB    NOT NULL
+) STRICT;
+
 CREATE TABLE replica_type (
     scope      INTEGER NOT NULL,
     type       INTEGER NOT NULL,

@@ -80,6 +80,9 @@ pub enum LinkError {
     /// The answer cannot be read.
     #[error("central's answer cannot be read: {0}")]
     Frame(#[from] FrameError),
+    /// The org got another name at central since the token was given.
+    #[error("central has given this organisation another name meanwhile; sync again")]
+    Renamed,
     /// The answer is not what the protocol says.
     #[error("central's answer breaks the protocol: {0}")]
     Protocol(String),
@@ -89,7 +92,7 @@ impl LinkError {
     /// Whether trying again later can help without anybody doing something else.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Silent { .. } | Self::Cut { .. } | Self::Frame(_) => true,
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Cut { .. } | Self::Frame(_) | Self::Renamed => true,
             Self::Problem(problem) => matches!(problem.status, 408 | 425 | 429 | 500..=599),
             Self::Stranger { status, .. } => matches!(status, 502..=504),
             Self::Token { code, .. } => {
@@ -114,6 +117,7 @@ impl LinkError {
             Self::Token { .. } => "TS-210",
             Self::Frame(_) => "TS-211",
             Self::Protocol(_) => "TS-212",
+            Self::Renamed => "TS-213",
         }
     }
 

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use http_body_util::Full;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
 use taosync_model::OrgId;
 use taosync_vault::proof::{Proof, ProofClaims};
 use taosync_wire::v1::token::{ORG_PARAMETER, TokenAnswer, TokenError};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::{Link, LinkError, SILENCE, read_small};
 
@@ -30,6 +32,8 @@ pub struct Access {
     /// Who answered.
     pub central: Central,
     renew_at: Timestamp,
+    /// Given by central just now, not kept from an earlier sync.
+    is_new: bool,
 }
 
 /// A central, as it names itself.
@@ -39,6 +43,20 @@ pub struct Central {
     pub id: Uuid,
     /// Public key that signs receipts.
     pub key: [u8; 32],
+}
+
+/// An access as it is kept between syncs. It holds the token: it belongs into a sealed column.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    token: String,
+    node: Uuid,
+    client_key: String,
+    root: Url,
+    org: OrgId,
+    orgs: Vec<OrgId>,
+    central: Uuid,
+    key: [u8; 32],
+    renew_at: Timestamp,
 }
 
 impl Access {
@@ -53,6 +71,38 @@ impl Access {
 }
 
 impl Link {
+    /// Takes up an access that was kept after an earlier sync. One that cannot be read, or that was given to another
+    /// node or login or by another address, is nothing.
+    pub async fn take_up(&self, kept: &[u8]) {
+        let Ok(kept) = serde_json::from_slice::<Kept>(kept) else { return };
+        let is_ours = kept.node == self.caller.node
+            && kept.client_key == self.address.client_key
+            && kept.root == self.address.root;
+        if is_ours {
+            let central = Central { id: kept.central, key: kept.key };
+            let token = Arc::new(SecretString::from(kept.token));
+            let Kept { org, orgs, renew_at, .. } = kept;
+            *self.access.lock().await = Some(Access { token, org, orgs, central, renew_at, is_new: false });
+        }
+    }
+
+    /// The access as it is kept for later syncs, when central gave one in this.
+    pub async fn to_keep(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let access = self.access.lock().await.clone().filter(|access| access.is_new)?;
+        let kept = Kept {
+            token: access.token.expose_secret().to_owned(),
+            node: self.caller.node,
+            client_key: self.address.client_key.clone(),
+            root: self.address.root.clone(),
+            org: access.org,
+            orgs: access.orgs,
+            central: access.central.id,
+            key: access.central.key,
+            renew_at: access.renew_at,
+        };
+        serde_json::to_vec(&kept).ok().map(Zeroizing::new)
+    }
+
     /// Asks for a token. An org that central does not know under this name any more may have been renamed: it is the one
     /// org of the consumer that is none of the others we know, if there is just one.
     pub(super) async fn fetch_token(&self) -> Result<Access, LinkError> {
@@ -140,5 +190,6 @@ fn access_of(answer: TokenAnswer, asked_at: Timestamp) -> Result<Access, LinkErr
         orgs,
         central: Central { id: answer.central, key },
         renew_at: asked_at.saturating_add(life * 4 / 5).unwrap_or(asked_at),
+        is_new: true,
     })
 }

@@ -20,7 +20,7 @@ use crate::down::pull;
 use crate::down::showing::Showing;
 use crate::link::{Address, Caller, Link, LinkError};
 use crate::packages::fetch::{self, FetchOutcome};
-use crate::up::{self, UpOutcome};
+use crate::up::{self, UpError, UpOutcome};
 
 /// Below this many bytes the line's speed cannot be said.
 const MEASURABLE_BYTES: u64 = 256 * 1024;
@@ -43,7 +43,16 @@ pub(super) async fn sync(
         store.sync_begin(&run).await?;
     }
     let mut done = Done::default();
-    let result = steps(store, plan, replica, &link, &mut done, progress).await;
+    let mut result = steps(store, plan, replica, &link, &mut done, progress).await;
+    if matches!(&result, Err(SyncError::Link(LinkError::Renamed) | SyncError::Up(UpError::Link(LinkError::Renamed)))) {
+        // The token was kept from before the org got its name; with a new one it is known.
+        result = steps(store, plan, replica, &link, &mut done, progress).await;
+    }
+    if plan.mode == Mode::Apply
+        && let Some(access) = link.to_keep().await
+    {
+        store.access_keep(replica.id, &access).await?;
+    }
     let replica = store.replica_again(replica.id).await?;
     let mut summary = done.summary(&replica, &link);
     summary.sync = id;
@@ -93,7 +102,11 @@ pub async fn link_for(
     };
     let known = store.replicas_list().await?;
     let served = known.into_iter().filter(|r| r.remote == replica.remote && r.id != replica.id).map(|r| r.org);
-    Ok(Link::new(address, caller)?.beside(served.collect()))
+    let link = Link::new(address, caller)?.beside(served.collect());
+    if let Some(kept) = store.access_kept(replica.id).await? {
+        link.take_up(&kept).await;
+    }
+    Ok(link)
 }
 
 /// What was done so far; kept outside of the steps, so that a failure half-way is told truly.
