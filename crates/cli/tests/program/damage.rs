@@ -10,7 +10,7 @@ use super::node::Node;
 use super::run::{arg, says};
 use super::runner_client::RunnerClient;
 
-/// Flips one bit in the middle of the first value that a query finds; the same again flips it back.
+/// Flips one bit in the middle of the first value that a query finds, and prints the value before and after it.
 const FLIP: &str = r#"
 import sqlite3, sys
 path, table, column, where = sys.argv[1:5]
@@ -28,6 +28,17 @@ else:
 done = c.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ? AND {where}", (new, old)).rowcount
 assert done == 1, f"{done} rows"
 c.commit()
+print(repr(old)); print(repr(new))
+"#;
+
+/// Puts the value that was flipped back.
+const UNFLIP: &str = r#"
+import ast, sqlite3, sys
+path, table, column, told = sys.argv[1:5]
+old, new = [ast.literal_eval(line) for line in told.splitlines()]
+c = sqlite3.connect(path, timeout=20)
+assert c.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (old, new)).rowcount == 1
+c.commit()
 "#;
 
 fn has_python() -> bool {
@@ -38,10 +49,21 @@ fn has_python() -> bool {
     found
 }
 
-fn flip(node: &Node, table: &str, column: &str, filter: &str) {
+fn python(node: &Node, script: &str, arguments: [&str; 3]) -> String {
     let path = node.dir().join("taosync.sqlite");
-    let done = Command::new("python3").args(["-c", FLIP, arg(&path), table, column, filter]).output().unwrap();
-    assert!(done.status.success(), "{table}.{column}: {done:?}");
+    let mut command = Command::new("python3");
+    let done = command.args(["-c", script, arg(&path)]).args(arguments).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {done:?}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// Flips a bit of a stored value; what it gives flips it back.
+fn flip(node: &Node, table: &str, column: &str, filter: &str) -> String {
+    python(node, FLIP, [table, column, filter])
+}
+
+fn flip_back(node: &Node, table: &str, column: &str, told: &str) {
+    python(node, UNFLIP, [table, column, told]);
 }
 
 fn flip_file(path: &PathBuf) {
@@ -154,9 +176,9 @@ fn a_flipped_byte_at_central_is_named_and_mended_where_it_can_be() {
         ("relation", "target", "linked = 1", "data", "a backup"),
         ("package", "key", "1", "package", "damaged in the database"),
     ] {
-        flip(&central, table, column, filter);
+        let told = flip(&central, table, column, filter);
         named(&central, &format!("{table}.{column}"), part, &[words, "backup"]);
-        flip(&central, table, column, filter);
+        flip_back(&central, table, column, &told);
         central.is_whole();
     }
     for file in chunk_files(&central) {
@@ -182,9 +204,9 @@ fn a_flipped_byte_in_a_result_or_a_receipt_is_named_on_both_sides() {
     let school = local.serve();
     let attempt = sit(&RunnerClient::new(&local, &school), 0);
     local.is_whole();
-    flip(&local, "outbox", "payload", "1");
+    let told = flip(&local, "outbox", "payload", "1");
     named(&local, "outbox.payload", "result", &[&attempt, "stored answers are damaged"]);
-    flip(&local, "outbox", "payload", "1");
+    flip_back(&local, "outbox", "payload", &told);
     assert_eq!(local.sync()["results"]["sent"], 1);
     for (node, table, column, words) in [
         (&local, "outbox", "payload", "stored answers are damaged"),
@@ -193,9 +215,9 @@ fn a_flipped_byte_in_a_result_or_a_receipt_is_named_on_both_sides() {
         (&central, "received", "payload", "stored answers are damaged"),
         (&central, "received", "digest", "another payload than its row"),
     ] {
-        flip(node, table, column, "1");
+        let told = flip(node, table, column, "1");
         named(node, &format!("{table}.{column}"), "result", &[&attempt, words, "backup"]);
-        flip(node, table, column, "1");
+        flip_back(node, table, column, &told);
         node.is_whole();
     }
     school.stop().exits(0);
