@@ -76,7 +76,7 @@ async fn forget_removals(node: &Node) -> Result<u64, Failure> {
 }
 
 /// Erases sealed copies of hidden results that are in a backup of central's and were kept long enough (DESIGN §5).
-async fn purge_confirmed(node: &Node) -> Result<u64, Failure> {
+pub async fn purge_confirmed(node: &Node) -> Result<u64, Failure> {
     let kept = SignedDuration::from_hours(24 * i64::from(node.config.result_service.keep_days));
     let Ok(sent_before) = node.clock.now().checked_sub(kept) else { return Ok(0) };
     let mut purged = 0;

@@ -92,7 +92,7 @@ impl Command {
             Self::Sync(options) => options.run(&context).await,
             Self::Execution(options) => options.run(&context).await,
             Self::Results(options) => options.run(&context).await,
-            Self::Demo(options) => options.run(&context).await,
+            Self::Demo(options) => Box::pin(options.run(&context)).await,
             Self::Completions(options) => options.run(&context),
             Self::Man(man::Options {}) => man::Options::run(&context),
         }

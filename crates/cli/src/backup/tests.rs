@@ -50,7 +50,7 @@ fn what_was_written_is_read_byte_for_byte() {
 #[test]
 fn a_damaged_backup_is_told_from_a_wrong_passphrase() {
     let dir = tempfile::tempdir().unwrap();
-    let file = backup(dir.path(), &[("taosync.sqlite", &[5; 200_000])]);
+    let file = backup(dir.path(), &[("taosync.sqlite", &vec![5; 200_000])]);
     let check = || read::read(&file, &Opening::Passphrase(secret()), read::Into::Nothing);
     assert!(check().is_ok());
     let other = Opening::Passphrase(SecretString::from("another".to_owned()));

@@ -203,7 +203,7 @@ fn move_aside(context: &Context, there: &[PathBuf]) -> Result<PathBuf, Failure> 
         match std::fs::rename(&path, aside.join(name)) {
             // The configuration of an installed service is on another disk.
             Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
-                std::fs::copy(&path, aside.join(name)).and_then(|_| std::fs::remove_file(&path)).map_err(failed)?
+                std::fs::copy(&path, aside.join(name)).and_then(|_| std::fs::remove_file(&path)).map_err(failed)?;
             }
             moved => moved.map_err(failed)?,
         }

@@ -8,6 +8,7 @@ use taosync_sync::down::guard::Removals;
 use taosync_sync::session::{self, Mode, Plan, Summary, What};
 use taosync_sync::up::UpLimits;
 
+use crate::chores;
 use crate::config::ResultService;
 use crate::context::Context;
 use crate::failure::{CODES, Exit, Failure};
@@ -99,6 +100,8 @@ pub async fn synchronise(context: &Context, node: &Node, plan: &Plan) -> Result<
     if plan.mode == Mode::Apply && summary.code.is_none() {
         look_again(node).await?;
     }
+    // Central may have said just now that what it holds is in a backup.
+    chores::purge_confirmed(node).await?;
     readiness::note(node).await?;
     Ok(summary)
 }
