@@ -100,6 +100,8 @@ fn what_is_wrong_is_named_with_its_place() {
             "value holds text, not elements",
         ),
         (in_item("<outcomeVariable identifier=\"a\" identifier=\"b\" cardinality=\"single\"/>"), "given twice"),
+        (in_item("<outcomeVariable identifier=\"a\" cardinality=\"single\" a<b=\"\"/>"), "name XML does not allow"),
+        (in_item("<outcomeVariable identifier=\"\u{1}\" cardinality=\"single\"/>"), "character XML does not allow"),
         (in_item("answer"), "element itemResult: it holds elements, not text"),
         (in_item("<candidateComment>&nbsp;</candidateComment>"), "entity"),
         (in_item("<candidateComment>\u{1}</candidateComment>"), "does not allow"),

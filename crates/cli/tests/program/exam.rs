@@ -13,6 +13,7 @@ use super::runner_client::RunnerClient;
 const OF_A: std::ops::Range<usize> = 0..6;
 const OF_B: std::ops::Range<usize> = 6..10;
 
+/// A central that publishes a test which the takers of two orgs may sit.
 pub fn central_with_test() -> Node {
     let central = Node::central_with(&[("test-centers", centers(&["A", "B"])), ("test-takers", takers(0..10))]);
     let package = central.file("demo.zip", taosync_packages::demo_package());

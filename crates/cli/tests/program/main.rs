@@ -8,6 +8,7 @@ mod contract;
 mod damage;
 mod disk_full;
 mod exam;
+mod flushes;
 mod hostile_zips;
 mod import;
 mod kills;

@@ -144,11 +144,31 @@ impl Node {
 
     /// Lets its server run; once it has an address, always on the same.
     pub fn serve(&mut self) -> Server {
-        let server = Server::start(self);
-        let address = server.url.trim_start_matches("https://").to_owned();
+        self.serve_under(&[])
+    }
+
+    /// The same, started by another program that watches it.
+    pub fn serve_under(&mut self, watcher: &[&str]) -> Server {
+        let server = Server::start(self, watcher);
+        let address = server.url.split_once("//").unwrap().1.to_owned();
         self.set("TAOSYNC_LISTEN", address);
         server
     }
+}
+
+/// The command as an argument of another one, with the environment it would have had.
+fn under(command: Command, watcher: &[&str]) -> Command {
+    let [program, arguments @ ..] = watcher else { return command };
+    let mut watched = Command::new(program);
+    watched.args(arguments).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => watched.env(name, value),
+            None => watched.env_remove(name),
+        };
+    }
+    watched.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    watched
 }
 
 /// A running `taosync serve`. It is killed when it is dropped.
@@ -159,8 +179,9 @@ pub struct Server {
 }
 
 impl Server {
-    fn start(node: &Node) -> Self {
-        let mut process = Started::without_readers(node.command(&["serve"]).stdout(Stdio::piped()));
+    fn start(node: &Node, watcher: &[&str]) -> Self {
+        let serve = node.command(&["serve"]);
+        let mut process = Started::without_readers(under(serve, watcher).stdout(Stdio::piped()));
         let out = process.child().stdout.take().unwrap();
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {

@@ -4,7 +4,11 @@ use quick_xml::XmlVersion;
 use quick_xml::events::BytesStart;
 use quick_xml::name::{NamespaceResolver, ResolveResult};
 
-use super::{EXTENSION, MAX_ATTRIBUTES};
+use super::write::is_carried;
+use super::{EXTENSION, MAX_ATTRIBUTES, is_xml_char};
+
+/// The reader takes anything up to a space or an equals sign for a name.
+const NEVER_IN_NAMES: &str = "<>&\"'/=";
 
 /// Attributes in order. One in a namespace is named `{namespace}name`; declarations of namespaces are not among them.
 pub(super) struct Attributes(Vec<(String, String)>);
@@ -32,8 +36,14 @@ impl Attributes {
             if list.iter().any(|(known, _)| *known == name) {
                 return Err("an attribute is given twice".to_owned());
             }
+            if !local.chars().all(|c| is_xml_char(c) && !NEVER_IN_NAMES.contains(c)) {
+                return Err("an attribute has a name XML does not allow".to_owned());
+            }
             let value = attribute.normalized_value(XmlVersion::Explicit1_0);
             let value = value.map_err(|_| "an attribute has an entity that XML does not predefine".to_owned())?;
+            if !value.chars().all(is_xml_char) {
+                return Err("an attribute has a character XML does not allow".to_owned());
+            }
             list.push((name, value.into_owned()));
         }
         Ok(Self(list))
@@ -55,8 +65,8 @@ impl Attributes {
         self.take(name).ok_or_else(|| format!("the attribute {name} is missing"))
     }
 
-    /// What nobody took.
+    /// What nobody took, as far as it can be written again: unknown attributes of our own namespace cannot.
     pub(super) fn rest(self) -> Vec<(String, String)> {
-        self.0
+        self.0.into_iter().filter(|(name, _)| is_carried(name)).collect()
     }
 }

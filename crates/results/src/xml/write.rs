@@ -197,11 +197,17 @@ fn qualified(name: &str, at: usize) -> Option<Qualified<'_>> {
     }
     let is_usable = is_name(local)
         && !namespace.is_empty()
-        && namespace.chars().all(|c| is_xml_char(c) && !c.is_whitespace())
+        // The reader gives a namespace as it is written, references and all.
+        && namespace.chars().all(|c| is_xml_char(c) && !c.is_whitespace() && !"&<>\"'".contains(c))
         && namespace != EXTENSION
         && namespace != "http://www.w3.org/2000/xmlns/";
     let prefix = format!("a{at}");
     is_usable.then(|| (Cow::Owned(format!("{prefix}:{local}")), Some((prefix, namespace))))
+}
+
+/// Whether a further attribute survives being written.
+pub(super) fn is_carried(name: &str) -> bool {
+    qualified(name, 0).is_some()
 }
 
 /// A name without a colon; the letters real vocabularies use.
