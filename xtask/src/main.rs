@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod fuzz;
+mod simulate;
 mod test;
 mod workspace;
 
@@ -21,6 +22,8 @@ enum Chore {
     Bench(bench::Options),
     /// Lets the fuzzer look for inputs that break what must hold.
     Fuzz(fuzz::Options),
+    /// Plays schedules of whole nodes with faults, and counts what happened.
+    Simulate(simulate::Options),
     /// Runs every check and test there is, and ends with a summary.
     Test(test::Options),
 }
@@ -29,6 +32,7 @@ fn main() -> anyhow::Result<std::process::ExitCode> {
     match Cli::parse().chore {
         Chore::Bench(options) => bench::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
+        Chore::Simulate(options) => simulate::run(&options),
         Chore::Test(options) => test::run(&options),
     }
 }

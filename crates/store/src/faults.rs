@@ -128,3 +128,15 @@ pub(crate) async fn limit_pages(dir: &Path, connection: &mut SqliteConnection) -
     sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {most}"))).execute(connection).await?;
     Ok(())
 }
+
+impl crate::Store {
+    /// Runs a statement behind everybody's back: a test of tests breaks with it what they must notice. Says how many
+    /// rows it touched.
+    pub async fn tamper(&self, statement: &'static str) -> Result<u64, StoreError> {
+        let mut tx = self.write("tamper", crate::Durability::Flushed).await?;
+        let sql = tx.sql();
+        let done = sqlx::query(statement).execute(tx.conn()).await.map_err(sql)?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+}

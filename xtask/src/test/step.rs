@@ -21,6 +21,12 @@ impl Step {
         Self { name, command }
     }
 
+    /// Sets a variable for the step.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Runs the step with the output straight to ours.
     pub fn run(mut self) -> Report {
         let start = self.announce();

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use super::step::{self, Step};
 use super::summary::{Counts, Outcome, Report};
 
+/// Seeds of the schedules of whole nodes: more than a plain run of the tests plays, so many that every fault fires.
+const SIMULATED: (&str, &str) = ("TAOSYNC_SIMULATE_SEEDS", "0..300");
+
 /// What runs the unit and whole-node tests.
 #[derive(Clone, Copy)]
 pub enum Runner {
@@ -38,7 +41,8 @@ fn nextest() -> Report {
     // The result files of an earlier run must not be taken for this one's.
     let junit = junit_file();
     let _ = std::fs::remove_file(&junit);
-    let (mut report, lines) = Step::cargo("tests", &arguments).run_watched(|line| line.contains(" tests run: "));
+    let step = Step::cargo("tests", &arguments).with(SIMULATED.0, SIMULATED.1);
+    let (mut report, lines) = step.run_watched(|line| line.contains(" tests run: "));
     if let Some(counts) = lines.iter().rev().find_map(|line| nextest_counts(line)) {
         report.counts = counts;
     }
@@ -58,7 +62,8 @@ fn cargo_test(name: &'static str, arguments: &[&str]) -> Report {
     // `--show-output`: a test that skipped itself says so on its output, which is hidden otherwise.
     let arguments = [arguments, &["--no-fail-fast", "--", "--show-output"]].concat();
     let interesting = |line: &str| line.starts_with("test result: ") || line.starts_with("SKIPPED: ");
-    let (mut report, lines) = Step::cargo(name, &arguments).run_watched(interesting);
+    let step = Step::cargo(name, &arguments).with(SIMULATED.0, SIMULATED.1);
+    let (mut report, lines) = step.run_watched(interesting);
     let results = lines.iter().filter_map(|line| cargo_test_counts(line));
     if let Some(counts) = results.reduce(Counts::plus) {
         report.counts = counts;

@@ -16,22 +16,31 @@ use crate::ensure;
 
 const ALL: u32 = 10_000;
 
+/// An item, its version, and the digest of its bytes: only a machine that was copied or put back makes two of one
+/// version.
+pub type Key = (Uuid, u32, Digest);
+
 /// What was made when an attempt ended.
 #[derive(Clone, Debug)]
 pub struct Made {
-    pub local: usize,
     pub payload: Vec<u8>,
     pub state: ExecutionState,
-    /// Local once showed that central holds it.
+    /// Machines whose disks must hold it: more than one after a copy, none when the only one was put back.
+    pub on: BTreeSet<usize>,
+    /// A local server once showed that central holds it.
     pub shown_sent: bool,
+    /// Central held it, and was put back to a time before.
+    pub forgotten: bool,
 }
 
-/// All that was made, by item and version, and the answers that were confirmed to test takers.
+/// All that was made, and the answers that were confirmed to test takers.
 #[derive(Default)]
 pub struct Attempts {
-    pub made: BTreeMap<(Uuid, u32), Made>,
-    /// Answers saved in an attempt so far, in order; each is confirmed.
+    pub made: BTreeMap<Key, Made>,
+    /// Answers saved in an attempt so far; each is confirmed.
     pub answers: BTreeMap<Uuid, Vec<String>>,
+    /// A machine was copied or put back: one version of an item can have two contents.
+    pub may_conflict: bool,
     open: BTreeMap<usize, Vec<Uuid>>,
     over: BTreeMap<usize, Vec<Uuid>>,
 }
@@ -49,6 +58,11 @@ impl Account {
             rows: store.outbox_results(&OutboxFilter::default(), ALL).await.unwrap(),
         }
     }
+
+    fn keys(&self) -> BTreeSet<Key> {
+        let envelopes = self.rows.iter().map(|result| &result.row.envelope);
+        envelopes.map(|envelope| (envelope.item, envelope.version, envelope.digest)).collect()
+    }
 }
 
 impl Attempts {
@@ -65,91 +79,127 @@ impl Attempts {
     /// Holds what a local server says against what it said before, and writes down what is new. Nothing that was there
     /// may be missing or different.
     pub fn note(&mut self, local: usize, account: Account) -> Result<(), String> {
-        let mut seen = BTreeSet::new();
+        let mut versions = BTreeSet::new();
+        let seen = account.keys();
         for result in account.rows {
             let envelope = &result.row.envelope;
-            let key = (envelope.item, envelope.version);
-            ensure!(seen.insert(key), "item {key:?} is twice in the outbox of local {local}");
+            let key = (envelope.item, envelope.version, envelope.digest);
+            ensure!(versions.insert((key.0, key.1)), "item {key:?} is twice in the outbox of local {local}");
             let sent = result.row.state == OutboxState::Sent;
+            ensure!(result.payload.is_some() || result.row.hidden, "the payload of {key:?} is gone at local {local}");
             if let Some(known) = self.made.get_mut(&key) {
-                ensure!(known.local == local, "item {key:?} of local {} is on local {local}", known.local);
-                let same = Digest::of(&known.payload) == envelope.digest
+                ensure!(known.on.contains(&local), "item {key:?} is on local {local}, which did not make it");
+                let same = Digest::of(&known.payload) == key.2
                     && result.payload.as_ref().is_none_or(|payload| *payload == known.payload);
                 ensure!(same, "item {key:?} of local {local} was remade");
-                ensure!(
-                    result.payload.is_some() || result.row.hidden,
-                    "the payload of {key:?} is gone at local {local}"
-                );
                 known.shown_sent |= sent;
                 continue;
             }
             let Some(payload) = result.payload else {
                 return Err(format!("item {key:?} of local {local} was never seen and has no payload"));
             };
-            ensure!(Digest::of(&payload) == envelope.digest, "item {key:?} of local {local} has another digest");
-            let state = envelope.state.ok_or("an attempt without a state")?;
+            ensure!(Digest::of(&payload) == key.2, "item {key:?} of local {local} has another digest");
             self.check_answers(key, &payload)?;
-            self.made.insert(key, Made { local, payload, state, shown_sent: sent });
+            let state = envelope.state.ok_or("an attempt without a state")?;
+            let made = Made { payload, state, on: BTreeSet::from([local]), shown_sent: sent, forgotten: false };
+            self.made.insert(key, made);
         }
-        for (key, _) in self.made.iter().filter(|(_, made)| made.local == local) {
-            ensure!(seen.contains(key), "item {key:?} has gone from the outbox of local {local}");
+        for (key, _) in self.made.iter().filter(|(_, made)| made.on.contains(&local)) {
+            ensure!(seen.contains(key), "item {key:?} has gone from the outbox of local {local}, or was remade");
         }
         let (over, open) = account.executions.iter().partition::<Vec<_>, _>(|execution| execution.state.is_over());
         for execution in &over {
-            let key = (execution.id, execution.version);
-            ensure!(seen.contains(&key), "attempt {key:?} is over at local {local}, and nothing is in the outbox");
+            let version = (execution.id, execution.version);
+            ensure!(versions.contains(&version), "attempt {version:?} of local {local} is over, and not in the outbox");
         }
         self.open.insert(local, open.into_iter().map(|execution| execution.id).collect());
         self.over.insert(local, over.into_iter().map(|execution| execution.id).collect());
         Ok(())
     }
 
-    /// Every answer that was confirmed is in what was made; only the last saved one may be there without.
-    fn check_answers(&self, key: (Uuid, u32), payload: &[u8]) -> Result<(), String> {
+    /// Every answer that was confirmed is in what was made.
+    fn check_answers(&self, key: Key, payload: &[u8]) -> Result<(), String> {
         let attempt =
             taosync_results::decode_attempt(payload, taosync_results::MAX_PLAIN).map_err(|e| e.to_string())?;
         let found = answers_in(&attempt);
-        for answer in self.answers.get(&key.0).into_iter().flatten() {
+        let confirmed = self.answers.get(&key.0).into_iter().flatten();
+        for answer in confirmed.filter(|_| !self.may_conflict) {
             ensure!(found.contains(answer), "answer {answer} of {key:?} is not in what is handed in");
         }
         Ok(())
     }
 
+    /// A second machine holds what the first one did.
+    pub fn copied(&mut self, from: usize, to: usize) {
+        self.may_conflict = true;
+        for made in self.made.values_mut().filter(|made| made.on.contains(&from)) {
+            made.on.insert(to);
+        }
+    }
+
+    /// A local server went back: what it made since is gone there.
+    pub fn put_back(&mut self, local: usize, account: &Account) {
+        self.may_conflict = true;
+        let kept = account.keys();
+        for (key, made) in &mut self.made {
+            if kept.contains(key) {
+                made.on.insert(local);
+            } else {
+                made.on.remove(&local);
+            }
+        }
+    }
+
+    /// Central went back: what it does not hold any more has to come again.
+    pub fn central_put_back(&mut self, received: &[ReceivedPayload]) {
+        let held: BTreeSet<Key> = received.iter().map(key_of).collect();
+        for (key, made) in &mut self.made {
+            made.forgotten = !held.contains(key);
+        }
+    }
+
     /// Holds what central has against what was made: each at most once, byte for byte, and everything that was ever
     /// shown as sent.
-    pub fn compare(&self, received: &[ReceivedPayload]) -> Result<(), String> {
+    pub fn compare(&mut self, received: &[ReceivedPayload]) -> Result<(), String> {
         let mut held = BTreeSet::new();
         for one in received {
-            let envelope = &one.item.envelope;
-            let key = (envelope.item, envelope.version);
-            let Some(made) = self.made.get(&key) else { return Err(format!("central has {key:?}, which nobody made")) };
+            let key = key_of(one);
+            let Some(made) = self.made.get_mut(&key) else {
+                return Err(format!("central has {key:?}, which nobody made"));
+            };
             ensure!(held.insert(key), "central has {key:?} twice");
             ensure!(one.payload == made.payload, "central has {key:?} with other bytes");
-            ensure!(one.item.status != "conflict", "central has {key:?} in conflict with nothing");
+            ensure!(self.may_conflict || one.item.status != "conflict", "central has {key:?} in conflict with nothing");
             ensure!(made.state == ExecutionState::Finished, "{key:?} was {} and was handed in", made.state);
+            made.forgotten = false;
         }
-        for (key, made) in &self.made {
-            ensure!(!made.shown_sent || held.contains(key), "{key:?} was shown as sent, and central does not have it");
+        for (key, made) in self.made.iter().filter(|(_, made)| made.shown_sent && !made.forgotten) {
+            ensure!(held.contains(key), "{key:?} of {:?} was shown as sent, and central does not have it", made.on);
         }
         Ok(())
     }
 
     /// Everything a local server has to hand in is at central.
     pub fn all_in(&self, local: usize, received: &[ReceivedPayload]) -> Result<(), String> {
-        let held: BTreeSet<(Uuid, u32)> =
-            received.iter().map(|one| (one.item.envelope.item, one.item.envelope.version)).collect();
-        for (key, made) in self.made.iter().filter(|(_, made)| made.local == local) {
-            let due = made.state == ExecutionState::Finished;
-            ensure!(!due || held.contains(key), "{key:?} of local {local} is finished and not at central");
-            ensure!(!due || made.shown_sent, "{key:?} of local {local} is finished and not shown as sent");
+        let held: BTreeSet<Key> = received.iter().map(key_of).collect();
+        let due =
+            self.made.iter().filter(|(_, made)| made.on.contains(&local) && made.state == ExecutionState::Finished);
+        for (key, made) in due {
+            ensure!(held.contains(key), "{key:?} of local {local} is finished and not at central");
+            ensure!(made.shown_sent, "{key:?} of local {local} is finished and not shown as sent");
         }
         Ok(())
     }
 }
 
+fn key_of(one: &ReceivedPayload) -> Key {
+    (one.item.envelope.item, one.item.envelope.version, one.item.envelope.digest)
+}
+
 /// Everything central holds.
-pub async fn received(store: &Store) -> Vec<ReceivedPayload> {
-    store.received_page(&ReceivedFilter::default(), ALL, u64::MAX).await.unwrap()
+pub async fn received(store: &Store) -> Result<Vec<ReceivedPayload>, String> {
+    let page = store.received_page(&ReceivedFilter::default(), ALL, u64::MAX).await;
+    page.map_err(|error| format!("central cannot read what it holds: {error}"))
 }
 
 fn answers_in(attempt: &Attempt) -> BTreeSet<String> {

@@ -36,6 +36,9 @@ pub fn schedule(seed: u64) -> Schedule {
     if !chance.dice.one_in(4) {
         steps.extend((0..2).map(|delivery| Step::Publish(delivery, 0, Trouble::Nothing)));
         steps.extend((0..LOCALS.len()).map(Step::Settle));
+        if chance.dice.one_in(2) {
+            steps.push(Step::Save(chance.anyone()));
+        }
     }
     let number = 8 + chance.dice.below(18);
     while steps.len() < number {
@@ -75,12 +78,13 @@ impl Chance {
 
     fn step(&mut self) -> Step {
         match self.dice.below(100) {
-            0..=17 => Step::Import(self.edits(), self.trouble(Who::Central)),
-            18..=21 => {
+            0..=15 => Step::Import(self.edits(), self.trouble(Who::Central)),
+            16..=19 => {
                 Step::Publish(self.dice.below(DELIVERIES), self.dice.below(3) as u32, self.trouble(Who::Central))
             }
-            22 => Step::Withdraw(self.dice.below(DELIVERIES), self.trouble(Who::Central)),
-            23..=39 => self.sit(),
+            20 => Step::Withdraw(self.dice.below(DELIVERIES), self.trouble(Who::Central)),
+            21..=23 => Step::Save(self.anyone()),
+            24..=39 => self.sit(),
             40..=42 => {
                 let local = self.local();
                 let ending = if self.dice.one_in(4) { Ending::Terminated } else { Ending::Finished };
@@ -91,9 +95,12 @@ impl Chance {
                 let (nth, ending) = (self.dice.below(4), self.ending());
                 Step::Again { local, nth, ending, trouble: self.trouble(Who::Local(local)) }
             }
-            47..=84 => self.sync(),
-            85..=88 => Step::Restart(self.anyone(), self.reopen()),
-            89..=92 => Step::Clock(self.anyone(), self.jump()),
+            47..=80 => self.sync(),
+            81..=83 => Step::Chores(self.anyone()),
+            84 => Step::Copy(self.local()),
+            85 | 86 => Step::PutBack(self.anyone()),
+            87..=89 => Step::Restart(self.anyone(), self.reopen()),
+            90..=92 => Step::Clock(self.anyone(), self.jump()),
             _ => Step::Settle(self.local()),
         }
     }
@@ -192,15 +199,14 @@ impl Chance {
         }
     }
 
+    /// A local server; high numbers are copies, where there are any.
     fn local(&mut self) -> usize {
-        self.dice.below(LOCALS.len())
+        let copies = if self.dice.one_in(6) { 2 } else { 0 };
+        self.dice.below(LOCALS.len() + copies)
     }
 
     fn anyone(&mut self) -> Who {
-        match self.dice.below(LOCALS.len() + 1) {
-            0 => Who::Central,
-            number => Who::Local(number - 1),
-        }
+        if self.dice.one_in(LOCALS.len() + 1) { Who::Central } else { Who::Local(self.local()) }
     }
 
     /// Where a clock may stand: hours, days or years off, in 1970 or in 2099; sometimes right again.

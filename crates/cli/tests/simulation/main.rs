@@ -22,6 +22,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod attempts;
+mod bite;
 mod chance;
 mod checks;
 #[path = "../nodes/dice.rs"]

@@ -124,11 +124,17 @@ impl Machine {
 
     /// Takes a picture of its disk as it is now, and goes on from there.
     fn move_to_copy(&mut self) {
-        let life = self.lives.fetch_add(1, Ordering::SeqCst) + 1;
-        let name = format!("{}-{life}", self.dir.file_name().unwrap().to_string_lossy());
-        let copy = self.dir.with_file_name(name);
+        let copy = self.next_dir();
         picture(&self.dir, &copy);
         self.dir = copy;
+    }
+
+    /// Where it goes on; what it did and was not seen on the disk before never happened.
+    fn next_dir(&self) -> PathBuf {
+        let life = self.lives.fetch_add(1, Ordering::SeqCst) + 1;
+        let name = self.dir.file_name().unwrap().to_string_lossy().into_owned();
+        let name = name.split('-').next().unwrap_or_default();
+        self.dir.with_file_name(format!("{name}-{life}"))
     }
 }
 
@@ -180,8 +186,12 @@ async fn listen(store: &Store, dir: &Path) -> SocketAddr {
 /// All machines of a schedule and the lines between them.
 pub struct Nodes {
     pub central: Machine,
+    /// Those of the beginning, then copies of them.
     pub locals: Vec<Machine>,
-    pub lines: Vec<Line>,
+    /// Of which one of the beginning each is.
+    bases: Vec<usize>,
+    lines: Vec<Line>,
+    pictures: usize,
     /// What nobody may ever read in a file or a log.
     pub secrets: Vec<String>,
     place: TempDir,
@@ -197,7 +207,15 @@ impl Nodes {
             picture(&entry.path(), &place.path().join(entry.file_name()));
         }
         let central = Machine::start_in(place.path().join("central"), Role::Central).await;
-        let mut nodes = Self { central, locals: Vec::new(), lines: Vec::new(), secrets: Vec::new(), place };
+        let mut nodes = Self {
+            central,
+            locals: Vec::new(),
+            bases: Vec::new(),
+            lines: Vec::new(),
+            pictures: 0,
+            secrets: Vec::new(),
+            place,
+        };
         for number in 0..LOCALS.len() {
             nodes.join(number).await;
         }
@@ -240,21 +258,88 @@ impl Nodes {
             })
             .await;
         self.locals.push(local);
+        self.bases.push(number);
         self.lines.push(line);
     }
 
     pub fn machine(&self, who: Who) -> &Machine {
         match who {
             Who::Central => &self.central,
-            Who::Local(number) => &self.locals[number],
+            Who::Local(number) => &self.locals[self.any(number)],
         }
     }
 
     pub fn machine_mut(&mut self, who: Who) -> &mut Machine {
         match who {
             Who::Central => &mut self.central,
-            Who::Local(number) => &mut self.locals[number],
+            Who::Local(number) => {
+                let number = self.any(number);
+                &mut self.locals[number]
+            }
         }
+    }
+
+    /// Numbers may count further than there are local servers.
+    pub fn any(&self, local: usize) -> usize {
+        local % self.locals.len()
+    }
+
+    /// Which local server of the beginning this one is, or is a copy of.
+    pub fn base(&self, local: usize) -> usize {
+        self.bases[self.any(local)]
+    }
+
+    pub fn is_copy(&self, local: usize) -> bool {
+        self.any(local) >= LOCALS.len()
+    }
+
+    /// The orgs of a local server.
+    pub fn orgs(&self, local: usize) -> &'static [&'static str] {
+        LOCALS[self.base(local)]
+    }
+
+    /// The line of a local server; copies share it.
+    pub fn line(&self, local: usize) -> &Line {
+        &self.lines[self.base(local)]
+    }
+
+    /// Puts a picture of a machine's disk aside.
+    pub fn save(&mut self, who: Who) -> PathBuf {
+        self.pictures += 1;
+        let aside = self.place.path().join(format!("aside-{}", self.pictures));
+        picture(&self.machine(who).dir, &aside);
+        aside
+    }
+
+    /// Switches a machine off and on again with what was put aside.
+    pub async fn put_back(&mut self, who: Who, aside: &Path) {
+        self.sever(who);
+        let machine = self.machine_mut(who);
+        machine.kill().await;
+        let dir = machine.next_dir();
+        picture(aside, &dir);
+        machine.dir = dir;
+        machine.start().await;
+        self.open_lines();
+    }
+
+    /// Switches on a second machine with the directory of a local server.
+    pub async fn copy(&mut self, local: usize) {
+        let (local, base) = (self.any(local), self.base(local));
+        let dir = self.place.path().join(format!("copy{}", self.locals.len()));
+        picture(&self.locals[local].dir, &dir);
+        self.locals.push(Machine::start_in(dir, Role::Local).await);
+        self.bases.push(base);
+    }
+
+    /// A person's word that this local server is one of its own (`taosync node renew`).
+    pub async fn renew(&mut self, local: usize) {
+        let machine = &mut self.locals[local];
+        let store = machine.store();
+        machine.run(async move { store.identity_renew().await.unwrap() }).await;
+        machine.kill().await;
+        Keyring::renew_node(&machine.dir.join("keys")).unwrap();
+        machine.start().await;
     }
 
     /// Kills a machine and starts it again.
@@ -272,7 +357,11 @@ impl Nodes {
 
     fn sever(&self, who: Who) {
         for (number, line) in self.lines.iter().enumerate() {
-            if who == Who::Central || who == Who::Local(number) {
+            let concerned = match who {
+                Who::Central => true,
+                Who::Local(local) => self.base(local) == number,
+            };
+            if concerned {
                 line.sever();
             }
         }

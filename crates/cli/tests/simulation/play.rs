@@ -1,8 +1,10 @@
 //! Playing a schedule: each step done, each answer judged, at the end everything mended and held against what was told.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use jiff::SignedDuration;
 use taosync_model::assessment::{Variable, VariableKind, VariableValue};
 use taosync_model::execution::ExecutionState;
 use taosync_model::{Entity, EntityType, Value, vocabulary as v};
@@ -19,37 +21,45 @@ use crate::attempts::{self, Account, Attempts};
 use crate::chance::uri;
 use crate::nodes::{Gone, Nodes, Work};
 use crate::package::package;
-use crate::schedule::{Beside, Edit, Ending, LOCALS, Schedule, Step, Trouble, Who, Wish};
+use crate::schedule::{Beside, Edit, Ending, Schedule, Step, Trouble, Who, Wish};
 use crate::tally::Tally;
 use crate::trouble::{bounded, under};
 use crate::world::World;
 use crate::{CANARY, checks, ensure, logs};
 
+/// A local server is refused data: it has another self, or an older one.
+const DIVERGED: &str = "TS-311";
+/// Central is in an older state than a local server has met.
+const WENT_BACK: &str = "TS-307";
+/// Refusals that a settled machine may meet before it is let through: each is told once.
+const WORDS: usize = 3;
+/// Local servers at most, with copies.
+const MACHINES: usize = 5;
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
 /// In one of so many schedules every file is searched at the end.
 const SEARCHED: u64 = 10;
 
 /// Plays a schedule to its end; an error is a violation, in words.
 pub async fn play(schedule: &Schedule) -> Result<Tally, String> {
-    let mut stage = Stage {
-        nodes: Nodes::start().await,
-        world: World::default(),
-        attempts: Attempts::default(),
-        tally: Tally { schedules: 1, ..Tally::default() },
-        said: String::new(),
-        answers: 0,
-        trace: std::env::var_os("TAOSYNC_SIMULATE_TRACE").is_some(),
-    };
+    let mut stage = Stage::open().await;
     let played = stage.all(schedule).await;
     stage.nodes.end().await;
     played.map(|()| stage.tally)
 }
 
-struct Stage {
-    nodes: Nodes,
+/// The machines, and what is known of them from outside.
+pub struct Stage {
+    pub nodes: Nodes,
     /// What central was told.
-    world: World,
-    attempts: Attempts,
+    pub world: World,
+    pub attempts: Attempts,
     tally: Tally,
+    /// Pictures that were put aside; with central's, what it had been told.
+    aside: Vec<(Who, PathBuf, World)>,
+    /// Local servers of the beginning that have another self, or an older one.
+    disputed: BTreeSet<usize>,
+    /// Local servers that have not synced to the end since central was put back.
+    unaware: BTreeSet<usize>,
     /// Everything a person was told when something failed.
     said: String,
     answers: usize,
@@ -60,7 +70,32 @@ struct Stage {
 type Confirmed = Arc<Mutex<Vec<(Uuid, String)>>>;
 
 impl Stage {
+    /// Fresh machines that know nothing yet.
+    pub async fn open() -> Self {
+        Self {
+            nodes: Nodes::start().await,
+            world: World::default(),
+            attempts: Attempts::default(),
+            tally: Tally { schedules: 1, ..Tally::default() },
+            aside: Vec::new(),
+            disputed: BTreeSet::new(),
+            unaware: BTreeSet::new(),
+            said: String::new(),
+            answers: 0,
+            trace: std::env::var_os("TAOSYNC_SIMULATE_TRACE").is_some(),
+        }
+    }
+
     async fn all(&mut self, schedule: &Schedule) -> Result<(), String> {
+        self.steps(schedule).await?;
+        for local in 0..self.nodes.locals.len() {
+            self.settle(local).await.map_err(|violation| format!("at the end, local {local}: {violation}"))?;
+        }
+        self.at_the_end(schedule.seed).await.map_err(|violation| format!("at the end: {violation}"))
+    }
+
+    /// Plays the steps, without the end.
+    pub async fn steps(&mut self, schedule: &Schedule) -> Result<(), String> {
         self.import(&schedule.beginning, &Trouble::Nothing).await?;
         for (number, step) in schedule.steps.iter().enumerate() {
             *self.tally.steps.entry(step.kind()).or_default() += 1;
@@ -69,10 +104,7 @@ impl Stage {
             }
             self.step(step).await.map_err(|violation| format!("step {number} ({}): {violation}", step.kind()))?;
         }
-        for local in 0..LOCALS.len() {
-            self.settle(local).await.map_err(|violation| format!("at the end, local {local}: {violation}"))?;
-        }
-        self.at_the_end(schedule.seed).await.map_err(|violation| format!("at the end: {violation}"))
+        Ok(())
     }
 
     async fn step(&mut self, step: &Step) -> Result<(), String> {
@@ -82,19 +114,36 @@ impl Stage {
             Step::Withdraw(delivery, trouble) => self.withdraw(*delivery, trouble).await,
             Step::Sit { local, nth, ending, trouble } => {
                 // Where nobody may, somebody tries who may not.
+                let local = self.nodes.any(*local);
                 let nobody = || (uri("taker", *nth), uri("delivery", 0));
-                let (taker, delivery) = pick(&self.world.sittings(LOCALS[*local]), *nth).unwrap_or_else(nobody);
-                self.attempt(*local, Begin::New { taker, delivery }, *ending, trouble).await
+                let (taker, delivery) = pick(&self.world.sittings(self.nodes.orgs(local)), *nth).unwrap_or_else(nobody);
+                self.attempt(local, Begin::New { taker, delivery }, *ending, trouble).await
             }
-            Step::End { local, nth, ending, trouble } => match pick(self.attempts.open(*local), *nth) {
-                Some(execution) => self.attempt(*local, Begin::Open(execution), *ending, trouble).await,
-                None => Ok(()),
-            },
-            Step::Again { local, nth, ending, trouble } => match pick(self.attempts.over(*local), *nth) {
-                Some(execution) => self.attempt(*local, Begin::Again(execution), *ending, trouble).await,
-                None => Ok(()),
-            },
-            Step::Sync { local, wish, beside, trouble } => self.sync(*local, wish, beside, trouble).await,
+            Step::End { local, nth, ending, trouble } => {
+                let local = self.nodes.any(*local);
+                let Some(execution) = pick(self.attempts.open(local), *nth) else { return Ok(()) };
+                self.attempt(local, Begin::Open(execution), *ending, trouble).await
+            }
+            Step::Again { local, nth, ending, trouble } => {
+                let local = self.nodes.any(*local);
+                let Some(execution) = pick(self.attempts.over(local), *nth) else { return Ok(()) };
+                self.attempt(local, Begin::Again(execution), *ending, trouble).await
+            }
+            Step::Sync { local, wish, beside, trouble } => {
+                self.sync(self.nodes.any(*local), wish, beside, trouble).await
+            }
+            Step::Chores(who) => self.chores(*who).await,
+            Step::Save(who) => {
+                let picture = self.nodes.save(*who);
+                let who = match *who {
+                    Who::Central => Who::Central,
+                    Who::Local(local) => Who::Local(self.nodes.any(local)),
+                };
+                self.aside.push((who, picture, self.world.clone()));
+                Ok(())
+            }
+            Step::PutBack(who) => self.put_back(*who).await,
+            Step::Copy(local) => self.copy(self.nodes.any(*local)).await,
             Step::Restart(who, reopen) => {
                 self.nodes.restart(*who, *reopen).await;
                 Ok(())
@@ -103,8 +152,73 @@ impl Stage {
                 self.nodes.machine_mut(*who).set_ahead(*ahead);
                 Ok(())
             }
-            Step::Settle(local) => self.settle(*local).await,
+            Step::Settle(local) => self.settle(self.nodes.any(*local)).await,
         }
+    }
+
+    async fn chores(&mut self, who: Who) -> Result<(), String> {
+        let machine = self.nodes.machine(who);
+        let store = machine.store();
+        let forgotten = machine.run(async move {
+            let now = store.clock().now();
+            if who == Who::Central {
+                store.tokens_sweep(now).await?;
+                // At once: nobody may depend on removals being remembered.
+                return store.removals_forget(now.saturating_add(SECOND).unwrap_or(now)).await;
+            }
+            store.executions_erase_resume(now).await?;
+            for replica in store.replicas_list().await? {
+                store.outbox_purge(&replica.org, replica.safe_receipt_no, now).await?;
+            }
+            Ok::<u64, StoreError>(0)
+        });
+        let forgotten = forgotten.await.map_err(|error| format!("chores failed: {error:?}"))?;
+        self.tally.fired("removals forgotten", forgotten.min(1));
+        match who {
+            Who::Central => Ok(()),
+            Who::Local(local) => self.note(self.nodes.any(local)).await,
+        }
+    }
+
+    async fn put_back(&mut self, who: Who) -> Result<(), String> {
+        let who = match who {
+            Who::Central => Who::Central,
+            Who::Local(local) => Who::Local(self.nodes.any(local)),
+        };
+        let found = self.aside.iter().rev().find(|(of, ..)| *of == who).or(self.aside.last());
+        let Some((who, picture, told)) = found.cloned() else { return Ok(()) };
+        self.nodes.put_back(who, &picture).await;
+        let store = self.nodes.machine(who).store();
+        match who {
+            Who::Central => {
+                self.world = told;
+                self.unaware.extend(0..self.nodes.locals.len());
+                self.attempts.central_put_back(&attempts::received(&store).await?);
+                self.tally.fired("central put back", 1);
+                Ok(())
+            }
+            Who::Local(local) => {
+                self.disputed.insert(self.nodes.base(local));
+                self.attempts.put_back(local, &Account::of(&store).await);
+                self.tally.fired("local put back", 1);
+                self.note(local).await
+            }
+        }
+    }
+
+    async fn copy(&mut self, local: usize) -> Result<(), String> {
+        if self.nodes.locals.len() >= MACHINES {
+            return Ok(());
+        }
+        let copy = self.nodes.locals.len();
+        self.nodes.copy(local).await;
+        self.attempts.copied(local, copy);
+        self.disputed.insert(self.nodes.base(local));
+        if self.unaware.contains(&local) {
+            self.unaware.insert(copy);
+        }
+        self.tally.fired("local copied", 1);
+        self.note(copy).await
     }
 
     async fn import(&mut self, edits: &[Edit], trouble: &Trouble) -> Result<(), String> {
@@ -299,44 +413,86 @@ impl Stage {
             eprintln!("   {}{code} {words}", summary.status);
         }
         self.said.push_str(&words);
-        ensure!(calm != Calm::Yes || summary.status != "failed", "a sync that nobody disturbed failed: {words}");
+        let may_refuse = self.may_refuse(local, summary.code.as_deref());
+        ensure!(
+            calm != Calm::Yes || summary.status != "failed" || may_refuse,
+            "a sync that nobody disturbed failed: {words}"
+        );
         let says_why = summary.status != "failed" || (summary.code.is_some() && summary.reason.is_some());
         ensure!(says_why, "a sync failed without a word: {summary:?}");
         if summary.status == "success" && wish.what != What::Results {
             ensure!(summary.digest_equal, "a sync says success with unequal digests: {summary:?}");
             if wish.types.is_empty() && calm != Calm::Changing {
                 let store = self.nodes.locals[local].store();
-                checks::equal(&store, &self.world, LOCALS[local]).await.map_err(|e| format!("after a success: {e}"))?;
+                checks::equal(&store, &self.world, self.nodes.orgs(local))
+                    .await
+                    .map_err(|e| format!("after a success: {e}"))?;
             }
         }
         Ok(())
     }
 
     /// Everything is mended: one sync must bring a local server level with central, and everything finished there.
-    async fn settle(&mut self, local: usize) -> Result<(), String> {
+    pub async fn settle(&mut self, local: usize) -> Result<(), String> {
         self.nodes.central.set_ahead(0);
         self.nodes.locals[local].set_ahead(0);
         let wish = Wish { what: What::All, types: Vec::new(), chunk_size: 100, items: 100, accept: true, hide: false };
-        let summary = bounded(start_sync(&self.nodes, local, &wish)).await?;
-        let summary = summary.expect("nobody kills it now").map_err(|error| format!("{error:?}"))?;
+        let mut tries = 0;
+        let summary = loop {
+            let summary = bounded(start_sync(&self.nodes, local, &wish)).await?;
+            let summary = summary.expect("nobody kills it now").map_err(|error| format!("{error:?}"))?;
+            if tries == WORDS || !self.may_refuse(local, summary.code.as_deref()) {
+                break summary;
+            }
+            tries += 1;
+            if summary.code.as_deref() == Some(DIVERGED) {
+                self.give_word(local).await;
+            }
+        };
         ensure!(summary.status == "success", "everything is mended, and a sync says {summary:#?}");
         ensure!(summary.digest_equal && summary.proof == "digest", "success without proof: {summary:#?}");
         let store = self.nodes.locals[local].store();
         checks::replica_is_whole(&store).await?;
-        checks::equal(&store, &self.world, LOCALS[local]).await?;
+        checks::equal(&store, &self.world, self.nodes.orgs(local)).await?;
         let held = store.removals_held().await.unwrap();
         ensure!(held.is_empty(), "removals are held although somebody agreed: {held:?}");
         self.note(local).await?;
-        let received = attempts::received(&self.nodes.central.store()).await;
+        self.unaware.remove(&local);
+        let received = attempts::received(&self.nodes.central.store()).await?;
         self.attempts.compare(&received)?;
         self.attempts.all_in(local, &received)
     }
 
-    async fn at_the_end(&mut self, seed: u64) -> Result<(), String> {
+    /// Whether a local server may be refused with this code: it has another self, or central was put back.
+    fn may_refuse(&self, local: usize, code: Option<&str>) -> bool {
+        match code {
+            Some(DIVERGED) => self.disputed.contains(&self.nodes.base(local)),
+            Some(WENT_BACK) => self.unaware.contains(&local),
+            _ => false,
+        }
+    }
+
+    /// What a person says when central asks which machine goes on: copies become machines of their own.
+    async fn give_word(&mut self, local: usize) {
+        if self.nodes.is_copy(local) {
+            return self.nodes.renew(local).await;
+        }
+        let machine = &self.nodes.locals[local];
+        let store = machine.store();
+        machine
+            .run(async move {
+                let mut tx = store.write("adopt", Durability::Flushed).await.unwrap();
+                store.continuation_adopt(&mut tx).await.unwrap();
+                tx.commit().await.unwrap();
+            })
+            .await;
+    }
+
+    pub async fn at_the_end(&mut self, seed: u64) -> Result<(), String> {
         let store = self.nodes.central.store();
         checks::scopes_are_whole(&store).await?;
         checks::central_holds(&store, &self.world, &self.world.entities.keys().cloned().collect()).await?;
-        self.tally.items = attempts::received(&store).await.len() as u64;
+        self.tally.items = attempts::received(&store).await?.len() as u64;
         checks::is_silent("what people were told", self.said.as_bytes(), &self.nodes.secrets)?;
         checks::is_silent("the log", &logs::take(), &self.nodes.secrets)?;
         if seed.is_multiple_of(SEARCHED) {
@@ -345,13 +501,13 @@ impl Stage {
         Ok(())
     }
 
-    async fn note(&mut self, local: usize) -> Result<(), String> {
+    pub async fn note(&mut self, local: usize) -> Result<(), String> {
         let store = self.nodes.locals[local].store();
         self.attempts.note(local, Account::of(&store).await)
     }
 
-    async fn compare_results(&self) -> Result<(), String> {
-        self.attempts.compare(&attempts::received(&self.nodes.central.store()).await)
+    pub async fn compare_results(&mut self) -> Result<(), String> {
+        self.attempts.compare(&attempts::received(&self.nodes.central.store()).await?)
     }
 
     /// Keeps what a person would read, with its causes.

@@ -9,7 +9,7 @@ use taosync_sync::session::What;
 
 use crate::line::LineFault;
 
-/// The orgs of each local server: two serve the same one, one serves two.
+/// The orgs of each local server: two serve the same one, one serves two. Copies come after them.
 pub const LOCALS: [&[&str]; 3] = [&["A"], &["A"], &["B", "C"]];
 
 /// Everything that happens.
@@ -51,6 +51,14 @@ pub enum Step {
     Sync { local: usize, wish: Wish, beside: Beside, trouble: Trouble },
     /// A machine goes off and on.
     Restart(Who, Reopen),
+    /// What a running server does now and then; at central, removals are forgotten at once.
+    Chores(Who),
+    /// A picture of a machine's disk is put aside.
+    Save(Who),
+    /// A machine goes on from the picture that was put aside, as if nothing had happened since; without one, another.
+    PutBack(Who),
+    /// A second machine with the directory of a local server is switched on.
+    Copy(usize),
     /// A clock jumps by so many seconds.
     Clock(Who, i64),
     /// Everything is mended, and a sync of this local server must bring it level.
@@ -155,6 +163,10 @@ impl Step {
                 What::Results => "sync results",
             },
             Self::Restart(..) => "restart",
+            Self::Chores(_) => "chores",
+            Self::Save(_) => "save",
+            Self::PutBack(_) => "put back",
+            Self::Copy(_) => "copy",
             Self::Clock(..) => "clock",
             Self::Settle(_) => "settle",
         }

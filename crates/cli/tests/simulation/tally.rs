@@ -20,6 +20,10 @@ pub const FAULTS: &[&str] = &[
     "full database at local",
     "clock of central jumped",
     "clock of local jumped",
+    "central put back",
+    "local put back",
+    "local copied",
+    "removals forgotten",
     "two syncs at once",
     "import during a sync",
 ];

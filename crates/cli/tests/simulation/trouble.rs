@@ -28,9 +28,9 @@ pub async fn under<T>(
     match *trouble {
         Trouble::Nothing => bounded(start(nodes)).await,
         Trouble::Line(fault) => {
-            nodes.lines[line].arm(fault);
+            nodes.line(line).arm(fault);
             let done = bounded(start(nodes)).await;
-            tally.fired(fault.name(), nodes.lines[line].mend());
+            tally.fired(fault.name(), nodes.line(line).mend());
             done
         }
         Trouble::Disk(who, fault) => {
