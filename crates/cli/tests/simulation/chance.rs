@@ -37,7 +37,7 @@ pub fn schedule(seed: u64) -> Schedule {
         steps.extend((0..2).map(|delivery| Step::Publish(delivery, 0, Trouble::Nothing)));
         steps.extend((0..LOCALS.len()).map(Step::Settle));
         if chance.dice.one_in(2) {
-            steps.push(Step::Save(chance.anyone()));
+            steps.push(Step::Save(chance.one_of_two()));
         }
     }
     let number = 8 + chance.dice.below(18);
@@ -83,7 +83,7 @@ impl Chance {
                 Step::Publish(self.dice.below(DELIVERIES), self.dice.below(3) as u32, self.trouble(Who::Central))
             }
             20 => Step::Withdraw(self.dice.below(DELIVERIES), self.trouble(Who::Central)),
-            21..=23 => Step::Save(self.anyone()),
+            21..=23 => Step::Save(self.one_of_two()),
             24..=39 => self.sit(),
             40..=42 => {
                 let local = self.local();
@@ -98,7 +98,7 @@ impl Chance {
             47..=80 => self.sync(),
             81..=83 => Step::Chores(self.anyone()),
             84 => Step::Copy(self.local()),
-            85 | 86 => Step::PutBack(self.anyone()),
+            85 | 86 => Step::PutBack(self.one_of_two()),
             87..=89 => Step::Restart(self.anyone(), self.reopen()),
             90..=92 => Step::Clock(self.anyone(), self.jump()),
             _ => Step::Settle(self.local()),
@@ -207,6 +207,11 @@ impl Chance {
 
     fn anyone(&mut self) -> Who {
         if self.dice.one_in(LOCALS.len() + 1) { Who::Central } else { Who::Local(self.local()) }
+    }
+
+    /// Central half of the time: there is one of it only.
+    fn one_of_two(&mut self) -> Who {
+        if self.dice.one_in(2) { Who::Central } else { Who::Local(self.local()) }
     }
 
     /// Where a clock may stand: hours, days or years off, in 1970 or in 2099; sometimes right again.
