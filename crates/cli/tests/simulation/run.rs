@@ -21,8 +21,6 @@ pub struct Wanted {
     seeds: Range<u64>,
     jobs: usize,
     minutes: Option<u64>,
-    /// A single seed need not meet every fault.
-    every_fault: bool,
 }
 
 impl Wanted {
@@ -34,9 +32,8 @@ impl Wanted {
         });
         let one = number("TAOSYNC_SIMULATE_SEED").map(|seed| seed..seed + 1);
         let seeds = one.or(seeds).unwrap_or(SEEDS);
-        let every_fault = seeds.end - seeds.start >= ENOUGH;
         let jobs = number("TAOSYNC_SIMULATE_JOBS").unwrap_or(2) as usize;
-        Self { seeds, jobs, minutes: number("TAOSYNC_SIMULATE_MINUTES"), every_fault }
+        Self { seeds, jobs, minutes: number("TAOSYNC_SIMULATE_MINUTES") }
     }
 }
 
@@ -82,7 +79,7 @@ pub fn run(wanted: &Wanted) {
         panic!("{} schedules ended badly", failures.len());
     }
     let silent = total.silent();
-    assert!(!wanted.every_fault || silent.is_empty(), "faults that never fired: {}", silent.join(", "));
+    assert!(total.schedules < ENOUGH || silent.is_empty(), "faults that never fired: {}", silent.join(", "));
 }
 
 /// What runs on when its machine is killed may complain that there is no machine any more; nobody needs to read that.
