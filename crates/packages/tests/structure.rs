@@ -263,8 +263,8 @@ fn variables_of_an_item_that_cannot_be_read_are_not_called_undeclared() {
 #[test]
 fn the_deepest_test_reads_back() {
     let deepest = |rules: usize| {
-        let sections: String =
-            (1..32).map(|n| format!("<assessmentSection identifier=\"n{n}\" title=\"\" visible=\"true\">")).collect();
+        let section = |n| format!("<assessmentSection identifier=\"n{n}\" title=\"\" visible=\"true\">");
+        let sections = (1..32).map(section).collect::<Vec<_>>().concat();
         let rule = format!("{}<null/>{}", "<not>".repeat(rules), "</not>".repeat(rules));
         let item = format!(
             "{sections}<assessmentItemRef identifier=\"i\" href=\"i/item.xml\"><preCondition>{rule}</preCondition>\

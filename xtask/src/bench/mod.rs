@@ -64,10 +64,9 @@ impl Group {
     fn sizes(self) -> &'static [usize] {
         match self {
             Self::Takers => &[1_000, 10_000, 100_000],
-            Self::Eligibility => &[10_000],
+            Self::Eligibility | Self::Line => &[10_000],
             Self::Results => &[1_000, 10_000],
             Self::Import | Self::Kills => &[100_000],
-            Self::Line => &[10_000],
         }
     }
 }
