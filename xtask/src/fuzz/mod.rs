@@ -78,8 +78,8 @@ fn host() -> anyhow::Result<String> {
     Ok(host.context("rustc does not name its host")?.to_owned())
 }
 
-/// Our code has no `unsafe`: without the address sanitizer four times as many inputs are tried, and the memory that is
-/// counted is the memory the program would take.
+/// Our code has no `unsafe`: without the address sanitizer more inputs are tried, and the memory that is counted is the
+/// memory the program would take. Faults of memory inside dependencies are therefore not looked for.
 fn build() -> anyhow::Result<()> {
     let arguments = ["+nightly", "fuzz", "build", "--fuzz-dir", "fuzz", "--sanitizer", "none"];
     eprintln!("── cargo {}", arguments.join(" "));
