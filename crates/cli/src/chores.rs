@@ -85,3 +85,6 @@ pub async fn purge_confirmed(node: &Node) -> Result<u64, Failure> {
     }
     Ok(purged)
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,6 +190,11 @@ pub fn whole(pass: Option<&LastPass>, now: Timestamp) -> Check {
         return Check::new("verify", Level::Critical, text, value);
     }
     let text = format!("everything stored was found whole {}", age(seconds));
+    if seconds < -STALE {
+        let text = "what is stored was last found whole on a day that is still to come: the clock was wrong then, or is \
+                    now; run 'taosync verify'";
+        return Check::new("verify", Level::Warning, text, value);
+    }
     if seconds > STALE {
         let text = format!("{text}; that is long ago: let 'taosync serve' run, or run 'taosync verify'");
         return Check::new("verify", Level::Warning, text, value);
