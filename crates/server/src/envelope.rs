@@ -6,21 +6,21 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue};
 use taosync_model::Clock;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 
+use crate::api::v1::FRAMES;
 use crate::listen::Peer;
 use crate::problem;
 
 /// Names a request in answers and in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("taosync-request");
 
-/// Set on every answer that does not say otherwise.
-const DEFAULTS: [(HeaderName, &str); 5] = [
-    (CACHE_CONTROL, "no-store"),
+/// Set on every answer a browser could show, unless it says otherwise.
+const FOR_BROWSERS: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("x-content-type-options"), "nosniff"),
     (HeaderName::from_static("x-frame-options"), "DENY"),
     (REFERRER_POLICY, "no-referrer"),
@@ -54,11 +54,15 @@ async fn observe(id: uuid::Uuid, request: Request, next: Next) -> Response {
         let mut response = next.run(request).await;
         tracing::debug!(status = response.status().as_u16(), "answered");
         let headers = response.headers_mut();
-        for (name, value) in &DEFAULTS {
-            headers.entry(name).or_insert(HeaderValue::from_static(value));
-        }
-        if peer.is_some_and(|p| p.secure) {
-            headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        // Streams of frames and empty answers are for programs only, and travel over thin lines.
+        if headers.get(CONTENT_TYPE).is_some_and(|media_type| media_type != FRAMES) {
+            for (name, value) in &FOR_BROWSERS {
+                headers.entry(name).or_insert(HeaderValue::from_static(value));
+            }
+            if peer.is_some_and(|p| p.secure) {
+                headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+            }
         }
         if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
             headers.insert(REQUEST_ID, id);

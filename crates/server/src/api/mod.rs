@@ -1,7 +1,7 @@
 //! What a browser, a monitor, and local servers ask.
 
 pub(crate) mod face;
-mod v1;
+pub(crate) mod v1;
 
 use std::sync::Arc;
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::problem::ApiError;
 
 /// Media type of frames.
-const FRAMES: &str = "application/zstd";
+pub(crate) const FRAMES: &str = "application/zstd";
 /// Bytes of a chunk that are read and sent at a time.
 const PIECE: usize = 64 * 1024;
 
