@@ -81,7 +81,8 @@ pub async fn purge_confirmed(node: &Node) -> Result<u64, Failure> {
     let Ok(sent_before) = node.clock.now().checked_sub(kept) else { return Ok(0) };
     let mut purged = 0;
     for replica in node.store.replicas_list().await? {
-        purged += node.store.outbox_purge(&replica.org, replica.safe_receipt_no, sent_before).await?;
+        let Some(epoch) = replica.epoch else { continue };
+        purged += node.store.outbox_purge(&replica.org, epoch, replica.safe_receipt_no, sent_before).await?;
     }
     Ok(purged)
 }

@@ -103,7 +103,7 @@ impl Store {
         .map_err(sql)?;
         if seen.rows_affected() == 0 {
             return Err(StoreError::Refused(format!(
-                "node {} is known with another key: it is a copy with new keys, or an impostor; make a fresh local server with 'taosync init local' on the machine that asks",
+                "node {} is known with another key: a renewal was cut half-way there, it is a copy with new keys, or an impostor; run 'taosync node renew' on the machine that asks: it keeps its data and results",
                 node.id
             )));
         }

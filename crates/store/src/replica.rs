@@ -14,4 +14,4 @@ pub use apply::{AppliedChunk, Chunk, ChunkEffect, Link, Removal, RemovalRule, Up
 pub use held::{HeldRemoval, HeldTally, HeldWeight};
 pub use items::{HeldLink, HeldMembers};
 pub use read::ReplicaProblem;
-pub use state::{Learned, ReplicaScope, ReplicaType, Verdict};
+pub use state::{Learned, ReplicaScope, ReplicaType, StandingHeard, Verdict};

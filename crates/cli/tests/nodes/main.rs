@@ -9,6 +9,7 @@ mod copies;
 mod data_down;
 mod deliveries;
 mod dice;
+mod erasure;
 mod faults;
 mod guard;
 mod hostile;

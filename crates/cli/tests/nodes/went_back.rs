@@ -120,3 +120,41 @@ async fn a_machine_that_is_killed_before_it_acts_is_told_again() {
     assert_eq!(before.sync_equal().await.results.sent, 1);
     every_result_is_at_central_once(&central, &[&before]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adopted_machine_is_not_believed_that_nothing_is_missing() {
+    let (central, one, _) = two_schools().await;
+    let yesterday = central.save();
+    play(&one.runner().await, 0).await;
+    assert_eq!(sync_hiding(&one, What::All).await.results.sent, 1);
+    let restored = one.copy().await;
+    for _ in 0..2 {
+        one.sync_equal().await;
+    }
+    // Both were put back, central further than the machine.
+    let central = central.put_back(yesterday).await;
+    restored.adopt().await;
+    let noticed = sync_hiding(&restored, What::All).await;
+    assert_eq!(noticed.code.as_deref(), Some("TS-307"), "{noticed:#?}");
+    assert_eq!((noticed.results.sent, received(&central).await), (1, 1), "handed in again at once");
+    restored.sync_equal().await;
+    every_result_is_at_central_once(&central, &[&restored]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_central_that_is_put_back_twice_is_noticed_twice() {
+    let (central, one, _) = two_schools().await;
+    let (first, second) = (central.save(), central.save());
+    play(&one.runner().await, 0).await;
+    sync_hiding(&one, What::All).await;
+    let central = central.put_back(first).await;
+    assert_eq!(sync_hiding(&one, What::All).await.code.as_deref(), Some("TS-307"));
+    assert_eq!(received(&central).await, 1);
+    // Before the machine had a chance to say that it knows.
+    let central = central.put_back(second).await;
+    let again = sync_hiding(&one, What::All).await;
+    assert_eq!(again.code.as_deref(), Some("TS-307"), "{again:#?}");
+    assert_eq!(received(&central).await, 1);
+    one.sync_equal().await;
+    every_result_is_at_central_once(&central, &[&one]).await;
+}

@@ -168,7 +168,8 @@ impl Stage {
             }
             store.executions_erase_resume(now).await?;
             for replica in store.replicas_list().await? {
-                store.outbox_purge(&replica.org, replica.safe_receipt_no, now).await?;
+                let Some(epoch) = replica.epoch else { continue };
+                store.outbox_purge(&replica.org, epoch, replica.safe_receipt_no, now).await?;
             }
             Ok::<u64, StoreError>(0)
         });

@@ -17,8 +17,7 @@ const OPEN: i64 = -1;
 
 impl Store {
     /// Judges what a machine shows, takes the step if it is one, and notes what is wrong if it is not. Says how many
-    /// steps there were with it. A receipt that is not held here proves that central went back, unless the machine
-    /// knows.
+    /// steps there were with it. A receipt that is not held here proves that central went back.
     pub async fn continuation_show(
         &self,
         tx: &mut Tx,
@@ -29,7 +28,9 @@ impl Store {
     ) -> Result<(Judgement, u64), StoreError> {
         let memory = tx.continuation_memory(node, org).await?;
         let mut judgement = memory.judge(shown);
-        if let Some(mark) = newest.filter(|_| matches!(judgement, Judgement::Follows | Judgement::Repeated))
+        // Also on somebody's word: it is about the machine, not about what central holds.
+        let is_taken = matches!(judgement, Judgement::Follows | Judgement::Repeated | Judgement::Claimed);
+        if let Some(mark) = newest.filter(|_| is_taken)
             && !self.receipt_is_known(mark).await?
         {
             judgement = Judgement::CentralWentBack;

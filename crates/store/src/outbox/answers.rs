@@ -142,10 +142,11 @@ impl Store {
     }
 
     /// Erases the payloads of hidden items that are safe at central (its `safe_receipt_no` has passed them) and were
-    /// sent before `sent_before`. Says how many.
+    /// sent before `sent_before`. A number says something only about receipts of its own history. Says how many.
     pub async fn outbox_purge(
         &self,
         org: &OrgId,
+        epoch: Uuid,
         safe_receipt_no: i64,
         sent_before: Timestamp,
     ) -> Result<u64, StoreError> {
@@ -154,11 +155,12 @@ impl Store {
         let purged = sqlx::query(
             "UPDATE outbox SET payload = NULL
              WHERE state = 'sent' AND hidden = 1 AND org = $1 AND receipt_no <= $2 AND sent_at < $3
-               AND payload IS NOT NULL",
+               AND receipt ->> 'epoch' = $4 AND payload IS NOT NULL",
         )
         .bind(org.as_str())
         .bind(safe_receipt_no)
         .bind(sent_before.as_millisecond())
+        .bind(epoch.to_string())
         .execute(tx.conn())
         .await
         .map_err(sql)?

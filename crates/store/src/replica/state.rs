@@ -70,6 +70,15 @@ pub struct Learned<'a> {
     pub verdict: Verdict,
 }
 
+/// Where central's receipts stood when it was last asked; 0 before that. In one history neither number ever falls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StandingHeard {
+    /// Items up to this receipt are in a verified backup.
+    pub safe_receipt_no: i64,
+    /// Highest receipt number it had given.
+    pub top_receipt_no: i64,
+}
+
 /// What comparing the digests of all types gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -157,7 +166,8 @@ impl Store {
         let mut tx = self.write("replica_finish", Durability::Flushed).await?;
         let sql = tx.sql();
         sqlx::query(
-            "UPDATE replica_scope SET epoch = $2, safe_receipt_no = max(safe_receipt_no, $3), top_receipt_no = $4,
+            "UPDATE replica_scope SET epoch = $2, top_receipt_no = $4,
+             safe_receipt_no = CASE WHEN epoch IS $2 THEN max(safe_receipt_no, $3) ELSE $3 END,
              verified_at = coalesce($5, verified_at), synced_at = coalesce($6, synced_at),
              compare_due = CASE WHEN $7 THEN 0 ELSE compare_due END
              WHERE id = $1",
@@ -178,17 +188,38 @@ impl Store {
         tx.commit().await
     }
 
-    /// Notes whose history the positions belong to, before the first of them is stored.
+    /// Notes whose history the positions belong to, before the first of them is stored. Numbers of receipts begin anew
+    /// with it: what was safe in another history says nothing.
     pub async fn replica_begin(&self, scope: i64, epoch: Uuid) -> Result<(), StoreError> {
         let mut tx = self.write("replica_begin", Durability::Relaxed).await?;
         let sql = tx.sql();
-        sqlx::query("UPDATE replica_scope SET epoch = $2 WHERE id = $1 AND epoch IS NOT $2")
-            .bind(scope)
-            .bind(epoch)
-            .execute(tx.conn())
-            .await
-            .map_err(sql)?;
+        sqlx::query(
+            "UPDATE replica_scope SET epoch = $2, safe_receipt_no = 0, top_receipt_no = 0
+             WHERE id = $1 AND epoch IS NOT $2",
+        )
+        .bind(scope)
+        .bind(epoch)
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
         tx.commit().await
+    }
+
+    /// What central said about its receipts when data were last received, in the history it shows now; nothing of
+    /// another one.
+    pub async fn standing_heard(&self, org: &OrgId, central: Uuid, epoch: Uuid) -> Result<StandingHeard, StoreError> {
+        let row: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT s.safe_receipt_no, s.top_receipt_no FROM replica_scope s JOIN remote r ON r.id = s.remote
+             WHERE s.org = $1 AND r.central = $2 AND s.epoch = $3",
+        )
+        .bind(org.as_str())
+        .bind(central)
+        .bind(epoch)
+        .fetch_optional(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("standing_heard"))?;
+        let (safe_receipt_no, top_receipt_no) = row.unwrap_or_default();
+        Ok(StandingHeard { safe_receipt_no, top_receipt_no })
     }
 }
 

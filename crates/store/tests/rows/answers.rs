@@ -11,11 +11,13 @@ use uuid::Uuid;
 
 use crate::support::{TestStore, attempt, open, org};
 
+const EPOCH: Uuid = Uuid::from_u128(2);
+
 fn receipt(key: &NodeKey, item: &NewItem, no: i64, status: ReceiptStatus) -> Receipt {
     let mut receipt = Receipt {
         v: 1,
         central: Uuid::from_u128(1),
-        epoch: Uuid::from_u128(2),
+        epoch: EPOCH,
         receipt_no: no,
         org: org(),
         kind: item.envelope.kind,
@@ -99,10 +101,11 @@ async fn a_hidden_result_is_erased_only_when_it_is_safe_and_old() {
     let results = t.outbox_results(&OutboxFilter::default(), 9).await.unwrap();
     assert_eq!(results.iter().map(|r| r.payload.is_some()).collect::<Vec<_>>(), [false, false, true]);
     let later = t.in_seconds(60);
-    assert_eq!(t.outbox_purge(&org(), 3, t.in_seconds(-60)).await.unwrap(), 0, "not old enough");
-    assert_eq!(t.outbox_purge(&org(), 0, later).await.unwrap(), 0, "not safe at central");
-    assert_eq!(t.outbox_purge(&OrgId::everything(), 3, later).await.unwrap(), 0, "another organisation");
-    assert_eq!(t.outbox_purge(&org(), 1, later).await.unwrap(), 1);
+    assert_eq!(t.outbox_purge(&org(), EPOCH, 3, t.in_seconds(-60)).await.unwrap(), 0, "not old enough");
+    assert_eq!(t.outbox_purge(&org(), EPOCH, 0, later).await.unwrap(), 0, "not safe at central");
+    assert_eq!(t.outbox_purge(&OrgId::everything(), EPOCH, 3, later).await.unwrap(), 0, "another organisation");
+    assert_eq!(t.outbox_purge(&org(), Uuid::from_u128(3), 3, later).await.unwrap(), 0, "safe in another history");
+    assert_eq!(t.outbox_purge(&org(), EPOCH, 1, later).await.unwrap(), 1);
     assert_eq!(t.number("SELECT count(*) FROM outbox WHERE payload IS NULL").await, 1);
     // Central went back to before everything: what still has its payload waits again.
     assert_eq!(t.central_went_back(&org()).await.unwrap(), 2);

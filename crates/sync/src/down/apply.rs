@@ -145,7 +145,10 @@ async fn look_back(store: &Store, replica: &ReplicaScope, hello: &Hello) -> Resu
         store.outbox_offer_older_epochs(&replica.org, hello.central, hello.epoch).await?;
     }
     let newest = store.receipt_newest(&replica.org).await?.filter(|mark| mark.is_of(hello.epoch));
-    if hello.top_receipt_no >= replica.top_receipt_no.max(newest.map_or(0, |mark| mark.receipt_no)) {
+    // In one history what is safe never shrinks.
+    let is_less_safe = replica.epoch == Some(hello.epoch) && hello.safe_receipt_no < replica.safe_receipt_no;
+    let newest = newest.map_or(0, |mark| mark.receipt_no);
+    if !is_less_safe && hello.top_receipt_no >= replica.top_receipt_no.max(newest) {
         return Ok(());
     }
     let offered = store.central_went_back(&replica.org).await?;

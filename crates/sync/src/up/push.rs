@@ -267,8 +267,8 @@ impl<'a> Push<'a> {
         Ok(self.outcome)
     }
 
-    /// Notices a central that went back: another history than our receipts name, or a lower number than was held when it
-    /// was asked. What it may have lost waits again before anything new is marked, so a crash in between cannot hide it.
+    /// Notices a central that went back: another history than our receipts name, or lower numbers than were held or heard
+    /// when it was asked. What it may have lost waits again before anything new is marked, so a crash in between cannot hide it.
     async fn look_back(&mut self, heard: &Heard, mark: Option<ReceiptMark>) -> Result<(), UpError> {
         let Some(epoch) = heard.receipts.first().map(|receipt| receipt.epoch) else { return Ok(()) };
         if self.outcome.went_back {
@@ -281,7 +281,11 @@ impl<'a> Push<'a> {
             self.epoch = Some(epoch);
         }
         let held = mark.filter(|mark| mark.is_of(epoch)).map_or(0, |mark| mark.receipt_no);
-        if heard.standing.is_some_and(|standing| standing.top_receipt_no < held) {
+        let before = self.store.standing_heard(self.org, self.central.id, epoch).await?;
+        let is_older = heard.standing.is_some_and(|now| {
+            now.top_receipt_no < held.max(before.top_receipt_no) || now.safe_receipt_no < before.safe_receipt_no
+        });
+        if is_older {
             offered |= self.central_went_back().await?;
         }
         if offered {
