@@ -17,8 +17,9 @@ use super::run::{PATIENCE, arg};
 use trace::{Trace, unkept};
 
 const PLAIN: &str = "TAOSYNC_PLAIN_HTTP";
-/// More than central stores at once, so that receipts come in two batches.
+/// Handed in by requests of [`AT_ONCE`], so that several batches are answered.
 const ITEMS: usize = 130;
+const AT_ONCE: usize = 50;
 
 fn has_strace() -> bool {
     let found = Command::new("strace").arg("-V").output().is_ok_and(|run| run.status.success());
@@ -118,8 +119,9 @@ fn items_are_on_disk_before_their_receipts_leave() {
     if !has_strace() {
         return;
     }
-    let (mut central, server, local) = school();
+    let (mut central, server, mut local) = school();
     server.stop().exits(0);
+    local.set("TAOSYNC_RESULT_SERVICE__CHUNK_SIZE", AT_ONCE);
     let files: Vec<_> =
         (0..ITEMS).map(|n| local.file(&format!("r{n}.xml"), super::results_xml::result(n % 6, 1 + n / 6))).collect();
     let mut submit = vec!["execution", "submit"];
@@ -133,6 +135,6 @@ fn items_are_on_disk_before_their_receipts_leave() {
     let trace = read_trace(&file);
     let handed_in = trace.exchanges(|request| request.contains("POST /api/v1/outbox HTTP/1.1"));
     let answers: usize = handed_in.iter().map(|exchange| exchange.answers.len()).sum();
-    assert!(answers >= 2, "receipts of two batches are seen, not {answers} answers");
+    assert!(answers >= ITEMS.div_ceil(AT_ONCE), "receipts of every batch are seen, not {answers} answers");
     assert_eq!(unkept(&trace, &handed_in), Vec::<String>::new());
 }
