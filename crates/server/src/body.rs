@@ -1,14 +1,16 @@
-//! Reading small request bodies: bounded in bytes and in time, also against a client that trickles.
+//! Reading request bodies: bounded in bytes and in time, also against a client that trickles.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::ApiError;
 
@@ -44,6 +46,45 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })
 }
 
+/// Gathers a body before anything is held for it: what of it has come takes from `room` (KiB all such bodies may have
+/// together), so that a client that stalls holds up nobody, and many cannot fill the memory.
+pub(crate) async fn gather(body: Body, room: &Semaphore) -> Result<Gathered<'_>, ApiError> {
+    let mut gathered = Gathered { pieces: Vec::new(), taken: None };
+    let mut pieces = std::pin::pin!(body.into_data_stream());
+    let (mut bytes, mut held) = (0, 0);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| if is_stall(&error) { stalled() } else { cut() })?;
+        bytes += piece.len();
+        let wanted = bytes.div_ceil(1024);
+        let more = u32::try_from(wanted - held).map_err(|_| no_room())?;
+        let permit = room.try_acquire_many(more).map_err(|_| no_room())?;
+        match &mut gathered.taken {
+            Some(taken) => taken.merge(permit),
+            None => gathered.taken = Some(permit),
+        }
+        held = wanted;
+        gathered.pieces.push(piece);
+    }
+    Ok(gathered)
+}
+
+/// A body that is here, and the room it takes.
+pub(crate) struct Gathered<'a> {
+    pieces: Vec<Bytes>,
+    taken: Option<SemaphorePermit<'a>>,
+}
+
+impl Gathered<'_> {
+    /// Its pieces; each is given back when it has been read, the room when all are.
+    pub fn stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+        let Self { pieces, taken } = self;
+        futures_util::stream::iter(pieces).map(move |piece| {
+            let _held = &taken;
+            Ok(piece)
+        })
+    }
+}
+
 /// A body as a stream; it fails when nothing comes for a while.
 pub(crate) fn stream(body: Body) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
     body.into_data_stream()
@@ -73,6 +114,11 @@ fn too_large(limit: usize) -> ApiError {
 pub(crate) fn stalled() -> ApiError {
     let detail = "the body of the request did not come in time";
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_stalled", detail, "check the line and try again")
+}
+
+fn no_room() -> ApiError {
+    let detail = "central is reading from too many local servers at once";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail, "try again in a minute")
 }
 
 fn cut() -> ApiError {

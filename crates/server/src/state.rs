@@ -20,6 +20,8 @@ const WRONG_SECRETS: u32 = 5;
 const WRONG_SECRETS_OF_NETWORK: u32 = 50;
 /// Comparisons made at once; each may hold some hundred megabytes.
 const COMPARISONS: usize = 2;
+/// KiB of lists and questions that wait to be compared, together; the largest list has 122 MiB, the largest question 190.
+const QUESTIONS: usize = 256 * 1024;
 
 /// What the handlers of a central share.
 pub struct Central {
@@ -28,6 +30,8 @@ pub struct Central {
     pub(crate) identity: Identity,
     pub(crate) wrong_secrets: SlowDown,
     pub(crate) comparisons: Semaphore,
+    /// KiB that bodies of comparisons may still take.
+    pub(crate) questions: Semaphore,
     /// Addresses under which local servers reach this central, such as `https://central.example/`; proofs must name one
     /// of them. Empty: the address the request itself names.
     pub public_urls: Vec<Url>,
@@ -46,6 +50,7 @@ impl Central {
             identity,
             wrong_secrets: SlowDown::new(WRONG_SECRETS, WRONG_SECRETS_OF_NETWORK),
             comparisons: Semaphore::new(COMPARISONS),
+            questions: Semaphore::new(QUESTIONS),
             public_urls: Vec::new(),
             token_lifetime: TOKEN_LIFETIME,
             chunk_size: CHUNK_SIZE,

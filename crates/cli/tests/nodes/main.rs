@@ -16,5 +16,6 @@ mod hostile;
 mod moving;
 mod random;
 mod results_up;
+mod stalled;
 mod support;
 mod went_back;

@@ -28,7 +28,7 @@ use taosync_vault::random;
 use taosync_vault::tls::Tls;
 use taosync_vault::tokens::TokenHash;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -55,23 +55,48 @@ async fn node(role: Role) -> Node {
     Node { store, clock, dir }
 }
 
+/// How a central listens.
+#[derive(Clone, Copy, Default)]
+pub struct Listening {
+    pub limits: ListenLimits,
+    /// Bytes of an answer the system takes before the client does; none: as much as it likes.
+    pub send_buffer: Option<u32>,
+}
+
+impl Listening {
+    fn bind(self, address: SocketAddr) -> TcpListener {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        if let Some(bytes) = self.send_buffer {
+            socket.set_send_buffer_size(bytes).unwrap();
+        }
+        socket.bind(address).unwrap();
+        socket.listen(1024).unwrap()
+    }
+}
+
 /// A central that listens.
 pub struct Central {
     pub node: Node,
     pub address: SocketAddr,
     pub fingerprint: String,
     tls: Tls,
+    listening: Listening,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Central {
     pub async fn start() -> Self {
+        Self::start_with(Listening::default()).await
+    }
+
+    pub async fn start_with(listening: Listening) -> Self {
         let node = node(Role::Central).await;
         let hosts = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         let tls = Tls::create(&node.dir.path().join("keys"), &hosts, node.clock.now()).unwrap();
         let fingerprint = tls.fingerprint();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut central = Self { node, address, fingerprint, tls, running: None };
+        let mut central = Self { node, address, fingerprint, tls, listening, running: None };
         central.listen().await;
         central
     }
@@ -87,19 +112,19 @@ impl Central {
 
     /// Listens, again after [`Central::stop`], at the same address.
     pub async fn listen(&mut self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
+        let listener = self.listening.bind(self.address);
         self.address = listener.local_addr().unwrap();
         let blobs = Blobs::open(self.node.store.dir()).await.unwrap();
         let identity = self.node.store.identity().await.unwrap();
         let mut state = CentralState::new(self.node.store.clone(), blobs, identity);
         state.chunk_size = 50;
         let (stop, stopped) = oneshot::channel::<()>();
-        let config = self.tls.server_config();
+        let (config, limits) = (self.tls.server_config(), self.listening.limits);
         let task = tokio::spawn(async move {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            serve(listener, central_router(state), Some(config), ListenLimits::default(), shutdown).await.unwrap();
+            serve(listener, central_router(state), Some(config), limits, shutdown).await.unwrap();
         });
         self.running = Some((stop, task));
     }

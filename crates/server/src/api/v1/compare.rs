@@ -15,7 +15,7 @@ use tokio::sync::SemaphorePermit;
 
 use super::FRAMES;
 use super::feed::offer_request;
-use crate::body;
+use crate::body::{self, Gathered};
 use crate::oauth::Caller;
 use crate::problem::ApiError;
 use crate::state::Central;
@@ -24,7 +24,7 @@ use crate::state::Central;
 const ROUND_EXTRA: usize = 8 * 1024;
 /// How long a comparison waits for those before it.
 const TURN: Duration = Duration::from_secs(60);
-/// A list or a question must be here within this time, so that a slow line does not hold up the others.
+/// A list or a question must be here within this time.
 const WHOLE_BODY: Duration = Duration::from_secs(600);
 
 /// One round of reconciliation.
@@ -44,9 +44,9 @@ pub(crate) async fn listing(
     caller: Caller,
     request: Body,
 ) -> Result<Response, ApiError> {
+    let list = gather(&central, request).await?;
     let _turn = turn(&central).await?;
-    let listed = answer::listing(&central.store, &caller.org, body::stream(request));
-    whole(tokio::time::timeout(WHOLE_BODY, listed).await.map_err(|_| body::stalled())??)
+    whole(answer::listing(&central.store, &caller.org, list.stream()).await?)
 }
 
 /// What differs, by name.
@@ -59,10 +59,15 @@ pub(crate) async fn compare(
 ) -> Result<Response, ApiError> {
     let Query(query) = query.map_err(|_| ApiError::bad_request("the query of the comparison cannot be read"))?;
     let asked = offer_request(&central, caller, &headers, query)?;
+    let question = gather(&central, request).await?;
     let _turn = turn(&central).await?;
-    let answer = answer::answer(central.store.clone(), asked, body::stream(request));
-    let answer = tokio::time::timeout(WHOLE_BODY, answer).await.map_err(|_| body::stalled())??;
-    Ok(body::streamed(FRAMES, answer))
+    Ok(body::streamed(FRAMES, answer::answer(central.store.clone(), asked, question.stream()).await?))
+}
+
+/// A body that may be large. It has to be here before it gets a turn: who stalls would hold up all who compare.
+async fn gather(central: &Central, request: Body) -> Result<Gathered<'_>, ApiError> {
+    let gathered = tokio::time::timeout(WHOLE_BODY, body::gather(request, &central.questions)).await;
+    gathered.map_err(|_| body::stalled())?
 }
 
 /// A comparison holds an org's whole set in memory: only so many are made at once.
