@@ -45,7 +45,15 @@ pub fn sync_lock(dir: &Path, way: Way, clock: &dyn Clock) -> Result<Lock, Failur
 
 /// Waits for the lock of those who change entities: what one looks up must still be so when it writes.
 pub async fn change_lock(dir: &Path) -> Result<Lock, Failure> {
-    let path = dir.join("change.lock");
+    waiting(dir.join("change.lock")).await
+}
+
+/// Waits for the lock of backups: what another one left behind can be told from what it works on.
+pub async fn backup_lock(dir: &Path) -> Result<Lock, Failure> {
+    waiting(dir.join("backup.lock")).await
+}
+
+async fn waiting(path: PathBuf) -> Result<Lock, Failure> {
     tokio::task::spawn_blocking(move || {
         let file = open(&path)?;
         file.lock().map_err(|source| Failure::file("lock", &path, source))?;

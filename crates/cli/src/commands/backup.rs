@@ -1,6 +1,7 @@
 //! `taosync backup`: everything a node is, in one sealed file, while it works.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -13,14 +14,19 @@ use taosync_store::copies::Copied;
 use taosync_store::settings::Role;
 use taosync_vault::backup_seal::{self, Opening, Seal};
 use taosync_vault::node_identity::NodeIdentity;
+use tempfile::NamedTempFile;
 
 use crate::backup::secret::Given;
 use crate::backup::write::{self, Source};
 use crate::backup::{FORMAT, Manifest, read};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::locks;
 use crate::node::{ACTOR, Node, VERSION};
 use crate::output;
+
+/// Beginning of the names of what is being made.
+const LEFTOVER: &str = ".backup-";
 
 /// Write everything this node is into one sealed file
 #[derive(Debug, Args)]
@@ -53,6 +59,7 @@ struct Made {
     receipts_through: i64,
     missing_chunks: usize,
     verified: bool,
+    same_disk: bool,
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     passphrase: Option<String>,
@@ -68,7 +75,10 @@ impl Options {
         }
         let node = Node::open(context).await?;
         let (sealing, shown) = self.seal()?;
-        let work = tempfile::Builder::new().prefix(".backup-").tempdir_in(node.place.dir());
+        let (target, same_disk) = target(&self.file, node.place.dir())?;
+        let _alone = locks::backup_lock(node.place.dir()).await?;
+        remove_leftovers(node.place.dir())?;
+        let work = tempfile::Builder::new().prefix(LEFTOVER).tempdir_in(node.place.dir());
         let work = work.map_err(|error| Failure::file("write", node.place.dir(), error))?;
         let copy = work.path().join("taosync.sqlite");
         output::note(context.output, "copying the database");
@@ -77,7 +87,8 @@ impl Options {
         output::note(context.output, "writing and checking the backup");
         let manifest = manifest(&node, &copied);
         let file = self.file.clone();
-        let written = tokio::task::spawn_blocking(move || write_checked(&file, &sealing, manifest, &sources)).await?;
+        let written =
+            tokio::task::spawn_blocking(move || write_checked(target, &file, &sealing, manifest, &sources)).await?;
         let (manifest, bytes) = written?;
         drop(work);
         note_backup(&node, &self.file, &manifest).await?;
@@ -88,6 +99,7 @@ impl Options {
             receipts_through: manifest.receipts_through,
             missing_chunks,
             verified: true,
+            same_disk,
             seconds: since.elapsed().as_secs_f64(),
             passphrase: shown.map(|secret| secret.expose_secret().to_owned()),
         };
@@ -155,16 +167,42 @@ fn sources(node: &Node, copied: &Copied, copy: PathBuf) -> Result<(Vec<Source>, 
     Ok((sources, missing))
 }
 
+/// Where the file is written until it is whole, and whether that is the disk it is to protect from.
+fn target(file: &Path, dir: &Path) -> Result<(NamedTempFile, bool), Failure> {
+    let folder = folder(file);
+    let failed = |error| Failure::file("write", file, error);
+    let temporary = tempfile::Builder::new().prefix(LEFTOVER).tempfile_in(folder).map_err(failed)?;
+    let disk = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev());
+    let same_disk = disk(folder).map_err(failed)? == disk(dir).map_err(|error| Failure::file("read", dir, error))?;
+    Ok((temporary, same_disk))
+}
+
+fn folder(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A backup that was killed left its copy of the database.
+fn remove_leftovers(dir: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::file("read", dir, error);
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let is_ours = entry.file_name().to_string_lossy().starts_with(LEFTOVER);
+        if is_ours && entry.path().is_dir() {
+            std::fs::remove_dir_all(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes under a temporary name, reads everything back, and only then gives the file its name.
 fn write_checked(
+    temporary: NamedTempFile,
     file: &Path,
     sealing: &Sealing,
     manifest: Manifest,
     sources: &[Source],
 ) -> Result<(Manifest, u64), Failure> {
-    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |error| Failure::file("write", file, error);
-    let temporary = tempfile::Builder::new().prefix(".backup-").tempfile_in(folder).map_err(failed)?;
     let output = temporary.reopen().map_err(failed)?;
     let manifest = write::write(output, &sealing.seal, manifest, sources)?;
     let checked = read::read(temporary.path(), &sealing.opening, read::Into::Nothing)?;
@@ -174,7 +212,7 @@ fn write_checked(
     }
     let bytes = temporary.as_file().metadata().map_err(failed)?.len();
     temporary.persist_noclobber(file).map_err(|error| failed(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    File::open(folder(file)).and_then(|folder| folder.sync_all()).map_err(failed)?;
     Ok((manifest, bytes))
 }
 
@@ -197,6 +235,9 @@ fn to_text(made: &Made, role: Role) -> String {
     );
     if role == Role::Central {
         output::add(&mut text, format_args!("Results up to receipt {} are inside.\n", made.receipts_through));
+    }
+    if made.same_disk {
+        text.push_str("It lies on the same disk as the server: copy it to another one, or it dies with it.\n");
     }
     if made.missing_chunks > 0 {
         output::add(

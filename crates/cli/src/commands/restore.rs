@@ -17,7 +17,7 @@ use taosync_vault::backup_seal::Opening;
 use crate::backup::secret::Given;
 use crate::backup::{Manifest, read};
 use crate::commands::serve;
-use crate::config::Place;
+use crate::config::{Config, Place};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::locks::{self, Way};
@@ -135,6 +135,7 @@ impl Options {
         let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(place.dir()).map_err(failed)?;
         output::note(context.output, "reading and checking the backup");
         let manifest = read_backup(&self.file, opening, read::Into::Dir(staging.path().to_owned())).await?;
+        refuse_other_role(context, &manifest)?;
         make_ready(context, staging.path(), &manifest).await?;
         let aside = if there.is_empty() { None } else { Some(move_aside(context, &there)?) };
         move_in(place, staging.path()).map_err(failed)?;
@@ -165,6 +166,19 @@ fn already_there(place: &Place) -> Result<Vec<PathBuf>, Failure> {
         there.push(config.to_owned());
     }
     Ok(there)
+}
+
+/// A school's server is not made a central by the wrong file.
+fn refuse_other_role(context: &Context, manifest: &Manifest) -> Result<(), Failure> {
+    // Where no configuration can be read there is no role to mistake.
+    let Ok(config) = Config::load(&context.place) else { return Ok(()) };
+    if config.role.as_str() == manifest.role {
+        return Ok(());
+    }
+    let dir = context.place.dir().display();
+    let message =
+        format!("the backup is of a {} server, and {dir} is a {} one: nothing was changed", manifest.role, config.role);
+    Err(Failure::new("TS-005", message, "take the right file, or name another directory with --dir"))
 }
 
 /// Nobody syncs or changes the node that is replaced.
@@ -243,12 +257,21 @@ fn to_text(restored: &Restored) -> String {
         format!("Restored a {} server (node {}) in {dir}, as it was at {at}.\n", restored.role, restored.node);
     if let Some(aside) = &restored.moved_aside {
         output::add(&mut text, format_args!("What was there before is in {aside}.\n"));
+        if restored.role == Role::Local.as_str() {
+            output::add(
+                &mut text,
+                format_args!(
+                    "Results that were not handed in there yet are not in the backup: taosync --dir {aside} sync results\n"
+                ),
+            );
+        }
     }
     if restored.role == Role::Central.as_str() {
         output::add(
             &mut text,
             format_args!(
-                "It begins a new history: local servers compare at their next sync, and hand in again what may be missing.\n\n\
+                "It begins a new history: local servers compare at their next sync, and hand in again what may be missing.\n\
+                 Keys and machines that were revoked after {at} are let in again: revoke them once more.\n\n\
                  Next: taosync --dir {dir} serve\n"
             ),
         );

@@ -66,12 +66,19 @@ fn sync(facts: &Facts) -> Check {
     let old = facts.now.duration_since(verified).as_secs();
     let equal = format!("equal to central, verified {} ({})", time(verified), age(old));
     match last {
+        Some(last) if last.code.as_deref() == Some("TS-311") => line(
+            Level::Warning,
+            format!(
+                "{equal}; but {}. If this machine goes on: 'taosync node adopt'; if it is a copy: 'taosync node renew'",
+                last.reason.as_deref().unwrap_or("central gives it no data")
+            ),
+        ),
         Some(last) if matches!(last.outcome, SyncOutcome::Failed | SyncOutcome::Interrupted) => line(
             Level::Warning,
             format!(
-                "{equal}; but the last sync, {}, was {}{why}",
+                "{equal}; but the last sync, {}, {}{why}",
                 age(facts.now.duration_since(last.at).as_secs()),
-                last.outcome.as_str()
+                if last.outcome == SyncOutcome::Failed { "failed" } else { "was interrupted" }
             ),
         ),
         _ if old > OLD => line(Level::Warning, format!("{equal}; that is long ago: synchronize")),

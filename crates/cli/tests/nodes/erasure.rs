@@ -142,3 +142,21 @@ async fn a_central_that_knows_of_no_backup_any_more_went_back() {
     pass_days(&central, &one, KEEP_DAYS + 1);
     assert_eq!(chores(&one).await, 0, "the result has number 2, and no backup holds it");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_comes_while_a_backup_is_made_is_not_safe_with_it() {
+    let (central, local) = school().await;
+    let file = tempfile::tempdir().unwrap();
+    play(&local.runner().await, 0).await;
+    sync_hiding(&local, What::All).await;
+    let copied = central.store().copy_to(&file.path().join("taosync.sqlite")).await.unwrap();
+    // The copy is made, not yet checked.
+    play(&local.runner().await, 1).await;
+    assert_eq!(sync_hiding(&local, What::All).await.results.sent, 1);
+    let entry = AuditEntry { actor: "test", act: "node.backup", object: "test", detail: serde_json::json!({}) };
+    central.store().backup_verified(copied.receipts_through, &entry).await.unwrap();
+    sync_hiding(&local, What::Data).await;
+    pass_days(&central, &local, KEEP_DAYS + 1);
+    assert_eq!(chores(&local).await, 1, "only the one that is in the copy");
+    assert_eq!(local.store().replicas_list().await.unwrap()[0].safe_receipt_no, 1);
+}

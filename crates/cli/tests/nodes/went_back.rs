@@ -9,7 +9,7 @@ use taosync_sync::up::UpLimits;
 
 use crate::copies::every_result_is_at_central_once;
 use crate::results_up::{play, with_test};
-use crate::support::{Central, Local, plan, taker_uri};
+use crate::support::{Central, Local, org, plan, taker_uri};
 
 /// As with `delete_after_send = true`.
 async fn sync_hiding(local: &Local, what: What) -> Summary {
@@ -157,4 +157,24 @@ async fn a_central_that_is_put_back_twice_is_noticed_twice() {
     assert_eq!(received(&central).await, 1);
     one.sync_equal().await;
     every_result_is_at_central_once(&central, &[&one]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_of_several_organisations_hands_in_again_for_each() {
+    let central = Central::start().await;
+    central.change(org("B", 4..8)).await;
+    with_test(&central, 0..4).await;
+    let local = Local::joined_at(&central, &central.url(), &["A", "B"]).await;
+    local.sync_equal().await;
+    let yesterday = central.save();
+    for n in [0, 5] {
+        play(&local.runner().await, n).await;
+    }
+    assert_eq!(sync_hiding(&local, What::All).await.results.sent, 2);
+    let central = central.put_back(yesterday).await;
+    let noticed = sync_hiding(&local, What::All).await;
+    assert_eq!((noticed.code.as_deref(), noticed.results.sent), (Some("TS-307"), 2), "{noticed:#?}");
+    local.sync_equal().await;
+    assert_eq!(received(&central).await, 2);
+    every_result_is_at_central_once(&central, &[&local]).await;
 }

@@ -12,6 +12,7 @@ mod flushes;
 mod hostile_zips;
 mod import;
 mod kills;
+mod machines;
 mod node;
 mod people;
 mod results_xml;

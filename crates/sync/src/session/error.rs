@@ -32,9 +32,7 @@ pub enum SyncError {
         offered: u64,
     },
     /// Central has met this machine, or one with its identity, in a newer state.
-    #[error(
-        "central gives this machine no data, because {0}. Results are taken all the same. Is this the machine that goes on, for example restored from a backup? Then run 'taosync node adopt' and sync again. Is it a copy of a machine that goes on elsewhere? Then run 'taosync node renew' here and sync again"
-    )]
+    #[error("central gives this machine no data, because {0}; its results are taken all the same")]
     Diverged(Divergence),
     /// There is nobody to sync with.
     #[error("this local server knows no central yet; run the 'taosync oauth import' command that the office gave you")]
@@ -60,7 +58,7 @@ impl std::fmt::Display for Divergence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Copied => "another machine with the same identity has synced since",
-            Self::Old => "the machine with this identity was in a newer state when it last synced",
+            Self::Old => "it, or the machine it is a copy of, has synced in a newer state",
         })
     }
 }

@@ -22,6 +22,8 @@ use crate::link::{Address, Caller, Link, LinkError};
 use crate::packages::fetch::{self, FetchOutcome};
 use crate::up::{self, UpError, UpOutcome};
 
+/// The code of [`SyncError::Diverged`].
+const DIVERGED: &str = "TS-311";
 /// Below this many bytes the line's speed cannot be said.
 const MEASURABLE_BYTES: u64 = 256 * 1024;
 
@@ -378,6 +380,13 @@ fn advise(summary: &mut Summary, done: &Done) {
             "the data here are not yet equal to central's; sync again, and if it stays so, run 'taosync verify' and tell the office"
                 .to_owned(),
         );
+    }
+    if summary.code.as_deref() == Some(DIVERGED) {
+        summary.advice.extend([
+            "if this is the machine that goes on (restored from a backup, say): 'taosync node adopt', then sync again"
+                .to_owned(),
+            "if it is a copy of a machine that goes on elsewhere: 'taosync node renew', then sync again".to_owned(),
+        ]);
     }
     if done.results.iter().any(|outcome| outcome.went_back) {
         summary.advice.push(

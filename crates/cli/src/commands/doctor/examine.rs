@@ -44,6 +44,7 @@ pub async fn all(context: &Context) -> Vec<Finding> {
             findings.push(whole(&node).await);
             findings.push(unfinished(&node).await);
             findings.push(partner(&node.store, node.identity.role).await);
+            findings.push(identity(&node.store, node.identity.role).await);
             if node.identity.role == Role::Central {
                 findings.push(history(&node.store).await);
             }
@@ -167,6 +168,34 @@ async fn unfinished(node: &Node) -> Finding {
             }
             Finding::ok(NAME, "none was left half-way")
         }
+    }
+}
+
+/// Whether a machine was copied or restored and nobody has said yet which one goes on.
+async fn identity(store: &Store, role: Role) -> Finding {
+    const NAME: &str = "identity";
+    const WHAT: &str = "'taosync node adopt' on the machine that goes on, 'taosync node renew' on a copy";
+    if role == Role::Local {
+        return match store.sync_list(None, 1).await {
+            Err(error) => Finding::of(NAME, &error.into()),
+            Ok(runs) if runs.iter().any(|run| run.code.as_deref() == Some("TS-311")) => Finding::fail(
+                NAME,
+                "[TS-311] central has met another machine with this identity, or this one in a newer state: it gives no data",
+                format!("{WHAT}, then 'taosync sync all'"),
+            ),
+            Ok(_) => Finding::ok(NAME, "central has not objected to this machine"),
+        };
+    }
+    match store.nodes_list().await {
+        Err(error) => Finding::of(NAME, &error.into()),
+        Ok(nodes) => match nodes.iter().filter(|node| node.orgs.iter().any(|org| org.diverged.is_some())).count() {
+            0 => Finding::ok(NAME, "no local server looks like a copied or restored one"),
+            number => Finding::fail(
+                NAME,
+                format!("{number} local servers look like copied or restored ones: they get no data"),
+                format!("'taosync node list' says which; {WHAT}; then 'taosync node approve ID' here"),
+            ),
+        },
     }
 }
 

@@ -10,6 +10,10 @@ use crate::failure::{Exit, Failure};
 use crate::node::Node;
 use crate::output;
 
+/// What to do about machines that were copied or restored.
+const DIVERGED: &str = "  → on the machine that goes on: 'taosync node adopt'; on a copy: 'taosync node renew'\n  \
+     → here, once one of the two is renewed or gone: 'taosync node approve ID' ends the alarm\n";
+
 /// Every local server, and what is the matter with it.
 pub async fn list(context: &Context) -> Result<Exit, Failure> {
     let node = Node::open_as(context, Role::Central).await?;
@@ -20,7 +24,11 @@ pub async fn list(context: &Context) -> Result<Exit, Failure> {
             return "No local server has met this central yet.\n".to_owned();
         }
         let head = ["local server", "version", "last seen", "orgs", "state"];
-        output::table(&head, nodes.iter().map(row))
+        let mut text = output::table(&head, nodes.iter().map(row));
+        if nodes.iter().any(|node| node.orgs.iter().any(|org| org.diverged.is_some())) {
+            text.push_str(DIVERGED);
+        }
+        text
     })?;
     Ok(Exit::Done)
 }
@@ -79,7 +87,9 @@ pub async fn revoke(context: &Context, id: Uuid) -> Result<Exit, Failure> {
     node.store.node_revoke(id).await?;
     node.audit("node.revoke", &id.to_string(), json!({})).await?;
     context.output.answer(&json!({"node": id, "revoked": true}), || {
-        format!("Local server {id} is shut out; its tokens are void. 'node approve' lets it in again.\n")
+        format!("Local server {id} is shut out; its tokens are void. 'node approve' lets it in again.\nIs it in wrong hands? \
+             Then revoke its key too ('taosync oauth list', 'taosync oauth revoke'): with it, it can get a new identity.\n"
+        )
     })?;
     Ok(Exit::Done)
 }

@@ -76,7 +76,10 @@ fn locals(nodes: &[NodeStatus]) -> Check {
     let copied = nodes.iter().flat_map(|node| &node.orgs).filter(|org| org.diverged_at.is_some()).count();
     let value = json!({"nodes": nodes.len(), "copied": copied});
     if copied > 0 {
-        let text = format!("{} known; {copied} look like copied or restored machines", nodes.len());
+        let text = format!(
+            "{} known; {copied} look like copied or restored machines: 'taosync node list' says which, and what to do",
+            nodes.len()
+        );
         return Check::new("nodes", Level::Warning, text, value);
     }
     Check::new("nodes", Level::Ok, format!("{} local servers known", nodes.len()), value)
