@@ -144,9 +144,7 @@ pub type Watch<'a> = &'a (dyn Fn(&str, usize, usize) + Send + Sync);
 /// Looks at everything, marks on a local server what the next sync has to fetch again, and keeps what was found.
 pub async fn pass(node: &Node, pace: Pace, watch: Watch<'_>) -> Result<Found, Failure> {
     let mut found = Found::default();
-    watch("recomputing digests", 0, 1);
-    data(node, &mut found).await?;
-    pace.rest().await;
+    data(node, pace, watch, &mut found).await?;
     results(node, pace, watch, &mut found).await?;
     chunks(node, pace, watch, &mut found).await?;
     packages(node, pace, watch, &mut found).await?;
@@ -184,22 +182,37 @@ async fn mark(store: &Store, found: &Found) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn data(node: &Node, found: &mut Found) -> Result<(), Failure> {
+/// Recomputes digests, lists and sums, slice by slice.
+async fn data(node: &Node, pace: Pace, watch: Watch<'_>, found: &mut Found) -> Result<(), Failure> {
+    const PHASE: &str = "recomputing digests";
     let role = node.identity.role;
-    let (problems, counts) = match role {
+    let mut rows = 0;
+    let mut looked_at = |more: u64| {
+        rows += more;
+        watch(PHASE, usize::try_from(rows).unwrap_or(usize::MAX), 0);
+    };
+    looked_at(0);
+    let counts = match role {
         Role::Central => {
-            let problems = node.store.scopes_check().await?.into_iter().map(|p| (p.org, p.what, p.problem));
-            (problems.collect::<Vec<_>>(), node.store.entities_count().await?)
+            let mut check = node.store.scopes_check_begin().await?;
+            while let Some(slice) = check.next().await? {
+                looked_at(slice.rows);
+                slice.problems.into_iter().for_each(|p| found.add(role, Part::Data, p.org, p.what, p.problem));
+                pace.rest().await;
+            }
+            node.store.entities_count().await?
         }
         Role::Local => {
-            let problems = node.store.replica_check().await?.into_iter().map(|p| (Some(p.org), p.what, p.problem));
-            (problems.collect(), node.store.replica_count().await?)
+            let mut check = node.store.replica_check_begin().await?;
+            while let Some(slice) = check.next().await? {
+                looked_at(slice.rows);
+                slice.problems.into_iter().for_each(|p| found.add(role, Part::Data, Some(p.org), p.what, p.problem));
+                pace.rest().await;
+            }
+            node.store.replica_count().await?
         }
     };
     found.entities = counts.values().sum();
-    for (org, what, problem) in problems {
-        found.add(role, Part::Data, org, what, problem);
-    }
     Ok(())
 }
 

@@ -22,6 +22,21 @@ pub struct ItemProblem {
     pub problem: String,
 }
 
+/// What looking at some rows of a longer check gave.
+#[derive(Clone, Debug)]
+pub struct Slice<P> {
+    /// Rows looked at.
+    pub rows: u64,
+    /// What is wrong.
+    pub problems: Vec<P>,
+}
+
+impl<P> Default for Slice<P> {
+    fn default() -> Self {
+        Self { rows: 0, problems: Vec::new() }
+    }
+}
+
 /// What looking at some items gave.
 #[derive(Clone, Debug, Default)]
 pub struct ItemsChecked {

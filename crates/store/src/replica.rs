@@ -3,6 +3,7 @@
 
 mod access;
 mod apply;
+mod check;
 mod continuation;
 mod held;
 mod items;
@@ -11,7 +12,7 @@ mod read;
 mod state;
 
 pub use apply::{AppliedChunk, Chunk, ChunkEffect, Link, Removal, RemovalRule, Upsert};
+pub use check::{ReplicaCheck, ReplicaProblem};
 pub use held::{HeldRemoval, HeldTally, HeldWeight};
 pub use items::{HeldLink, HeldMembers};
-pub use read::ReplicaProblem;
 pub use state::{Learned, ReplicaScope, ReplicaType, StandingHeard, Verdict};

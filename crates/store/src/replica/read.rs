@@ -1,25 +1,13 @@
-//! Reading the replica: what people and test runners see on a local server, and checking it.
+//! Reading the replica: what people and test runners see on a local server.
 
 use std::collections::BTreeMap;
 
-use taosync_model::canonical::{entity_digest, entry_member, link_member};
-use taosync_model::{Digest, Entity, EntityType, OrgId, SetDigest, Value, vocabulary};
+use taosync_model::{Entity, EntityType, OrgId, Value, vocabulary};
 use uuid::Uuid;
 
 use super::apply::{owner_key, value_key};
 use crate::tx::Snapshot;
-use crate::{Store, StoreError, predicates};
-
-/// Something stored that is not what central's digest said.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct ReplicaProblem {
-    /// The org.
-    pub org: OrgId,
-    /// The entity or counter.
-    pub what: String,
-    /// What is wrong with it.
-    pub problem: String,
-}
+use crate::{Store, StoreError};
 
 type EntryRow = (Uuid, Vec<u8>);
 
@@ -138,63 +126,6 @@ impl Store {
             after = Some(*last);
             deliveries.extend(page.into_iter().map(|(_, entity)| (entity.uri.clone(), entity)));
         }
-    }
-
-    /// Recomputes every digest from stored bodies and every sum from stored links; names every difference.
-    pub async fn replica_check(&self) -> Result<Vec<ReplicaProblem>, StoreError> {
-        let mut problems = Vec::new();
-        for replica in self.replicas_list().await? {
-            let mut snapshot = self.read("replica_check").await?;
-            let sql = snapshot.sql();
-            let names = predicates::names(snapshot.conn()).await.map_err(&sql)?;
-            for (&entity_type, state) in &replica.types {
-                let mut report = |what: String, problem: &str| {
-                    problems.push(ReplicaProblem { org: replica.org.clone(), what, problem: problem.to_owned() });
-                };
-                let (mut sum, mut count, mut links) = (SetDigest::EMPTY, 0, 0);
-                let entries: Vec<(Uuid, String, Vec<u8>, Vec<u8>)> =
-                    sqlx::query_as("SELECT id, uri, digest, body FROM replica_entry WHERE scope = $1 AND type = $2")
-                        .bind(replica.id)
-                        .bind(entity_type.code())
-                        .fetch_all(snapshot.conn())
-                        .await
-                        .map_err(&sql)?;
-                for (id, uri, digest, sealed) in entries {
-                    match self.open_replica(id, &sealed) {
-                        Err(_) => report(uri.clone(), "its stored body is damaged or sealed with another key"),
-                        Ok(body) if entity_digest(&body).0[..] != digest[..] || body.uri != uri => {
-                            report(uri.clone(), "has another digest than its stored body gives");
-                        }
-                        Ok(_) => {}
-                    }
-                    sum.add(entry_member(&uri, Digest::from_slice(&digest).unwrap_or_default()));
-                    count += 1;
-                }
-                let stored: Vec<(Uuid, String, i64, Uuid, Vec<u8>)> = sqlx::query_as(
-                    "SELECT owner_key, owner, predicate, value_key, value FROM replica_link WHERE scope = $1 AND type = $2",
-                )
-                .bind(replica.id)
-                .bind(entity_type.code())
-                .fetch_all(snapshot.conn())
-                .await
-                .map_err(&sql)?;
-                for (place, owner, code, key, value) in stored {
-                    let predicate = names.get(&code).map_or("", String::as_str);
-                    match self.open_link(place, &owner, predicate, key, value) {
-                        Ok(value) => sum.add(link_member(&owner, predicate, &value)),
-                        Err(_) => report(owner, "one of its links is damaged or sealed with another key"),
-                    }
-                    links += 1;
-                }
-                if sum != state.digest || count != state.count || links != state.links {
-                    report(
-                        format!("type {entity_type}"),
-                        "its sum or counts differ from its members: the next sync compares with central",
-                    );
-                }
-            }
-        }
-        Ok(problems)
     }
 
     async fn replica_links(

@@ -24,7 +24,7 @@ use sqlx::SqliteConnection;
 use taosync_model::{Digest, Entity, EntityType, OrgId};
 use uuid::Uuid;
 
-pub use check::ScopeProblem;
+pub use check::{ScopeCheck, ScopeProblem};
 pub use guard::Turnover;
 pub use register::ScopeSummary;
 
