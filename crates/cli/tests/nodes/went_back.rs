@@ -121,9 +121,17 @@ async fn a_machine_that_is_killed_before_it_acts_is_told_again() {
     every_result_is_at_central_once(&central, &[&before]).await;
 }
 
+/// Another school hands in, so that nothing shows in numbers any more.
+async fn give_numbers_again(other: &Local) {
+    for n in 3..5 {
+        play(&other.runner().await, n).await;
+    }
+    assert_eq!(other.sync_equal().await.results.sent, 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_adopted_machine_is_not_believed_that_nothing_is_missing() {
-    let (central, one, _) = two_schools().await;
+    let (central, one, two) = two_schools().await;
     let yesterday = central.save();
     play(&one.runner().await, 0).await;
     assert_eq!(sync_hiding(&one, What::All).await.results.sent, 1);
@@ -133,17 +141,18 @@ async fn an_adopted_machine_is_not_believed_that_nothing_is_missing() {
     }
     // Both were put back, central further than the machine.
     let central = central.put_back(yesterday).await;
+    give_numbers_again(&two).await;
     restored.adopt().await;
     let noticed = sync_hiding(&restored, What::All).await;
     assert_eq!(noticed.code.as_deref(), Some("TS-307"), "{noticed:#?}");
-    assert_eq!((noticed.results.sent, received(&central).await), (1, 1), "handed in again at once");
+    assert_eq!((noticed.results.sent, received(&central).await), (1, 3), "handed in again at once");
     restored.sync_equal().await;
     every_result_is_at_central_once(&central, &[&restored]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_central_that_is_put_back_twice_is_noticed_twice() {
-    let (central, one, _) = two_schools().await;
+    let (central, one, two) = two_schools().await;
     let (first, second) = (central.save(), central.save());
     play(&one.runner().await, 0).await;
     sync_hiding(&one, What::All).await;
@@ -152,9 +161,10 @@ async fn a_central_that_is_put_back_twice_is_noticed_twice() {
     assert_eq!(received(&central).await, 1);
     // Before the machine had a chance to say that it knows.
     let central = central.put_back(second).await;
+    give_numbers_again(&two).await;
     let again = sync_hiding(&one, What::All).await;
     assert_eq!(again.code.as_deref(), Some("TS-307"), "{again:#?}");
-    assert_eq!(received(&central).await, 1);
+    assert_eq!(received(&central).await, 3);
     one.sync_equal().await;
     every_result_is_at_central_once(&central, &[&one]).await;
 }
