@@ -99,9 +99,19 @@ pub struct Package {
     pub at: Timestamp,
 }
 
+impl Package {
+    /// Whether this is what central names, complete: after central was put back, the same number can be another
+    /// package.
+    pub fn is_ready_as(&self, wanted: &PackageRef) -> bool {
+        self.state == PackageState::Ready && self.reference == *wanted
+    }
+}
+
 /// What a local server learns of a package; what is `None` is not known yet, or stays as it was.
 #[derive(Clone, Copy, Default)]
 pub struct PackageContents<'a> {
+    /// What it is, when it may be something else than what had this number before.
+    pub reference: Option<&'a PackageRef>,
     /// Delivery key.
     pub key: Option<&'a DeliveryKey>,
     /// The opened tree.
@@ -151,11 +161,10 @@ impl Store {
             None => self.package_insert(&mut tx, new, PackageState::Fetching).await?,
             Some(id) => {
                 let sql = tx.sql();
-                sqlx::query("UPDATE package SET state = 'fetching', reason = NULL WHERE id = $1 AND state <> 'ready'")
-                    .bind(id)
-                    .execute(tx.conn())
-                    .await
-                    .map_err(sql)?;
+                let query = "UPDATE package SET state = 'fetching', reason = NULL, reference = $2
+                     WHERE id = $1 AND state <> 'ready'";
+                let query = sqlx::query(query).bind(id).bind(json_text(new.reference)?);
+                query.execute(tx.conn()).await.map_err(sql)?;
                 tx.package_chunks_add(id, new).await?;
                 id
             }
@@ -165,9 +174,12 @@ impl Store {
     }
 
     /// Local: a version is complete; from now on it is the one new executions get. Also fills in what a locked version
-    /// lacked.
+    /// lacked. It takes the place of another package with its number, but never under a running execution.
     pub async fn package_ready(&self, id: Uuid, contents: &PackageContents<'_>) -> Result<(), StoreError> {
         let mut tx = self.write("package_ready", Durability::Flushed).await?;
+        if let Some(reference) = contents.reference {
+            tx.package_becomes(id, &json_text(reference)?).await?;
+        }
         self.package_fill(&mut tx, id, contents).await?;
         let sql = tx.sql();
         let query = sqlx::query("UPDATE package SET state = 'ready', reason = NULL WHERE id = $1").bind(id);
@@ -218,6 +230,20 @@ impl Store {
         .fetch_optional(&self.pools.readers)
         .await
         .map_err(StoreError::sql("package_current"))?;
+        row.as_ref().map(package).transpose()
+    }
+
+    /// Local: the package a new execution gets: the one central names when it is ready here, else the newest that is.
+    pub async fn package_to_start(&self, delivery: &str, wanted: &PackageRef) -> Result<Option<Package>, StoreError> {
+        let row = sqlx::query(
+            "SELECT * FROM package WHERE delivery = $1 AND state = 'ready'
+             ORDER BY reference = $2 DESC, version DESC LIMIT 1",
+        )
+        .bind(delivery)
+        .bind(json_text(wanted)?)
+        .fetch_optional(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("package_to_start"))?;
         row.as_ref().map(package).transpose()
     }
 
@@ -324,6 +350,31 @@ impl Tx {
             let sql = self.sql();
             sqlx::query(statement).bind(delivery).execute(self.conn()).await.map_err(sql)?;
         }
+        Ok(())
+    }
+
+    /// A row becomes this package. What executions run on stays as it is until they are over.
+    async fn package_becomes(&mut self, id: Uuid, reference: &str) -> Result<(), StoreError> {
+        let sql = self.sql();
+        let running: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM package p
+             CROSS JOIN execution e ON e.delivery = p.delivery AND e.package_version = p.version
+             WHERE p.id = $1 AND p.state = 'ready' AND p.reference <> $2
+             AND e.state NOT IN ('finished', 'terminated', 'canceled')",
+        )
+        .bind(id)
+        .bind(reference)
+        .fetch_one(self.conn())
+        .await
+        .map_err(&sql)?;
+        if running > 0 {
+            return Err(StoreError::Refused(format!(
+                "{running} executions run on a package that central has lost and replaced by another; end them, then \
+                 sync again"
+            )));
+        }
+        let query = sqlx::query("UPDATE package SET reference = $2 WHERE id = $1").bind(id).bind(reference);
+        query.execute(self.conn()).await.map_err(&sql)?;
         Ok(())
     }
 

@@ -100,6 +100,8 @@ async fn tests(node: &Node) -> Result<Vec<Test>, Failure> {
     for (uri, entity) in node.store.replica_deliveries().await? {
         let Some(reference) = &entity.package else { continue };
         let package = node.store.package_get(&uri, reference.version).await?;
+        // A package that central lost and replaced is not the one that is wanted, though it has its number.
+        let package = package.filter(|p| p.state != PackageState::Ready || p.reference == *reference);
         tests.push(Test {
             label: entity.label().to_owned(),
             uri,

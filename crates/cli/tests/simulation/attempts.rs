@@ -170,8 +170,11 @@ impl Attempts {
             ensure!(held.insert(key), "central has {key:?} twice");
             ensure!(one.payload == made.payload, "central has {key:?} with other bytes");
             ensure!(self.may_conflict || one.item.status != "conflict", "central has {key:?} in conflict with nothing");
-            ensure!(made.state == ExecutionState::Finished, "{key:?} was {} and was handed in", made.state);
             made.forgotten = false;
+        }
+        for key in &held {
+            let may_travel = self.goes(key, |_| true);
+            ensure!(may_travel, "{key:?} was {} and was handed in", self.made[key].state);
         }
         for (key, made) in self.made.iter().filter(|(_, made)| made.shown_sent && !made.forgotten) {
             ensure!(held.contains(key), "{key:?} of {:?} was shown as sent, and central does not have it", made.on);
@@ -182,13 +185,20 @@ impl Attempts {
     /// Everything a local server has to hand in is at central.
     pub fn all_in(&self, local: usize, received: &[ReceivedPayload]) -> Result<(), String> {
         let held: BTreeSet<Key> = received.iter().map(key_of).collect();
-        let due =
-            self.made.iter().filter(|(_, made)| made.on.contains(&local) && made.state == ExecutionState::Finished);
+        let is_here = |made: &Made| made.on.contains(&local);
+        let due = self.made.iter().filter(|(key, made)| is_here(made) && self.goes(key, is_here));
         for (key, made) in due {
             ensure!(held.contains(key), "{key:?} of local {local} is finished and not at central");
             ensure!(made.shown_sent, "{key:?} of local {local} is finished and not shown as sent");
         }
         Ok(())
+    }
+
+    /// Whether a version is handed in: it is finished, or one of these that follow it is.
+    fn goes(&self, (item, version, _): &Key, counts: impl Fn(&Made) -> bool) -> bool {
+        self.made.iter().any(|((other, later, _), made)| {
+            other == item && later >= version && made.state == ExecutionState::Finished && counts(made)
+        })
     }
 }
 

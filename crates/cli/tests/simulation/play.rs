@@ -437,6 +437,7 @@ impl Stage {
     pub async fn settle(&mut self, local: usize) -> Result<(), String> {
         self.nodes.central.set_ahead(0);
         self.nodes.locals[local].set_ahead(0);
+        self.end_what_runs_on_lost_tests(local).await?;
         let wish = Wish { what: What::All, types: Vec::new(), chunk_size: 100, items: 100, accept: true, hide: false };
         let mut tries = 0;
         let summary = loop {
@@ -455,6 +456,7 @@ impl Stage {
         let store = self.nodes.locals[local].store();
         checks::replica_is_whole(&store).await?;
         checks::equal(&store, &self.world, self.nodes.orgs(local)).await?;
+        checks::tests_are_ready(&store).await?;
         let held = store.removals_held().await.unwrap();
         ensure!(held.is_empty(), "removals are held although somebody agreed: {held:?}");
         self.note(local).await?;
@@ -462,6 +464,16 @@ impl Stage {
         let received = attempts::received(&self.nodes.central.store()).await?;
         self.attempts.compare(&received)?;
         self.attempts.all_in(local, &received)
+    }
+
+    /// A test that central lost and replaced stays as long as somebody sits it.
+    async fn end_what_runs_on_lost_tests(&mut self, local: usize) -> Result<(), String> {
+        if self.tally.faults.contains_key("central put back") {
+            for execution in self.attempts.open(local).to_vec() {
+                self.attempt(local, Begin::Open(execution), Ending::Finished, &Trouble::Nothing).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether a local server may be refused with this code: it has another self, or central was put back.

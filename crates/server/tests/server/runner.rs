@@ -102,7 +102,8 @@ async fn demo_test(store: &Store, blobs: &Blobs) -> PackageRef {
     blobs.put_batch(chunks).await.unwrap();
     let new = NewPackage { delivery: MATHS, reference: &reference, chunks: &refs };
     let id = store.package_fetching(&new).await.unwrap();
-    let contents = PackageContents { key: Some(&key), tree: None, compiled: Some(&package.compiled.bytes) };
+    let contents =
+        PackageContents { reference: None, key: Some(&key), tree: None, compiled: Some(&package.compiled.bytes) };
     store.package_ready(id, &contents).await.unwrap();
     reference
 }

@@ -10,8 +10,13 @@ use crate::rows;
 use crate::values::Record;
 use crate::{Durability, Store, StoreError};
 
-/// Attempts that ended in a state that is not handed in stay; items of other kinds have no state and always go.
-const IS_DUE: &str = "(envelope ->> 'state' IS NULL OR envelope ->> 'state' IN (SELECT value FROM json_each($2)))";
+/// Attempts that ended in a state that is not handed in stay; items of other kinds have no state and always go. What an
+/// attempt came to before it went on and ended so that it is handed in goes too: central takes a version only after the
+/// one it follows.
+const IS_DUE: &str = "(envelope ->> 'state' IS NULL OR envelope ->> 'state' IN (SELECT value FROM json_each($2))
+    OR EXISTS (SELECT 1 FROM outbox later
+        WHERE later.item = outbox.item AND later.kind = outbox.kind AND later.version > outbox.version
+        AND later.envelope ->> 'state' IN (SELECT value FROM json_each($2))))";
 
 /// Which pending items to take.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
-use taosync_model::Digest;
 use taosync_model::clock::Clock as _;
 use taosync_model::delivery::PackageRef;
+use taosync_model::{Digest, OrgId};
+use taosync_store::executions::NewExecution;
 use taosync_store::packages::{ChunkRef, NewPackage, PackageContents, PackageState};
 use taosync_store::{Durability, StoreError};
 use taosync_vault::delivery_key::DeliveryKey;
@@ -92,7 +93,8 @@ async fn a_local_package_becomes_ready_locked_and_is_unlocked_later() {
     let locked = t.package_current(DELIVERY).await.unwrap().unwrap();
     assert_eq!((locked.state, locked.unlocked), (PackageState::Ready, false));
     let key = DeliveryKey::generate();
-    let contents = PackageContents { key: Some(&key), tree: Some(b"tree"), compiled: Some(b"compiled") };
+    let contents =
+        PackageContents { reference: None, key: Some(&key), tree: Some(b"tree"), compiled: Some(b"compiled") };
     t.package_ready(id, &contents).await.unwrap();
     let opened = t.package_open(id).await.unwrap();
     assert_eq!(opened.key.unwrap().to_bytes(), key.to_bytes());
@@ -108,6 +110,43 @@ async fn a_local_package_becomes_ready_locked_and_is_unlocked_later() {
     assert_eq!(t.package_current(DELIVERY).await.unwrap().unwrap().version, 2);
     t.package_failed(next, "late news").await.unwrap();
     assert_eq!(t.packages_list().await.unwrap()[1].state, PackageState::Ready);
+}
+
+#[tokio::test]
+async fn another_package_with_the_same_number_replaces_it_but_under_no_execution() {
+    let t = open().await;
+    let (lost, now) = (reference(1), PackageRef { sealed_tree: name("another tree"), ..reference(1) });
+    let new = NewPackage { delivery: DELIVERY, reference: &lost, chunks: &[] };
+    let id = t.package_fetching(&new).await.unwrap();
+    t.package_ready(id, &PackageContents { tree: Some(b"lost"), ..PackageContents::default() }).await.unwrap();
+    let org = OrgId::new("A").unwrap();
+    let start = NewExecution { org: &org, delivery: DELIVERY, test_taker: "http://x/#anna", package_version: 1 };
+    let execution = t.execution_start(&start).await.unwrap();
+    assert_eq!(t.package_fetching(&NewPackage { reference: &now, ..new }).await.unwrap(), id);
+    let contents = PackageContents { reference: Some(&now), tree: Some(b"now"), ..PackageContents::default() };
+    let error = t.package_ready(id, &contents).await.unwrap_err();
+    assert!(error.to_string().contains("1 executions run on a package that central has lost"), "{error}");
+    let kept = t.package_get(DELIVERY, 1).await.unwrap().unwrap();
+    assert!(kept.is_ready_as(&lost) && !kept.is_ready_as(&now));
+    assert_eq!(t.package_open(id).await.unwrap().tree.unwrap(), b"lost");
+    t.execution_terminate(execution, "fire alarm", None).await.unwrap();
+    t.package_ready(id, &contents).await.unwrap();
+    assert!(t.package_get(DELIVERY, 1).await.unwrap().unwrap().is_ready_as(&now));
+    assert_eq!(t.package_open(id).await.unwrap().tree.unwrap(), b"now");
+}
+
+#[tokio::test]
+async fn an_execution_gets_what_central_names_also_when_a_newer_one_was_lost_there() {
+    let t = open().await;
+    for version in [1, 2] {
+        let new = NewPackage { delivery: DELIVERY, reference: &reference(version), chunks: &[] };
+        let id = t.package_fetching(&new).await.unwrap();
+        t.package_ready(id, &PackageContents::default()).await.unwrap();
+    }
+    let version = async |wanted: &PackageRef| t.package_to_start(DELIVERY, wanted).await.unwrap().unwrap().version;
+    assert_eq!(version(&reference(1)).await, 1);
+    assert_eq!(version(&reference(2)).await, 2);
+    assert_eq!(version(&reference(3)).await, 2, "until the wanted one is here");
 }
 
 #[tokio::test]

@@ -58,16 +58,16 @@ pub struct Readiness {
     pub label: String,
     /// Version central has.
     pub wanted: Option<u32>,
-    /// Version that is ready here.
+    /// Version that can be started here; perhaps an older one, or one that central has lost.
     pub ready: Option<u32>,
-    /// Why it is not, in words.
+    /// Why what central has is not ready here, in words.
     pub reason: Option<String>,
 }
 
 impl Readiness {
-    /// Whether the version central has is ready here.
+    /// Whether what central has is ready here.
     pub fn is_ready(&self) -> bool {
-        self.ready.is_some() && self.ready == self.wanted
+        self.reason.is_none()
     }
 }
 
@@ -75,21 +75,21 @@ impl Readiness {
 pub async fn readiness(store: &Store) -> Result<Vec<Readiness>, StoreError> {
     let mut list = Vec::new();
     for (uri, entity) in store.replica_deliveries().await? {
-        let wanted = entity.package.as_ref().map(|p| p.version);
-        let current = store.package_current(&uri).await?;
-        let newest = match wanted {
-            Some(version) => store.package_get(&uri, version).await?,
-            None => None,
-        };
-        let reason = match (&newest, wanted) {
-            (_, None) => Some("central has published no package for it".to_owned()),
-            (Some(package), _) if package.state == PackageState::Ready => None,
-            (Some(package), _) if package.state == PackageState::Failed => package.reason.clone(),
-            (Some(_), _) => Some("its package is not completely here; synchronise again".to_owned()),
-            (None, _) => Some("its package has not been fetched; synchronise again".to_owned()),
-        };
         let label = entity.label().to_owned();
-        list.push(Readiness { label, wanted, ready: current.map(|p| p.version), reason, uri });
+        let Some(wanted) = &entity.package else {
+            let reason = Some("central has published no package for it".to_owned());
+            let ready = store.package_current(&uri).await?.map(|package| package.version);
+            list.push(Readiness { label, wanted: None, ready, reason, uri });
+            continue;
+        };
+        let ready = store.package_to_start(&uri, wanted).await?.map(|package| package.version);
+        let reason = match store.package_get(&uri, wanted.version).await? {
+            Some(package) if package.is_ready_as(wanted) => None,
+            Some(package) if package.state == PackageState::Failed => package.reason,
+            Some(_) => Some("its package is not completely here; synchronise again".to_owned()),
+            None => Some("its package has not been fetched; synchronise again".to_owned()),
+        };
+        list.push(Readiness { label, wanted: Some(wanted.version), ready, reason, uri });
     }
     Ok(list)
 }
@@ -105,7 +105,7 @@ pub async fn fetch(
     for (uri, entity) in wanted {
         let Some(reference) = &entity.package else { continue };
         let known = store.package_get(uri, reference.version).await?;
-        let is_ready = known.is_some_and(|p| p.state == PackageState::Ready && p.reference == *reference);
+        let is_ready = known.is_some_and(|package| package.is_ready_as(reference));
         if !is_ready {
             let new = NewPackage { delivery: uri, reference, chunks: &[] };
             let id = store.package_fetching(&new).await?;
@@ -186,7 +186,12 @@ impl Fetcher<'_> {
         let files = tree.files.len() as u64;
         let tree_bytes = serde_json::to_vec(&tree).map_err(|e| SyncError::Package(e.to_string()))?;
         let compiled = self.compile(tree, reference).await?;
-        let contents = PackageContents { key: Some(key), tree: Some(&tree_bytes), compiled: Some(&compiled) };
+        let contents = PackageContents {
+            reference: Some(reference),
+            key: Some(key),
+            tree: Some(&tree_bytes),
+            compiled: Some(&compiled),
+        };
         self.store.package_ready(package.id, &contents).await?;
         outcome.compiled += 1;
         outcome.fetched += 1;

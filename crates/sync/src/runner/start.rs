@@ -75,8 +75,9 @@ impl Runner {
         attempts: &[Execution],
     ) -> Result<Package, RunnerError> {
         let delivery = || uri.to_owned();
-        let entity = self.delivery(org, uri).await?.filter(|entity| entity.package.is_some());
-        let entity = entity.ok_or_else(|| RunnerError::NotPublished { delivery: delivery() })?;
+        let entity = self.delivery(org, uri).await?;
+        let published = entity.and_then(|entity| Some((entity.package.clone()?, entity)));
+        let (wanted, entity) = published.ok_or_else(|| RunnerError::NotPublished { delivery: delivery() })?;
         if entity.values(vocabulary::EXCLUDED_SUBJECTS).iter().any(|value| value.text == test_taker) {
             return Err(RunnerError::Excluded { delivery: delivery() });
         }
@@ -91,7 +92,7 @@ impl Runner {
         if allowed > 0 && attempts.len() as u64 >= allowed {
             return Err(RunnerError::NoMoreAttempts { delivery: delivery(), allowed });
         }
-        let package = self.store.package_current(uri).await?;
+        let package = self.store.package_to_start(uri, &wanted).await?;
         let package = package.ok_or_else(|| RunnerError::NotReady { delivery: delivery() })?;
         if package.unlocked { Ok(package) } else { Err(RunnerError::Locked { delivery: delivery() }) }
     }

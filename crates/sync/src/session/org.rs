@@ -428,10 +428,13 @@ pub(super) async fn not_ready(store: &Store, org: &OrgId) -> Result<(u64, BTreeM
     let mut states = BTreeMap::new();
     for (uri, entity) in &wanted {
         let Some(reference) = &entity.package else { continue };
-        let state = store.package_get(uri, reference.version).await?.map(|p| p.state);
-        if state != Some(PackageState::Ready) {
-            states.insert(uri.clone(), state.map_or("missing", PackageState::as_str).to_owned());
+        let package = store.package_get(uri, reference.version).await?;
+        if package.as_ref().is_some_and(|package| package.is_ready_as(reference)) {
+            continue;
         }
+        // Ready, but not what central has now.
+        let state = package.map(|package| package.state).filter(|state| *state != PackageState::Ready);
+        states.insert(uri.clone(), state.map_or("missing", PackageState::as_str).to_owned());
     }
     Ok((wanted.len() as u64, states))
 }

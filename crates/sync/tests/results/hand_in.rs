@@ -321,6 +321,23 @@ async fn only_configured_states_are_handed_in() {
 }
 
 #[tokio::test]
+async fn what_was_kept_back_goes_before_the_version_that_follows_it() {
+    let school = school().await;
+    let execution = school.attempt(ANNA, "a").await;
+    assert_eq!(school.hand_in_well().await.sent, 1);
+    school.runner.reactivate(execution).await.unwrap();
+    school.runner.terminate(execution, "fire alarm").await.unwrap();
+    let outcome = school.hand_in_well().await;
+    assert_eq!((outcome.sent, outcome.kept_back), (0, 1));
+    school.runner.reactivate(execution).await.unwrap();
+    school.runner.finish(execution, ExecutionState::Finished, None).await.unwrap();
+    let outcome = school.hand_in_well().await;
+    assert_eq!((outcome.sent, outcome.conflict, outcome.kept_back), (2, 0, 0));
+    let versions: Vec<u32> = held(&school).await.into_iter().map(|(_, version, _)| version).collect();
+    assert_eq!(versions, [1, 2, 3]);
+}
+
+#[tokio::test]
 async fn requests_are_bounded_and_all_are_sent() {
     let mut school = school().await;
     school.limits.items = 1;

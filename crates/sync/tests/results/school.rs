@@ -143,7 +143,10 @@ pub async fn fill_local(store: &Store, org: &OrgId, takers: &[Entity]) {
     let (key, reference) = (DeliveryKey::generate(), package());
     let new = NewPackage { delivery: MATHS, reference: &reference, chunks: &[] };
     let id = store.package_fetching(&new).await.unwrap();
-    store.package_ready(id, &PackageContents { key: Some(&key), tree: None, compiled: None }).await.unwrap();
+    store
+        .package_ready(id, &PackageContents { reference: None, key: Some(&key), tree: None, compiled: None })
+        .await
+        .unwrap();
 }
 
 pub async fn replace_delivery(store: &Store, org: &OrgId, entity: &Entity) {
