@@ -31,6 +31,8 @@ use crate::{CANARY, checks, ensure, logs};
 const DIVERGED: &str = "TS-311";
 /// Central is in an older state than a local server has met.
 const WENT_BACK: &str = "TS-307";
+/// The database fails in a way that has no name of its own; a full disk and a locked database have.
+const UNNAMED: &str = "TS-303";
 /// Refusals that a settled machine may meet before it is let through: each is told once.
 const WORDS: usize = 3;
 /// Local servers at most, with copies.
@@ -404,6 +406,7 @@ impl Stage {
                 self.hear(&error);
                 *self.tally.syncs.entry(format!("error {}", error.code())).or_default() += 1;
                 ensure!(calm != Calm::Yes, "a sync that nobody disturbed failed: {error:?}");
+                ensure!(error.code() != UNNAMED, "the database said something that nobody expected: {error:?}");
                 return Ok(());
             }
         };
@@ -419,6 +422,7 @@ impl Stage {
             calm != Calm::Yes || summary.status != "failed" || may_refuse,
             "a sync that nobody disturbed failed: {words}"
         );
+        ensure!(summary.code.as_deref() != Some(UNNAMED), "the database said something that nobody expected: {words}");
         let says_why = summary.status != "failed" || (summary.code.is_some() && summary.reason.is_some());
         ensure!(says_why, "a sync failed without a word: {summary:?}");
         if summary.status == "success" && wish.what != What::Results {
