@@ -7,7 +7,7 @@ use taosync_sync::packages::{contents, fetch};
 
 use crate::support::{Central, DELIVERY, Local, org, up};
 
-async fn publish_demo(central: &Central, uri: &str, label: &str) {
+pub async fn publish_demo(central: &Central, uri: &str, label: &str) {
     let file = central.node.dir.path().join("demo.zip");
     std::fs::write(&file, taosync_packages::demo_package()).unwrap();
     let request = PublishRequest { file, label: label.into(), uri: Some(uri.into()), naming: "http://x/#".into() };

@@ -4,12 +4,14 @@ use taosync_model::EntityType;
 use taosync_store::entities::Change;
 use taosync_store::outbox::AfterReceipt;
 use taosync_store::received::ReceivedFilter;
+use taosync_sync::packages::fetch;
 use taosync_sync::session::{Summary, What};
 use taosync_sync::up::UpLimits;
 
 use crate::copies::every_result_is_at_central_once;
+use crate::deliveries::publish_demo;
 use crate::results_up::{play, with_test};
-use crate::support::{Central, Local, org, plan, taker_uri};
+use crate::support::{Central, DELIVERY, Local, org, plan, taker_uri};
 
 /// As with `delete_after_send = true`.
 async fn sync_hiding(local: &Local, what: What) -> Summary {
@@ -104,6 +106,31 @@ async fn with_nothing_new_to_hand_in_the_receipt_is_shown_to_the_feed() {
     assert_eq!(summary.results.sent, 1);
     assert_eq!(received(&central).await, 3);
     every_result_is_at_central_once(&central, &[&one, &two]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_test_with_the_number_of_a_lost_one_takes_its_place_once_nobody_sits_it() {
+    let (central, one, _) = two_schools().await;
+    let yesterday = central.save();
+    publish_demo(&central, DELIVERY, "Maths, grade 6").await;
+    one.sync_equal().await;
+    let lost = one.store().package_current(DELIVERY).await.unwrap().unwrap().reference;
+    let execution = one.runner().await.start(DELIVERY, &taker_uri(1)).await.unwrap().id;
+    let central = central.put_back(yesterday).await;
+    publish_demo(&central, DELIVERY, "Maths, grade 6").await;
+    let now = central.store().package_current(DELIVERY).await.unwrap().unwrap().reference;
+    assert!(now.version == lost.version && now.sealed_tree != lost.sealed_tree, "sealed under another key");
+    sync_hiding(&one, What::All).await;
+    let blocked = sync_hiding(&one, What::All).await;
+    assert!(blocked.digest_equal && blocked.deliveries.failed == 1, "{blocked:#?}");
+    assert!(blocked.advice.iter().any(|advice| advice.contains("1 executions run on a package")), "{blocked:#?}");
+    let tests = fetch::readiness(one.store()).await.unwrap();
+    assert!(tests.iter().any(|test| !test.is_ready() && test.uri == DELIVERY), "{tests:?}");
+    assert_eq!(one.store().package_current(DELIVERY).await.unwrap().unwrap().reference, lost);
+    one.runner().await.terminate(execution, "starts again").await.unwrap();
+    one.sync_equal().await;
+    assert_eq!(one.store().package_current(DELIVERY).await.unwrap().unwrap().reference, now);
+    assert!(fetch::readiness(one.store()).await.unwrap().iter().all(fetch::Readiness::is_ready));
 }
 
 #[tokio::test(flavor = "multi_thread")]
