@@ -177,6 +177,10 @@ async fn attempt(
     let detail = json!({"types": applied.types, "large_removals": large});
     node.store.audit_add(&mut tx, &AuditEntry { actor: ACTOR, act, object, detail }).await?;
     tx.commit().await?;
+    // The change is made; a log that is cut later only takes room on the disk.
+    if let Err(error) = node.store.log_cut().await {
+        tracing::warn!(%error, "the log of the database could not be cut");
+    }
     Ok(Attempt::Done(applied))
 }
 

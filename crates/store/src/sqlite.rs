@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _, SqlitePool};
 use tokio::sync::Mutex;
 
-use crate::StoreError;
+use crate::{Store, StoreError};
 
 /// The schema, step by step; a released step is never edited.
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
@@ -64,6 +64,23 @@ impl Pools {
         self.readers.close().await;
         self.relaxed.close().await;
         self.flushed.close().await;
+    }
+}
+
+impl Store {
+    /// Cuts the database's log to nothing after a large transaction: SQLite would keep a file of that size. Waits for
+    /// nobody: while somebody reads, the log stays, and is cut to its limit when it begins anew.
+    pub async fn log_cut(&self) -> Result<(), StoreError> {
+        let _turn = self.pools.turn.lock().await;
+        let sql = StoreError::sql("log_cut");
+        let mut connection = self.pools.flushed.acquire().await.map_err(&sql)?;
+        let mut outcome = Ok(());
+        let patience = format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis());
+        for pragma in ["PRAGMA busy_timeout = 0", "PRAGMA wal_checkpoint(TRUNCATE)", patience.as_str()] {
+            let pragma = sqlx::AssertSqlSafe(pragma.to_owned());
+            outcome = outcome.and(sqlx::query(pragma).execute(&mut *connection).await.map(drop));
+        }
+        outcome.map_err(sql)
     }
 }
 

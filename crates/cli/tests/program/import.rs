@@ -51,6 +51,16 @@ fn each_kind_is_taken_and_the_same_file_twice_changes_nothing() {
 }
 
 #[test]
+fn an_import_leaves_no_log_of_its_size() {
+    let central = Node::init("central");
+    central.bring("test-takers", &takers(0..2_000)).done();
+    let size = |name: &str| std::fs::metadata(central.dir().join(name)).map_or(0, |file| file.len());
+    assert!(size("taosync.sqlite") > 2_000_000, "it went into the database");
+    assert_eq!(size("taosync.sqlite-wal"), 0);
+    assert_eq!(central.count("test-taker"), 2_000);
+}
+
+#[test]
 fn a_wrong_line_is_named_and_changes_nothing() {
     let central = Node::central_with(&school("A", 0..5));
     let before = (state(&central), central.count("test-taker"));
