@@ -1,6 +1,6 @@
 //! What a roster has to know of the store, and what the store answered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use taosync_model::{Entity, EntityType};
 
@@ -51,14 +51,14 @@ pub struct Found {
 impl Found {
     /// Takes the answer to a lookup.
     pub fn insert(&mut self, lookup: Lookup, entities: Vec<FoundEntity>) {
-        let mut answer = Vec::with_capacity(entities.len());
+        let (mut answer, mut seen) = (Vec::with_capacity(entities.len()), HashSet::new());
         for found in entities {
             let next = self.entities.len();
             let at = *self.by_uri.entry(found.entity.uri.clone()).or_insert(next);
             if at == next {
                 self.entities.push(found);
             }
-            if !answer.contains(&at) {
+            if seen.insert(at) {
                 answer.push(at);
             }
         }

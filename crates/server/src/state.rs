@@ -1,9 +1,12 @@
 //! What the handlers of a role share.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use taosync_store::Store;
 use taosync_store::blobs::Blobs;
 use taosync_store::settings::Identity;
+use taosync_sync::down::compare::answer::Bounds;
 use taosync_sync::runner::Runner;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -18,10 +21,14 @@ pub const CHUNK_SIZE: usize = 500;
 /// Wrong secrets of one consumer from one network, and of all consumers from there, before tries are slowed down.
 const WRONG_SECRETS: u32 = 5;
 const WRONG_SECRETS_OF_NETWORK: u32 = 50;
+/// Nodes of one consumer: whoever has its secret can make up new ones, and each stays in the database.
+const NODES_OF_CONSUMER: u32 = 1_000;
 /// Comparisons made at once; each may hold some hundred megabytes.
 const COMPARISONS: usize = 2;
 /// KiB of lists and questions that wait to be compared, together; the largest list has 122 MiB, the largest question 190.
 const QUESTIONS: usize = 256 * 1024;
+/// How long a comparison waits for those before it.
+const COMPARISON_WAIT: Duration = Duration::from_secs(60);
 
 /// What the handlers of a central share.
 pub struct Central {
@@ -39,6 +46,12 @@ pub struct Central {
     pub token_lifetime: SignedDuration,
     /// Entities between two checkpoints of a feed.
     pub chunk_size: usize,
+    /// Nodes that one consumer may have.
+    pub nodes_of_consumer: u32,
+    /// How much can be compared.
+    pub comparison: Bounds,
+    /// How long a comparison waits for those before it.
+    pub comparison_wait: Duration,
 }
 
 impl Central {
@@ -54,6 +67,9 @@ impl Central {
             public_urls: Vec::new(),
             token_lifetime: TOKEN_LIFETIME,
             chunk_size: CHUNK_SIZE,
+            nodes_of_consumer: NODES_OF_CONSUMER,
+            comparison: Bounds::default(),
+            comparison_wait: COMPARISON_WAIT,
         }
     }
 }

@@ -79,11 +79,32 @@ pub struct NodeOrg {
     pub reported_at: Option<Timestamp>,
 }
 
+/// What became of a local server that asks for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum NodeSeen {
+    /// It is noted.
+    Noted,
+    /// The id is known with another key.
+    OtherKey,
+    /// Its consumer has as many nodes as it may have, and this one would be one more.
+    TooMany,
+}
+
 impl Store {
-    /// Notes a local server that asks for a token. An id that is known with another key is refused.
-    pub async fn node_seen(&self, node: &NodeHello) -> Result<(), StoreError> {
+    /// Notes a local server that asks for a token, if its consumer has less than `most` others.
+    pub async fn node_seen(&self, node: &NodeHello, most: u32) -> Result<NodeSeen, StoreError> {
         let mut tx = self.write("node_seen", Durability::Flushed).await?;
         let sql = tx.sql();
+        let others: i64 = sqlx::query_scalar("SELECT count(*) FROM node WHERE consumer = $1 AND id <> $2")
+            .bind(node.consumer)
+            .bind(node.id)
+            .fetch_one(tx.conn())
+            .await
+            .map_err(&sql)?;
+        if others >= i64::from(most) {
+            return Ok(NodeSeen::TooMany);
+        }
         let seen = sqlx::query(
             "INSERT INTO node (id, thumbprint, public_key, recipient, consumer, version, first_seen, last_seen)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
@@ -102,12 +123,10 @@ impl Store {
         .await
         .map_err(sql)?;
         if seen.rows_affected() == 0 {
-            return Err(StoreError::Refused(format!(
-                "node {} is known with another key: a renewal was cut half-way there, it is a copy with new keys, or an impostor; run 'taosync node renew' on the machine that asks: it keeps its data and results",
-                node.id
-            )));
+            return Ok(NodeSeen::OtherKey);
         }
-        tx.commit().await
+        tx.commit().await?;
+        Ok(NodeSeen::Noted)
     }
 
     /// A local server.

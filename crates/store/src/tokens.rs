@@ -7,6 +7,10 @@ use uuid::Uuid;
 use crate::values::Record;
 use crate::{Durability, Store, StoreError};
 
+/// Tokens that one node may hold for one organisation at a time; the oldest goes when there would be more. A local server
+/// uses one, each of its programs that runs beside may use another.
+pub const TOKENS_OF_NODE: u32 = 16;
+
 /// A token to be kept.
 #[derive(Clone, Copy, Debug)]
 pub struct NewToken<'a> {
@@ -43,11 +47,22 @@ pub struct TokenFacts {
 
 impl Store {
     /// Keeps a token. Refused when meanwhile the consumer was revoked or lost the organisation, or the node was revoked
-    /// or is unknown.
+    /// or is unknown. Of a node's older tokens for the organisation the newest [`TOKENS_OF_NODE`] less one stay.
     pub async fn token_issue(&self, token: &NewToken<'_>) -> Result<(), StoreError> {
         // A token lost with the power is asked for again.
         let mut tx = self.write("token_issue", Durability::Relaxed).await?;
         let sql = tx.sql();
+        sqlx::query(
+            "DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE consumer = $1 AND node IS $2 AND org = $3
+             ORDER BY issued_at DESC LIMIT -1 OFFSET $4)",
+        )
+        .bind(token.consumer)
+        .bind(token.node)
+        .bind(token.org.as_str())
+        .bind(TOKENS_OF_NODE - 1)
+        .execute(tx.conn())
+        .await
+        .map_err(&sql)?;
         let issued = sqlx::query(
             "INSERT INTO token (hash, consumer, org, node, issued_at, expires_at)
              SELECT $1, c.id, o.org, $4, $5, $6 FROM consumer c JOIN consumer_org o ON o.consumer = c.id

@@ -145,7 +145,7 @@ async fn node(store: &Store, consumer: uuid::Uuid) -> uuid::Uuid {
         version: "0".to_owned(),
         consumer,
     };
-    store.node_seen(&hello).await.expect("a node is noted");
+    let _noted = store.node_seen(&hello, u32::MAX).await.expect("a node is noted");
     hello.id
 }
 

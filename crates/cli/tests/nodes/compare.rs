@@ -178,7 +178,7 @@ async fn a_dry_run_says_what_a_comparison_would_bring_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_cut_in_rounds_and_answers_end_equal() {
     let central = Central::start().await;
-    central.change(org("A", 0..2_000)).await;
+    central.change(org("A", 0..600)).await;
     let proxy = Proxy::before(central.address).await;
     let local = Local::joined_at(&central, &proxy.url(), &["A"]).await;
     local.sync_equal().await;

@@ -15,7 +15,7 @@ use taosync_model::EntityType;
 use taosync_sync::down::compare::differences::MAX_ROUNDS;
 use taosync_sync::session::What;
 use taosync_wire::frame::FrameWriter;
-use taosync_wire::v1::compare::{ListedFrame, MAX_MESSAGE, Message, Part, RoundFrame, Stand};
+use taosync_wire::v1::compare::{ListedFrame, MAX_ITEMS, MAX_MESSAGE, Message, PART_BYTES, Part, RoundFrame, Stand};
 use taosync_wire::v1::token::TokenAnswer;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -44,15 +44,11 @@ fn lies() -> Vec<Lie> {
     let mut lie = |what, round, list| lies.push(Lie { what, round, list });
     // One range over everything, with a fingerprint that nothing has: there is always more to ask.
     let never: Vec<u8> = [0x61, 0, 0, 1].into_iter().chain([7; 16]).collect();
+    // The same ids again and again: nothing to the line, and to memory; what ends it is that all that is told counts.
     let ids_without_end = {
         let mut writer = FrameWriter::new().unwrap();
-        let bytes = vec![7; 8 * 1024 * 1024];
-        for n in 0..17_u8 {
-            let mut part = bytes.clone();
-            for (place, id) in part.chunks_mut(32).enumerate() {
-                id[..4].copy_from_slice(&(place as u32).to_le_bytes());
-                id[4] = n;
-            }
+        let part = vec![7; PART_BYTES];
+        for _ in 0..=2 * MAX_ITEMS / (PART_BYTES / 32) {
             writer.push(&ListedFrame::Missing(Part { len: part.len() as u64 }), &part).unwrap();
         }
         writer.push(&ListedFrame::End(stand()), b"").unwrap();

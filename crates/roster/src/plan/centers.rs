@@ -1,6 +1,6 @@
 //! Test centers, and the people and sub centers their rows name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use taosync_model::EntityType;
 use taosync_model::vocabulary as v;
@@ -10,6 +10,9 @@ use super::{Noted, Open, Planner};
 use crate::columns::Column;
 use crate::lookup::{FoundEntity, LookupBy, Target, centers_with, own_uri};
 use crate::rows::CenterRow;
+
+/// Centers of the file that one name is held against: more are only counted as several.
+const MORE_THAN_SHOWN: usize = 10;
 
 pub(super) fn ask(rows: &[CenterRow], open: &mut Open<'_>) {
     for row in rows {
@@ -103,11 +106,8 @@ impl<'f> Planner<'f> {
             let place = Place { line: row.line, column: Column::SubCenters.name(), entry: Some(at + 1) };
             let mut uris: Vec<&str> =
                 candidates(self.found, Target::Center, text).iter().map(|c| c.entity.uri.as_str()).collect();
-            for known in names.get(text) {
-                if !uris.contains(known) {
-                    uris.push(known);
-                }
-            }
+            let mut seen: HashSet<&str> = uris.iter().copied().collect();
+            uris.extend(names.get(text).iter().filter(|known| seen.insert(known)).take(MORE_THAN_SHOWN));
             match uris.as_slice() {
                 [one] if *one == uri => {
                     let message = format!("entry {}: a test center cannot be its own sub center", at + 1);
@@ -148,7 +148,9 @@ impl<'a> NamesInFile<'a> {
         for (row, uri) in rows {
             for name in [row.label.as_str(), row.organisation_id.as_str(), uri.as_str()] {
                 let list = names.entry(name).or_default();
-                if !list.contains(&uri.as_str()) {
+                // A whole region shares one organisation id: looking through the list would take for ever. What two
+                // rows bring twice is told apart where it is used.
+                if list.last() != Some(&uri.as_str()) {
                     list.push(uri);
                 }
             }

@@ -114,9 +114,9 @@ impl<'f> Planner<'f> {
             None => {}
         }
         let wanted: HashSet<&str> = takers.iter().map(|t| t.entity.uri.as_str()).collect();
-        let before = draft.entity.values(v::ELIGIBLE_TEST_TAKER).to_vec();
+        let before = draft.values(v::ELIGIBLE_TEST_TAKER).to_vec();
         let dropped: Vec<&str> = before.iter().map(|t| t.text.as_str()).filter(|t| !wanted.contains(t)).collect();
-        draft.entity.set(v::ELIGIBLE_TEST_TAKER, replaced(&before, takers, &wanted));
+        draft.replace(v::ELIGIBLE_TEST_TAKER, replaced(&before, takers, &wanted));
         for taker in takers {
             self.drafts.of(taker).add(v::USER_ASSIGNMENT, &uri);
         }

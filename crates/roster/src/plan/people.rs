@@ -109,7 +109,7 @@ fn write(kind: RosterKind, row: &PersonRow, draft: &mut Draft<'_>) {
     draft.set(v::RDFS_LABEL, &row.label);
     draft.set(v::USER_LOGIN, &row.login);
     // A fresh salt would change everybody at every import.
-    let is_known = draft.entity.first(v::USER_PASSWORD).is_some_and(|stored| tao_verify(&row.password, stored));
+    let is_known = draft.values(v::USER_PASSWORD).first().is_some_and(|stored| tao_verify(&row.password, &stored.text));
     if !is_known {
         draft.set(v::USER_PASSWORD, &tao_hash(&row.password));
     }

@@ -1,5 +1,7 @@
 //! What a cell refers to.
 
+use std::collections::HashSet;
+
 use super::Planner;
 use crate::lookup::{Found, FoundEntity, Target, is_uri};
 use crate::problem::quoted;
@@ -18,15 +20,9 @@ pub(super) struct Place {
 
 /// Everything a text may refer to, each thing once.
 pub(super) fn candidates<'f>(found: &'f Found, target: Target, text: &str) -> Vec<&'f FoundEntity> {
-    let mut list: Vec<&FoundEntity> = Vec::new();
-    for lookup in target.lookups(text) {
-        for entity in found.get(&lookup) {
-            if !list.iter().any(|known| known.entity.uri == entity.entity.uri) {
-                list.push(entity);
-            }
-        }
-    }
-    list
+    let mut seen = HashSet::new();
+    let all = target.lookups(text).flat_map(|lookup| found.get(&lookup));
+    all.filter(|entity| seen.insert(entity.entity.uri.as_str())).collect()
 }
 
 impl<'f> Planner<'f> {

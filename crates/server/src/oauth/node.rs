@@ -2,8 +2,7 @@
 
 use http::{HeaderMap, HeaderName, Uri, header};
 use jiff::{SignedDuration, Timestamp};
-use taosync_store::StoreError;
-use taosync_store::nodes::NodeHello;
+use taosync_store::nodes::{NodeHello, NodeSeen};
 use taosync_vault::proof::{Proof, VerifiedProof};
 use taosync_vault::sealed_file::check_recipient;
 use taosync_wire::v1::PATH_TOKEN;
@@ -72,10 +71,21 @@ pub(super) async fn note(central: &Central, consumer: Uuid, proof: VerifiedProof
         let why = "this machine is shut out at central; ask the office why, and whether to let it in again";
         return Err(Refusal::Node("node_revoked", why.into()));
     }
-    match central.store.node_seen(&hello).await {
-        Ok(()) => Ok(id),
-        Err(StoreError::Refused(why)) => Err(Refusal::Node("node_key_mismatch", why)),
-        Err(error) => Err(error.into()),
+    match central.store.node_seen(&hello, central.nodes_of_consumer).await? {
+        NodeSeen::Noted => Ok(id),
+        NodeSeen::OtherKey => {
+            let why = format!(
+                "node {id} is known with another key: a renewal was cut half-way there, it is a copy with new keys, or an impostor; run 'taosync node renew' on the machine that asks: it keeps its data and results"
+            );
+            Err(Refusal::Node("node_key_mismatch", why))
+        }
+        NodeSeen::TooMany => {
+            let most = central.nodes_of_consumer;
+            let why = format!(
+                "{most} machines use this consumer, and it may have no more; see 'taosync node list' at central, and make another consumer there with 'taosync oauth generate'"
+            );
+            Err(Refusal::Node("too_many_nodes", why))
+        }
     }
 }
 

@@ -8,4 +8,5 @@ mod limits;
 mod place;
 mod problems;
 mod runner;
+mod sizes;
 mod tokens;

@@ -383,7 +383,7 @@ CREATE TABLE token (
     issued_at  INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX token_consumer ON token (consumer);
+CREATE INDEX token_consumer ON token (consumer, node, org, issued_at);
 CREATE INDEX token_expires ON token (expires_at);
 
 -- Local servers as central knows them.
@@ -398,6 +398,7 @@ CREATE TABLE node (
     last_seen  INTEGER NOT NULL,
     revoked_at INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX node_consumer ON node (consumer);
 
 -- continuation: the word a node chose at its last sync of an org, which was its steps-th (model::continuation); steps -1:
 -- this central was restored, whatever comes is taken once. diverged: copied | old, since diverged_at. behind_at: since

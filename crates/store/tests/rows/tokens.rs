@@ -3,9 +3,9 @@ use taosync_model::continuation::Judgement;
 use taosync_model::receipt_mark::ReceiptMark;
 use taosync_model::{Digest, OrgId};
 use taosync_store::consumers::NewConsumer;
-use taosync_store::nodes::{NodeHello, WENT_BACK_AT};
+use taosync_store::nodes::{NodeHello, NodeSeen, WENT_BACK_AT};
 use taosync_store::settings::{Identity, Role};
-use taosync_store::tokens::NewToken;
+use taosync_store::tokens::{NewToken, TOKENS_OF_NODE};
 use taosync_store::{Durability, StoreError};
 use uuid::Uuid;
 
@@ -23,17 +23,20 @@ async fn consumer(t: &TestStore, key: &str) -> Uuid {
     t.consumer_create(&new).await.unwrap()
 }
 
-async fn node(t: &TestStore, id: u128, consumer: Uuid) -> Result<Uuid, StoreError> {
-    let id = Uuid::from_u128(id);
-    let hello = NodeHello {
-        id,
+fn hello(id: u128, consumer: Uuid) -> NodeHello {
+    NodeHello {
+        id: Uuid::from_u128(id),
         thumbprint: "thumb".into(),
         public_key: [1; 32],
         recipient: "age1".into(),
         version: "0.1.0".into(),
         consumer,
-    };
-    t.node_seen(&hello).await.map(|()| id)
+    }
+}
+
+async fn node(t: &TestStore, id: u128, consumer: Uuid) -> Result<Uuid, StoreError> {
+    assert_eq!(t.node_seen(&hello(id, consumer), 9).await?, NodeSeen::Noted);
+    Ok(Uuid::from_u128(id))
 }
 
 fn token<'a>(t: &TestStore, consumer: Uuid, org: &'a OrgId, node: Option<Uuid>) -> NewToken<'a> {
@@ -105,16 +108,41 @@ async fn a_consumer_is_bound_to_the_first_key_and_a_node_id_to_its_own() {
     assert!(matches!(t.consumer_bind(consumer, "two").await, Err(StoreError::Refused(_))));
     node(&t, 5, consumer).await.unwrap();
     node(&t, 5, consumer).await.unwrap();
-    let stranger = NodeHello {
-        id: Uuid::from_u128(5),
-        thumbprint: "other".into(),
-        public_key: [2; 32],
-        recipient: "age1".into(),
-        version: "0.1.0".into(),
-        consumer,
-    };
-    assert!(matches!(t.node_seen(&stranger).await, Err(StoreError::Refused(_))));
+    let stranger = NodeHello { thumbprint: "other".into(), public_key: [2; 32], ..hello(5, consumer) };
+    assert_eq!(t.node_seen(&stranger, 9).await.unwrap(), NodeSeen::OtherKey);
     assert_eq!(t.node_get(stranger.id).await.unwrap().unwrap().thumbprint, "thumb");
+}
+
+#[tokio::test]
+async fn a_consumer_has_as_many_nodes_as_it_may_have_and_no_more() {
+    let t = open().await;
+    let (one, other) = (consumer(&t, "one").await, consumer(&t, "other").await);
+    for id in 1..=3 {
+        assert_eq!(t.node_seen(&hello(id, one), 3).await.unwrap(), NodeSeen::Noted);
+    }
+    assert_eq!(t.node_seen(&hello(4, one), 3).await.unwrap(), NodeSeen::TooMany);
+    assert_eq!(t.node_get(Uuid::from_u128(4)).await.unwrap(), None, "nothing is kept of it");
+    assert_eq!(t.node_seen(&hello(3, one), 3).await.unwrap(), NodeSeen::Noted, "those that are there go on");
+    assert_eq!(t.node_seen(&hello(4, other), 3).await.unwrap(), NodeSeen::Noted, "another consumer has room");
+    assert_eq!(t.node_seen(&hello(4, one), 3).await.unwrap(), NodeSeen::TooMany, "moving over is no way around");
+}
+
+#[tokio::test]
+async fn a_node_holds_so_many_tokens_of_an_org_and_the_oldest_goes() {
+    let t = open().await;
+    let consumer = consumer(&t, "key").await;
+    let (node, other) = (node(&t, 5, consumer).await.unwrap(), node(&t, 6, consumer).await.unwrap());
+    let hash = |n: u32| [n as u8; 32];
+    t.token_issue(&NewToken { hash: hash(99), ..token(&t, consumer, &org(), Some(other)) }).await.unwrap();
+    for n in 0..=TOKENS_OF_NODE {
+        t.clock.shift(1);
+        t.token_issue(&NewToken { hash: hash(n), ..token(&t, consumer, &org(), Some(node)) }).await.unwrap();
+        let first = t.token_check(&hash(0), t.clock.now()).await.unwrap();
+        assert_eq!(first.is_some(), n < TOKENS_OF_NODE, "after {} tokens", n + 1);
+    }
+    assert_eq!(t.number("SELECT count(*) FROM token").await, i64::from(TOKENS_OF_NODE) + 1);
+    assert!(t.token_check(&hash(1), t.clock.now()).await.unwrap().is_some(), "only the oldest went");
+    assert!(t.token_check(&hash(99), t.clock.now()).await.unwrap().is_some(), "another node keeps its own");
 }
 
 #[tokio::test]

@@ -21,6 +21,9 @@ pub const MAX_ITEMS: usize = 4_000_000;
 pub const MAX_NAMES: usize = 64 * 1024 * 1024;
 /// Bytes of a frame with ids or names that senders make.
 pub const PART_BYTES: usize = 1024 * 1024;
+/// Bytes of such a frame that are taken: a part, and the longest name that may go beyond it. Names are read into lists that
+/// are larger than their bytes.
+pub const MAX_PART: usize = PART_BYTES + 2 + u16::MAX as usize;
 /// Bytes of an id.
 pub const ID_BYTES: usize = 32;
 
@@ -168,8 +171,11 @@ pub fn encode_uri(bytes: &mut Vec<u8>, uri: &str) {
     bytes.extend_from_slice(uri.as_bytes());
 }
 
-/// Reads the URIs of a body; `None` when it is malformed.
+/// Reads the URIs of a body; `None` when it is malformed or too long.
 pub fn decode_uris(mut bytes: &[u8]) -> Option<Vec<String>> {
+    if bytes.len() > MAX_PART {
+        return None;
+    }
     let mut list = Vec::new();
     while !bytes.is_empty() {
         let (length, rest) = bytes.split_at_checked(2)?;
@@ -181,13 +187,13 @@ pub fn decode_uris(mut bytes: &[u8]) -> Option<Vec<String>> {
     Some(list)
 }
 
-/// Reads the ids of a body; `None` when it is malformed.
+/// Reads the ids of a body; `None` when it is malformed or too long.
 pub fn decode_ids(bytes: &[u8]) -> Option<Vec<[u8; ID_BYTES]>> {
     let (ids, rest) = bytes.as_chunks::<ID_BYTES>();
-    rest.is_empty().then(|| ids.to_vec())
+    (rest.is_empty() && bytes.len() <= MAX_PART).then(|| ids.to_vec())
 }
 
-/// Reads the link hashes of a body; `None` when it is malformed.
+/// Reads the link hashes of a body; `None` when it is malformed or too long.
 pub fn decode_members(bytes: &[u8]) -> Option<Vec<Digest>> {
     decode_ids(bytes).map(|ids| ids.into_iter().map(Digest).collect())
 }
@@ -212,5 +218,21 @@ mod tests {
             let _ = decode_uris(&bytes);
             prop_assert_eq!(decode_ids(&bytes).is_some(), bytes.len() % ID_BYTES == 0);
         }
+    }
+    #[test]
+    fn parts_are_taken_up_to_their_limit() {
+        let ids = |length: usize| decode_ids(&vec![0; length]).map(|ids| ids.len());
+        let most = MAX_PART / ID_BYTES * ID_BYTES;
+        assert_eq!((ids(most), ids(most + ID_BYTES)), (Some(MAX_PART / ID_BYTES), None));
+        let names = |length: usize| {
+            let mut bytes = Vec::new();
+            (0..length / 65_537).for_each(|_| encode_uri(&mut bytes, &"x".repeat(65_535)));
+            let rest = length - bytes.len();
+            encode_uri(&mut bytes, &"x".repeat(rest - 2));
+            assert_eq!(bytes.len(), length);
+            decode_uris(&bytes).map(|names| names.len())
+        };
+        assert_eq!(names(MAX_PART), Some(17));
+        assert_eq!(names(MAX_PART + 1), None);
     }
 }

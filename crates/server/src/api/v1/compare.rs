@@ -22,8 +22,6 @@ use crate::state::Central;
 
 /// Bytes a round may have more than its message: the header and what compression adds.
 const ROUND_EXTRA: usize = 8 * 1024;
-/// How long a comparison waits for those before it.
-const TURN: Duration = Duration::from_secs(60);
 /// A list or a question must be here within this time.
 const WHOLE_BODY: Duration = Duration::from_secs(600);
 
@@ -35,7 +33,7 @@ pub(crate) async fn round(
 ) -> Result<Response, ApiError> {
     let message = body::read(request, MAX_MESSAGE + ROUND_EXTRA).await?;
     let _turn = turn(&central).await?;
-    whole(answer::round(&central.store, &caller.org, &message).await?)
+    whole(answer::round(&central.store, &caller.org, &message, central.comparison).await?)
 }
 
 /// The whole list of what local holds.
@@ -46,7 +44,7 @@ pub(crate) async fn listing(
 ) -> Result<Response, ApiError> {
     let list = gather(&central, request).await?;
     let _turn = turn(&central).await?;
-    whole(answer::listing(&central.store, &caller.org, list.stream()).await?)
+    whole(answer::listing(&central.store, &caller.org, list.stream(), central.comparison).await?)
 }
 
 /// What differs, by name.
@@ -61,7 +59,7 @@ pub(crate) async fn compare(
     let asked = offer_request(&central, caller, &headers, query)?;
     let question = gather(&central, request).await?;
     let _turn = turn(&central).await?;
-    Ok(body::streamed(FRAMES, answer::answer(central.store.clone(), asked, question.stream()).await?))
+    Ok(body::streamed(FRAMES, answer::answer(central.store.clone(), asked, question.stream(), central.comparison).await?))
 }
 
 /// A body that may be large. It has to be here before it gets a turn: who stalls would hold up all who compare.
@@ -72,7 +70,7 @@ async fn gather(central: &Central, request: Body) -> Result<Gathered<'_>, ApiErr
 
 /// A comparison holds an org's whole set in memory: only so many are made at once.
 async fn turn(central: &Central) -> Result<SemaphorePermit<'_>, ApiError> {
-    match tokio::time::timeout(TURN, central.comparisons.acquire()).await {
+    match tokio::time::timeout(central.comparison_wait, central.comparisons.acquire()).await {
         Ok(Ok(permit)) => Ok(permit),
         _ => Err(ApiError::new(
             http::StatusCode::SERVICE_UNAVAILABLE,

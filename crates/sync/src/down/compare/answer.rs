@@ -21,8 +21,23 @@ use crate::down::offer::{self, OfferRequest};
 /// Bytes of a body unpacked before they are looked at: bounds what a hostile one can make us hold.
 const STEP: usize = 4 * 1024;
 
+/// Bounds of a comparison; the defaults are those of the protocol, tests come near smaller ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Entities and links of an org.
+    pub items: usize,
+    /// Bytes of the names in a question.
+    pub names: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { items: MAX_ITEMS, names: MAX_NAMES }
+    }
+}
+
 /// One round of reconciliation; `body` is the whole request, already bounded.
-pub async fn round(store: &Store, org: &OrgId, body: &[u8]) -> Result<Vec<u8>, Problem> {
+pub async fn round(store: &Store, org: &OrgId, body: &[u8], bounds: Bounds) -> Result<Vec<u8>, Problem> {
     let mut message = None;
     read(futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(body))]), |frame, bytes| {
         let RoundFrame::Message(_) = frame;
@@ -32,7 +47,7 @@ pub async fn round(store: &Store, org: &OrgId, body: &[u8]) -> Result<Vec<u8>, P
     .await?;
     let message = message.ok_or_else(|| malformed("it has no message"))?;
     let state = offer::feed_state(store, org).await?;
-    let items = items(store, &state).await?;
+    let items = items(store, &state, bounds).await?;
     let answer = tokio::task::spawn_blocking(move || reconcile::reply(items, &message)).await;
     let answer = answer.map_err(|_| Problem::new(500, "internal", "central could not compare", "try again"))?;
     let answer = answer.map_err(|broken| malformed(&broken.to_string()))?;
@@ -50,13 +65,14 @@ pub async fn listing<E: std::fmt::Display>(
     store: &Store,
     org: &OrgId,
     body: impl Stream<Item = Result<Bytes, E>>,
+    bounds: Bounds,
 ) -> Result<Vec<u8>, Problem> {
     let mut theirs: Vec<[u8; 32]> = Vec::new();
     read(body, |frame, bytes| {
         if let ListingFrame::Items(_) = frame {
             theirs.extend(decode_ids(&bytes).ok_or_else(|| malformed("ids cannot be read"))?);
         }
-        if theirs.len() > MAX_ITEMS { Err(too_many()) } else { Ok(()) }
+        if theirs.len() > bounds.items { Err(too_many(bounds)) } else { Ok(()) }
     })
     .await?;
     theirs.sort_unstable();
@@ -64,7 +80,7 @@ pub async fn listing<E: std::fmt::Display>(
     let state = offer::feed_state(store, org).await?;
     let mut known = vec![false; theirs.len()];
     let mut missing = Vec::new();
-    for item in items(store, &state).await? {
+    for item in items(store, &state, bounds).await? {
         match theirs.binary_search(&item.id) {
             Ok(place) => known[place] = true,
             Err(_) => missing.push(item.id),
@@ -86,6 +102,7 @@ pub async fn answer<E: std::fmt::Display>(
     store: Store,
     request: OfferRequest,
     body: impl Stream<Item = Result<Bytes, E>>,
+    bounds: Bounds,
 ) -> Result<impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static, Problem> {
     let mut ask = Ask::default();
     let (mut entries, mut bytes_of_names) = (0, 0);
@@ -110,7 +127,7 @@ pub async fn answer<E: std::fmt::Display>(
             }
             AskFrame::End => {}
         }
-        if entries > 2 * MAX_ITEMS || bytes_of_names > MAX_NAMES { Err(too_many()) } else { Ok(()) }
+        if entries > 2 * bounds.items || bytes_of_names > bounds.names { Err(too_many(bounds)) } else { Ok(()) }
     })
     .await?;
     let state = offer::feed_state(&store, &request.org).await?;
@@ -138,8 +155,9 @@ async fn read<H: Header + DeserializeOwned, E: std::fmt::Display>(
     reader.finish().map_err(|e| malformed(&e.to_string()))
 }
 
-async fn items(store: &Store, state: &FeedState) -> Result<Vec<SetItem>, Problem> {
-    store.scope_items(state.scope, MAX_ITEMS).await.map_err(offer::internal)?.ok_or_else(too_many)
+async fn items(store: &Store, state: &FeedState, bounds: Bounds) -> Result<Vec<SetItem>, Problem> {
+    let items = store.scope_items(state.scope, bounds.items).await.map_err(offer::internal)?;
+    items.ok_or_else(|| too_many(bounds))
 }
 
 fn stand(state: &FeedState) -> Stand {
@@ -160,7 +178,8 @@ fn malformed(text: &str) -> Problem {
     Problem::new(400, "comparison_malformed", detail, "update taosync on the local side")
 }
 
-fn too_many() -> Problem {
-    let detail = format!("more than {MAX_ITEMS} entries, or names of more than {MAX_NAMES} bytes, cannot be compared");
+fn too_many(bounds: Bounds) -> Problem {
+    let Bounds { items, names } = bounds;
+    let detail = format!("more than {items} entries, or names of more than {names} bytes, cannot be compared");
     Problem::new(413, "comparison_too_large", detail, "tell the office: the organisation has to be divided")
 }

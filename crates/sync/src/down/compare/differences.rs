@@ -82,16 +82,23 @@ pub(super) async fn list(store: &Store, link: &Link, replica: &ReplicaScope) -> 
     let mut frames = link.send(Request::post(v1::PATH_COMPARE_LISTING, body)).await?.frames::<ListedFrame>()?;
     let (mut here, mut there) = (HashSet::new(), HashSet::new());
     let malformed = || LinkError::Protocol("a list of ids cannot be read".into());
+    let mut told = 0;
     loop {
-        match frames.next().await? {
-            Some((ListedFrame::Missing(_), body)) => there.extend(decode_ids(&body).ok_or_else(malformed)?),
-            Some((ListedFrame::Surplus(_), body)) => {
-                here.extend(decode_ids(&body).ok_or_else(malformed)?.into_iter().filter(|id| ours.contains(id)));
-            }
-            Some((ListedFrame::End(stand), _)) => {
-                return Ok(Differences { stand, here, there, rounds: 0, listed: true });
-            }
-            None => return Err(LinkError::Protocol("the list has no end".into()).into()),
+        let Some((frame, body)) = frames.next().await? else {
+            return Err(LinkError::Protocol("the list has no end".into()).into());
+        };
+        if let ListedFrame::End(stand) = frame {
+            return Ok(Differences { stand, here, there, rounds: 0, listed: true });
+        }
+        let ids = decode_ids(&body).ok_or_else(malformed)?;
+        // Everything told counts, also what is empty or told twice: otherwise a list could go on for ever.
+        told += ids.len().max(1);
+        if told > 2 * MAX_ITEMS {
+            return Err(Broken::TooMany.into());
+        }
+        match frame {
+            ListedFrame::Surplus(_) => here.extend(ids.into_iter().filter(|id| ours.contains(id))),
+            _ => there.extend(ids),
         }
         if there.len() > MAX_ITEMS {
             return Err(Broken::TooMany.into());
