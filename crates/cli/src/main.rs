@@ -2,6 +2,7 @@
 
 mod argv;
 mod backup;
+mod bounded;
 mod certificate;
 mod changes;
 mod chores;

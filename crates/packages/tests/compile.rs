@@ -323,6 +323,23 @@ fn included_texts_at_and_beyond_the_limit() {
 }
 
 #[test]
+fn stylesheets_at_and_beyond_the_limit() {
+    let with = |bytes: usize| {
+        let mut files = small_package();
+        let item = String::from_utf8(files[1].1.clone()).unwrap();
+        files[1].1 =
+            item.replace("<itemBody>", "<stylesheet href=\"s.css\" type=\"text/css\"/><itemBody>").into_bytes();
+        // Numbers without end compress little enough not to look like a bomb.
+        let style: Vec<u8> =
+            (0_u32..).flat_map(|n| format!("/*{}*/", n.wrapping_mul(2_654_435_761)).into_bytes()).take(bytes).collect();
+        files.push(("i/s.css".to_owned(), style));
+        error_codes(&checked(&packed(&files)).0)
+    };
+    assert_eq!(with(4 * 1024 * 1024), [""; 0]);
+    assert_eq!(with(4 * 1024 * 1024 + 1), ["file-too-large"]);
+}
+
+#[test]
 fn shared_texts_bring_their_pictures() {
     let mut files = small_package();
     let item = String::from_utf8(files[1].1.clone()).unwrap();

@@ -125,3 +125,17 @@ fn cut() -> ApiError {
     let detail = "the body of the request was cut";
     ApiError::new(StatusCode::BAD_REQUEST, "body_cut", detail, "check the line and try again")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_a_depth() {
+        let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(json::<serde_json::Value>(nested(127).as_bytes()).is_ok());
+        let error = json::<serde_json::Value>(nested(128).as_bytes()).unwrap_err();
+        assert_eq!((error.problem().status, error.problem().code.as_str()), (400, "bad_request"));
+        assert!(json::<serde_json::Value>("[".repeat(1_000_000).as_bytes()).is_err(), "and no crash");
+    }
+}

@@ -71,6 +71,7 @@ pub struct Link {
     access: tokio::sync::Mutex<Option<Access>>,
     sync: Option<Uuid>,
     served: Vec<OrgId>,
+    silence: Duration,
 }
 
 impl Link {
@@ -94,7 +95,15 @@ impl Link {
             access: tokio::sync::Mutex::default(),
             sync: None,
             served: Vec::new(),
+            silence: SILENCE,
         })
+    }
+
+    /// Changes how long central may stay silent; a minute otherwise.
+    #[must_use]
+    pub fn patient_for(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
     }
 
     /// Names the sync that further requests belong to.
@@ -172,12 +181,12 @@ impl Link {
     async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Result<Response, LinkError> {
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         self.traffic.count_request();
-        let answer = tokio::time::timeout(SILENCE, self.client.request(request))
+        let answer = tokio::time::timeout(self.silence, self.client.request(request))
             .await
-            .map_err(|_| LinkError::Silent { host: host.clone(), seconds: SILENCE.as_secs() })?
+            .map_err(|_| LinkError::Silent { host: host.clone(), seconds: self.silence.as_secs() })?
             .map_err(|error| LinkError::from_client(&host, error))?;
         let (head, body) = answer.into_parts();
-        let response = Response::new(head.status, head.headers, body, host, SILENCE);
+        let response = Response::new(head.status, head.headers, body, host, self.silence);
         if response.status.is_success() {
             return Ok(response);
         }
@@ -211,7 +220,10 @@ async fn problem_of(response: Response) -> LinkError {
 }
 
 /// Reads a whole small body, bounded; for the token endpoint, whose errors have their own form.
-async fn read_small(body: hyper::body::Incoming, limit: usize) -> Option<Bytes> {
+async fn read_small(body: hyper::body::Incoming, limit: usize, time: Duration) -> Option<Bytes> {
     let limited = http_body_util::Limited::new(body, limit);
-    tokio::time::timeout(SILENCE, limited.collect()).await.ok()?.ok().map(http_body_util::Collected::to_bytes)
+    tokio::time::timeout(time, limited.collect()).await.ok()?.ok().map(http_body_util::Collected::to_bytes)
 }
+
+#[cfg(test)]
+mod tests;

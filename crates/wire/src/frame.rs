@@ -313,6 +313,21 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_taken_up_to_its_limit() {
+        let with_window = |log: u32| {
+            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.window_log(log).unwrap();
+            encoder.write_all(b"{\"len\":0,\"last\":true}").unwrap();
+            // The encoder must not know that nothing more comes: it would make the window as small as the text.
+            encoder.flush().unwrap();
+            encoder.write_all(b"\n").unwrap();
+            encoder.finish().unwrap()
+        };
+        assert!(read(&with_window(WINDOW_LOG_MAX), 999).is_ok());
+        assert!(matches!(read(&with_window(WINDOW_LOG_MAX + 1), 999), Err(FrameError::Compression { .. })));
+    }
+
+    #[test]
     fn nothing_may_follow_the_last_frame() {
         let mut writer = FrameWriter::new().unwrap();
         writer.push(&Test { len: 0, last: true }, b"").unwrap();

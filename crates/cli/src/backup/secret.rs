@@ -1,12 +1,13 @@
 //! Where the passphrase of a backup comes from: a file, standard input, the environment, or a person at the terminal.
 
-use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use secrecy::SecretString;
 
+use crate::bounded;
 use crate::failure::Failure;
 
 /// Name of the variable.
@@ -36,14 +37,12 @@ impl Given {
 }
 
 fn from_file(path: &Path) -> Result<SecretString, Failure> {
-    let mut text = String::new();
-    let read = if path.as_os_str() == "-" {
-        std::io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)
+    let text = if path.as_os_str() == "-" {
+        bounded::text(std::io::stdin().lock(), MAX_BYTES)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
+        std::fs::File::open(path).and_then(|file| bounded::text(file, MAX_BYTES))
     };
-    read.map_err(|error| Failure::file("read", path, error))?;
-    checked(&text, &path.display().to_string())
+    checked(&text.map_err(|error| Failure::file("read", path, error))?, &path.display().to_string())
 }
 
 fn checked(text: &str, place: &str) -> Result<SecretString, Failure> {

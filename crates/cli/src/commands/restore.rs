@@ -16,6 +16,7 @@ use taosync_vault::backup_seal::Opening;
 
 use crate::backup::secret::Given;
 use crate::backup::{Manifest, read};
+use crate::bounded;
 use crate::commands::serve;
 use crate::config::{Config, Place};
 use crate::context::Context;
@@ -24,6 +25,8 @@ use crate::locks::{self, Way};
 use crate::node::ACTOR;
 use crate::output;
 
+/// Bytes of a file with an age identity at most.
+const MAX_IDENTITY: u64 = 64 * 1024;
 /// Beginning of the name of a directory that is being filled.
 const STAGING: &str = ".restoring-";
 
@@ -98,7 +101,8 @@ impl Options {
 
     fn opening(&self) -> Result<Opening, Failure> {
         if let Some(path) = &self.identity {
-            let text = std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, error))?;
+            let text = std::fs::File::open(path).and_then(|file| bounded::text(file, MAX_IDENTITY));
+            let text = text.map_err(|error| Failure::file("read", path, error))?;
             let line = text.lines().map(str::trim).find(|line| line.starts_with("AGE-SECRET-KEY-1"));
             let line = line.ok_or_else(|| {
                 Failure::wrong_text(

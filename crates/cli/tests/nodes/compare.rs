@@ -178,12 +178,12 @@ async fn a_dry_run_says_what_a_comparison_would_bring_and_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_cut_in_rounds_and_answers_end_equal() {
     let central = Central::start().await;
-    central.change(org("A", 0..600)).await;
+    central.change(org("A", 0..2_000)).await;
     let proxy = Proxy::before(central.address).await;
     let local = Local::joined_at(&central, &proxy.url(), &["A"]).await;
     local.sync_equal().await;
     let (mut failed, mut arrived) = (0, 0);
-    let cuts = [3_000, 5_000, 12_000, 20_000, 40_000, 50_000, 100_000];
+    let cuts = [3_000, 5_000, 40_000, 20_000, 100_000];
     for (turn, bytes) in cuts.into_iter().enumerate() {
         let secret = |n: usize| taosync_model::Digest::of(&[n as u8, turn as u8]).to_hex();
         let new = |n: usize| up(TAKER, taker(n, &["A"]).with(v::USER_LAST_NAME, secret(n)));
@@ -204,7 +204,7 @@ async fn lines_cut_in_rounds_and_answers_end_equal() {
         assert_eq!(local.members("A").await, central.members("A").await);
     }
     assert!(proxy.cuts() >= failed);
-    assert!(failed >= 5, "the faults must have fired: {failed}");
+    assert!(failed >= 4, "the faults must have fired: {failed}");
     assert!(arrived > 0, "what arrived before a cut is kept");
 }
 

@@ -58,27 +58,27 @@ pub(super) struct Media<'f> {
     files: &'f dyn Source,
     included: BTreeMap<String, Shown>,
     texts: BTreeMap<String, Text>,
-    /// Bytes of pages that may still be kept.
-    left: u64,
+    /// Bytes of pages that may still be kept; nothing once there were too many.
+    left: Option<u64>,
 }
 
 impl<'f> Media<'f> {
     pub(super) fn new(files: &'f dyn Source) -> Self {
-        Self { files, included: BTreeMap::new(), texts: BTreeMap::new(), left: limits::PAGES_BYTES }
+        Self { files, included: BTreeMap::new(), texts: BTreeMap::new(), left: Some(limits::PAGES_BYTES) }
     }
 
     /// Whether the compiled test has room for this page too, with the paths of what it shows; says so when it has not.
     pub(super) fn keep(&mut self, path: &str, shown: &[String], report: &mut CheckReport) -> bool {
         let bytes = self.files.facts(path).map_or(0, |facts| facts.bytes);
         let bytes = bytes.saturating_add(shown.iter().map(|path| path.len() as u64).sum());
-        let is_first = self.left > 0;
-        self.left = self.left.saturating_sub(bytes);
-        if self.left == 0 && is_first {
+        let is_first = self.left.is_some();
+        self.left = self.left.and_then(|left| left.checked_sub(bytes));
+        if self.left.is_none() && is_first {
             let message = format!("the pages of the test have more than {} bytes together", limits::PAGES_BYTES);
             let problem = Problem::error("test-too-large", message).in_file(path);
             report.push(problem.advice("split the test, or move pictures that are written into pages to files"));
         }
-        self.left > 0
+        self.left.is_some()
     }
 
     /// The texts that pages included so far, by path.
@@ -199,4 +199,32 @@ fn remote(written: &str, need: Need) -> Option<Problem> {
     let message = format!("'{}' is not in the package: without a network it will not work", shown(written));
     let problem = Problem::warning("remote-media", message);
     (need != Need::Link).then(|| problem.advice("put the file into the package and refer to it there"))
+}
+
+#[cfg(test)]
+mod tests {
+    use taosync_model::Digest;
+
+    use super::*;
+    use crate::tree::{Tree, TreeFile, TreeFiles};
+
+    /// How many of two pages are kept, the second of which has this many bytes beyond what the first leaves.
+    fn kept(beyond: u64) -> (usize, usize) {
+        let file =
+            |path: &str, bytes| TreeFile { path: path.into(), bytes, digest: Digest::of(b""), chunks: Vec::new() };
+        let tree = Tree { files: vec![file("a", 1_000), file("b", limits::PAGES_BYTES - 1_000 - 3 + beyond)] };
+        let fetch = |_: &Digest| Err(std::io::ErrorKind::NotFound.into());
+        let files = TreeFiles::new(&tree, &fetch);
+        let (mut media, mut report) = (Media::new(&files), CheckReport::default());
+        // The path of what a page shows counts too.
+        let kept = [("a", vec!["pic".to_owned()]), ("b", Vec::new())];
+        let kept = kept.iter().filter(|(path, shown)| media.keep(path, shown, &mut report)).count();
+        (kept, report.errors.len())
+    }
+
+    #[test]
+    fn pages_of_a_test_at_and_beyond_the_limit() {
+        assert_eq!(kept(0), (2, 0));
+        assert_eq!(kept(1), (1, 1));
+    }
 }

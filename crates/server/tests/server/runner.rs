@@ -219,6 +219,29 @@ async fn bodies_have_a_size_and_errors_quote_nothing() {
 }
 
 #[tokio::test]
+async fn logins_users_and_reasons_have_a_size() {
+    let room = Room::open().await;
+    let login = |length: usize| {
+        let empty = json!({ "login": "", "password": "x" }).to_string().len();
+        json!({ "login": "l".repeat(length - empty), "password": "x" })
+    };
+    for (length, expected) in [(4 * 1024, (401, "wrong_login")), (4 * 1024 + 1, (413, "body_too_large"))] {
+        let answer = room.post("authenticate", &login(length)).await;
+        assert_eq!((answer.status, answer.code().as_str()), expected, "{length}");
+    }
+    let user = |length: usize| json!({ "organisation_id": "a", "user": { "n": "x".repeat(length - 8) } });
+    assert_eq!(user(100)["user"].to_string().len(), 100);
+    assert_eq!(room.post("lti-users", &user(64 * 1024)).await.status, 201);
+    let over = room.post("lti-users", &user(64 * 1024 + 1)).await;
+    assert_eq!((over.status, over.code().as_str()), (413, "too_much"));
+    let end = |length: usize| json!({ "state": "terminated", "reason": "é".repeat(length) });
+    let path = format!("executions/{}/finish", Uuid::nil());
+    for (length, expected) in [(1_000, 404), (1_001, 413)] {
+        assert_eq!(room.post(&path, &end(length)).await.status, expected, "{length} characters");
+    }
+}
+
+#[tokio::test]
 async fn only_the_holder_of_a_key_comes_in() {
     let room = Room::open().await;
     let store = &room.place.store;

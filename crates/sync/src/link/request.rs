@@ -15,6 +15,9 @@ use super::LinkError;
 /// Bytes of an answer unpacked before its frames are taken: bounds what a hostile answer can make us hold.
 const STEP: usize = 4 * 1024;
 
+/// A small answer must be here within so many times the silence that is borne: who sends a byte now and then is not silent.
+const WHOLE_ANSWER: u32 = 10;
+
 /// A request: path relative to the root URL, headers, body.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -84,8 +87,14 @@ impl Response {
         }
     }
 
-    /// The whole body, refused above `limit` bytes.
-    pub async fn bytes(mut self, limit: usize) -> Result<Bytes, LinkError> {
+    /// The whole body, refused above `limit` bytes, and when it comes too slowly.
+    pub async fn bytes(self, limit: usize) -> Result<Bytes, LinkError> {
+        let (time, host) = (self.silence * WHOLE_ANSWER, self.host.clone());
+        let late = |_| LinkError::Silent { host, seconds: time.as_secs() };
+        tokio::time::timeout(time, self.all(limit)).await.map_err(late)?
+    }
+
+    async fn all(mut self, limit: usize) -> Result<Bytes, LinkError> {
         let mut all = Vec::new();
         while let Some(piece) = self.chunk().await? {
             if all.len() + piece.len() > limit {

@@ -16,10 +16,10 @@ use url::{Url, form_urlencoded};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Link, LinkError, SILENCE, read_small};
+use super::{Link, LinkError, read_small};
 
 /// Longest answer of a token endpoint.
-const MAX_ANSWER: usize = 64 * 1024;
+pub(super) const MAX_ANSWER: usize = 64 * 1024;
 
 /// A token for one org, and what came with it.
 #[derive(Clone)]
@@ -126,13 +126,13 @@ impl Link {
         let request = self.token_request(asked_at, org)?;
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         self.traffic.count_request();
-        let answer = tokio::time::timeout(SILENCE, self.client.request(request))
+        let answer = tokio::time::timeout(self.silence, self.client.request(request))
             .await
-            .map_err(|_| LinkError::Silent { host: host.clone(), seconds: SILENCE.as_secs() })?
+            .map_err(|_| LinkError::Silent { host: host.clone(), seconds: self.silence.as_secs() })?
             .map_err(|error| LinkError::from_client(&host, error))?;
         let status = answer.status();
         let stranger = || LinkError::Stranger { host: host.clone(), status: status.as_u16() };
-        let body = read_small(answer.into_body(), MAX_ANSWER).await.ok_or_else(stranger)?;
+        let body = read_small(answer.into_body(), MAX_ANSWER, self.silence).await.ok_or_else(stranger)?;
         if !status.is_success() {
             let error: TokenError = serde_json::from_slice(&body).map_err(|_| stranger())?;
             return Err(token_error(error));

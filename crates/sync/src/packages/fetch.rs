@@ -223,12 +223,13 @@ impl Fetcher<'_> {
         let names: Vec<Digest> = wanted.iter().map(|c| c.name).collect();
         let sizes: BTreeMap<Digest, u64> = wanted.into_iter().map(|c| (c.name, c.bytes)).collect();
         let missing = self.store.chunks_missing(&names).await?;
-        let total: u64 = missing.iter().filter_map(|name| sizes.get(name)).sum();
+        // Sizes are what central says: they may be anything.
+        let total = missing.iter().filter_map(|name| sizes.get(name)).copied().fold(0, u64::saturating_add);
         if total == 0 {
             return Ok(());
         }
         let free = self.blobs.free_bytes().await?;
-        if free < total + SPARE_BYTES {
+        if free < total.saturating_add(SPARE_BYTES) {
             return Err(SyncError::Package(format!(
                 "{} MB are needed for it and only {} MB are free on the disk",
                 total / 1_000_000,
@@ -236,7 +237,7 @@ impl Fetcher<'_> {
             )));
         }
         let before = outcome.bytes;
-        let requests = futures_util::stream::iter(batches(missing, &sizes)).map(|names| self.request(names));
+        let requests = futures_util::stream::iter(batches(missing, &sizes)).map(|asked| self.request(asked));
         let mut requests = std::pin::pin!(requests.buffer_unordered(AT_ONCE));
         while let Some((chunks, bytes)) = requests.try_next().await? {
             outcome.chunks += chunks;
@@ -246,31 +247,27 @@ impl Fetcher<'_> {
         Ok(())
     }
 
-    async fn request(&self, names: Vec<Digest>) -> Result<(u64, u64), SyncError> {
-        let asked: std::collections::HashSet<Digest> = names.iter().copied().collect();
-        let request = Request::post_json(v1::PATH_CHUNKS, &ChunksWanted { names });
+    async fn request(&self, mut asked: Asked) -> Result<(u64, u64), SyncError> {
+        let request = Request::post_json(v1::PATH_CHUNKS, &ChunksWanted { names: asked.0.keys().copied().collect() });
         let mut frames = self.link.send(request).await?.frames::<ChunkFrame>()?;
         let (mut batch, mut rows) = (Vec::new(), Vec::new());
         let mut end = Ok(());
         loop {
-            match frames.next().await {
-                Ok(Some((ChunkFrame::Chunk(head), body))) => {
-                    if !asked.contains(&head.name) || Digest::of(&body) != head.name {
-                        end = Err(LinkError::Protocol("a chunk that does not have its name's hash".into()).into());
-                        break;
-                    }
+            let taken = match frames.next().await {
+                Ok(Some((ChunkFrame::Chunk(head), body))) => asked.take(head.name, &body).map(|()| {
                     rows.push(ChunkRef { name: head.name, bytes: head.len });
                     batch.push((head.name, body));
-                }
-                Ok(Some((ChunkFrame::Missing(name), _))) => {
+                }),
+                Ok(Some((ChunkFrame::Missing(name), _))) => asked.strike(name).map(|_| {
                     end = Err(SyncError::Package(format!("central has no chunk {name} for it")));
-                }
+                }),
                 Ok(Some((ChunkFrame::End, _)) | None) => break,
-                // What arrived whole is kept; the next try asks for the rest only.
-                Err(error) => {
-                    end = Err(error.into());
-                    break;
-                }
+                Err(error) => Err(error),
+            };
+            // What arrived whole is kept; the next try asks for the rest only.
+            if let Err(error) = taken {
+                end = Err(error.into());
+                break;
             }
         }
         let (count, bytes) = (rows.len() as u64, rows.iter().map(|r| r.bytes).sum());
@@ -280,21 +277,80 @@ impl Fetcher<'_> {
     }
 }
 
+/// Chunks of one request that have not come yet, with their bytes. What comes is held against it, so that an answer can
+/// neither be larger than what was asked for nor go on for ever.
+struct Asked(BTreeMap<Digest, u64>);
+
+impl Asked {
+    /// Checks a chunk that came.
+    fn take(&mut self, name: Digest, body: &[u8]) -> Result<(), LinkError> {
+        if self.strike(name)? != body.len() as u64 {
+            return Err(LinkError::Protocol("a chunk of another size than the list of files says".into()));
+        }
+        if Digest::of(body) != name {
+            return Err(LinkError::Protocol("a chunk that does not have its name's hash".into()));
+        }
+        Ok(())
+    }
+
+    /// Strikes a name out, and gives the bytes its chunk has.
+    fn strike(&mut self, name: Digest) -> Result<u64, LinkError> {
+        let bytes = self.0.remove(&name);
+        bytes.ok_or_else(|| LinkError::Protocol("a chunk that was not asked for, or one a second time".into()))
+    }
+}
+
 /// Names in requests of bounded bytes and number.
-fn batches(missing: Vec<Digest>, sizes: &BTreeMap<Digest, u64>) -> Vec<Vec<Digest>> {
+fn batches(missing: Vec<Digest>, sizes: &BTreeMap<Digest, u64>) -> Vec<Asked> {
     let mut batches = Vec::new();
-    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let (mut batch, mut bytes) = (BTreeMap::new(), 0_u64);
     for name in missing {
         let size = sizes.get(&name).copied().unwrap_or(0);
-        if !batch.is_empty() && (bytes + size > REQUEST_BYTES || batch.len() >= REQUEST_CHUNKS) {
-            batches.push(std::mem::take(&mut batch));
+        if !batch.is_empty() && (bytes.saturating_add(size) > REQUEST_BYTES || batch.len() >= REQUEST_CHUNKS) {
+            batches.push(Asked(std::mem::take(&mut batch)));
             bytes = 0;
         }
-        bytes += size;
-        batch.push(name);
+        bytes = bytes.saturating_add(size);
+        batch.insert(name, size);
     }
     if !batch.is_empty() {
-        batches.push(batch);
+        batches.push(Asked(batch));
     }
     batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(n: u32) -> Digest {
+        Digest::of(&n.to_le_bytes())
+    }
+
+    fn split(sizes: &[u64]) -> Vec<usize> {
+        let sizes: BTreeMap<Digest, u64> = (0..).zip(sizes).map(|(n, size)| (name(n), *size)).collect();
+        batches(sizes.keys().copied().collect(), &sizes).iter().map(|asked| asked.0.len()).collect()
+    }
+
+    #[test]
+    fn requests_are_bounded_in_bytes_and_in_number() {
+        assert_eq!(split(&[]), [0; 0]);
+        assert_eq!(split(&vec![1; REQUEST_CHUNKS]), [REQUEST_CHUNKS]);
+        assert_eq!(split(&vec![1; REQUEST_CHUNKS + 1]), [REQUEST_CHUNKS, 1]);
+        assert_eq!(split(&[REQUEST_BYTES / 2; 2]), [2]);
+        assert_eq!(split(&[REQUEST_BYTES / 2 + 1; 2]), [1, 1]);
+        assert_eq!(split(&[u64::MAX; 3]), [1, 1, 1], "sizes are what central says");
+    }
+
+    #[test]
+    fn an_answer_brings_what_was_asked_for_once_and_no_byte_more() {
+        let body = |n: u32| n.to_le_bytes();
+        let mut asked = Asked([(name(1), 4), (name(2), 4), (name(3), 3), (name(4), 4)].into());
+        assert!(asked.take(name(1), &body(1)).is_ok());
+        assert!(asked.take(name(1), &body(1)).is_err(), "a second time");
+        assert!(asked.take(name(9), &body(9)).is_err(), "never asked for");
+        assert!(asked.take(name(2), &body(9)).is_err(), "other bytes");
+        assert!(asked.take(name(3), &body(3)).is_err(), "one byte more than the list of files says");
+        assert!(asked.strike(name(4)).is_ok() && asked.strike(name(4)).is_err(), "missing, but once");
+    }
 }

@@ -1,6 +1,5 @@
 //! `taosync oauth import`: takes the key and secret that central made, and proves at once that they work.
 
-use std::io::Read as _;
 use std::str::FromStr;
 
 use clap::Args;
@@ -14,6 +13,7 @@ use taosync_vault::tls::Fingerprint;
 use url::Url;
 use uuid::Uuid;
 
+use crate::bounded;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::node::Node;
@@ -123,9 +123,7 @@ impl Secret {
         if self.0.expose_secret() != "-" {
             return Ok(self.0);
         }
-        let mut text = String::new();
-        let read = std::io::stdin().lock().take(MAX_SECRET).read_to_string(&mut text);
-        read.map_err(|source| {
+        let text = bounded::text(std::io::stdin().lock(), MAX_SECRET).map_err(|source| {
             Failure::wrong_text("the secret cannot be read from standard input", "").because(source)
         })?;
         let secret = text.trim();
