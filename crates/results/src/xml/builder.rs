@@ -252,3 +252,22 @@ impl Builder {
         self.variable.as_mut().map_or(Ok(()), change)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quick_xml::events::BytesStart;
+    use quick_xml::name::NamespaceResolver;
+
+    use super::*;
+
+    #[test]
+    fn values_have_a_number() {
+        let mut builder = Builder { value_count: MAX_VALUES - 1, ..Builder::default() };
+        let mut open = || {
+            let none = Attributes::read(&BytesStart::new("value"), &NamespaceResolver::default());
+            builder.open_text(&mut none.unwrap_or_else(|_| unreachable!("there are none")))
+        };
+        assert_eq!(open(), Ok(()));
+        assert!(open().is_err_and(|message| message.contains("more than 1000000 values")));
+    }
+}
