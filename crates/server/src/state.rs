@@ -72,6 +72,12 @@ impl Central {
             comparison_wait: COMPARISON_WAIT,
         }
     }
+
+    /// Changes how many comparisons are made at once, and how many KiB those that wait may have together.
+    #[must_use]
+    pub fn comparing(self, at_once: usize, waiting_kib: usize) -> Self {
+        Self { comparisons: Semaphore::new(at_once), questions: Semaphore::new(waiting_kib), ..self }
+    }
 }
 
 impl std::fmt::Debug for Central {

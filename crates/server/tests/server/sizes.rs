@@ -1,9 +1,7 @@
 //! What a request may have, at the limit and one above: docs/LIMITS.md names these tests.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use secrecy::ExposeSecret as _;
 use taosync_model::EntityType;
 use taosync_server::{Central, ListenLimits, central_router};
@@ -192,31 +190,26 @@ async fn a_comparison_has_so_many_items_and_no_more() {
 }
 
 #[tokio::test]
-async fn two_comparisons_are_made_at_once_and_a_third_is_told_to_come_again() {
-    let wait = Duration::from_millis(200);
-    let place = Arc::new(central(async |central, _| central.comparison_wait = wait).await);
-    let (header, token) = bearer(&place.token("a").await);
-    let mut slow = Vec::new();
-    for _ in 0..2 {
-        let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
-        let body = Body::from_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
-            Some((receiver.recv().await?, receiver))
-        }));
-        let (there, its_token) = (Arc::clone(&place), token.clone());
-        let answer = tokio::spawn(async move { there.post(LISTING, &[(header, &its_token)], body).await });
-        slow.push((sender, answer));
-        // The first of them does not hinder others.
-        tokio::time::sleep(wait).await;
-        let expected = if slow.len() < 2 { 200 } else { 503 };
-        let answer = place.post(LISTING, &[(header, &token)], listing(1)).await;
-        assert_eq!(answer.status, expected, "{answer:?}");
-        assert!(expected == 200 || answer.code() == "busy");
+async fn who_finds_no_room_to_compare_is_told_to_come_again() {
+    // Comparisons at once, KiB of those that wait, bytes of the request.
+    for (at_once, waiting, length, expected) in [
+        (1, 1, 1_024, (400, "comparison_malformed")),
+        (0, 1, 1_024, (503, "busy")),
+        (1, 1, 1_025, (503, "busy")),
+        (1, 2, 1_025, (400, "comparison_malformed")),
+    ] {
+        let place = Place::open(Role::Central, ListenLimits::default(), async |store, blobs, identity| {
+            publish(&store, &blobs, "a", &[content("a")]).await;
+            let mut central = Central::new(store, blobs, identity).comparing(at_once, waiting);
+            central.comparison_wait = Duration::from_millis(200);
+            central_router(central)
+        })
+        .await;
+        let (header, token) = bearer(&place.token("a").await);
+        for path in [LISTING, COMPARE] {
+            let answer = place.post(path, &[(header, &token)], vec![b' '; length]).await;
+            let told = (answer.status, answer.code());
+            assert_eq!(told, (expected.0, expected.1.to_owned()), "{path}: {at_once} {waiting} {length}");
+        }
     }
-    for (sender, answer) in slow {
-        sender.send(Ok(listing(1).into())).await.unwrap();
-        drop(sender);
-        assert_eq!(answer.await.unwrap().status, 200, "those that had their turn end well");
-    }
-    let answer = place.post(LISTING, &[(header, &token)], listing(1)).await;
-    assert_eq!(answer.status, 200, "and there is room again");
 }

@@ -59,7 +59,10 @@ pub(crate) async fn compare(
     let asked = offer_request(&central, caller, &headers, query)?;
     let question = gather(&central, request).await?;
     let _turn = turn(&central).await?;
-    Ok(body::streamed(FRAMES, answer::answer(central.store.clone(), asked, question.stream(), central.comparison).await?))
+    Ok(body::streamed(
+        FRAMES,
+        answer::answer(central.store.clone(), asked, question.stream(), central.comparison).await?,
+    ))
 }
 
 /// A body that may be large. It has to be here before it gets a turn: who stalls would hold up all who compare.
