@@ -6,7 +6,7 @@ use serde::Serialize;
 use taosync_model::item::{Counts, Envelope, ItemKind};
 use taosync_model::{Clock as _, Digest, OrgId, vocabulary as v};
 use taosync_store::consumers::NewConsumer;
-use taosync_store::nodes::NodeHello;
+use taosync_store::nodes::{NodeHello, NodeSeen};
 use taosync_store::tokens::NewToken;
 use taosync_vault::random;
 use taosync_vault::tls::client_config;
@@ -73,7 +73,7 @@ impl Pass {
             version: "0.1.0".into(),
             consumer,
         };
-        central.store().node_seen(&hello).await.unwrap();
+        assert_eq!(central.store().node_seen(&hello, u32::MAX).await.unwrap(), NodeSeen::Noted);
         let expires_at = central.node.clock.now() + jiff::SignedDuration::from_hours(1);
         let kept = NewToken { hash: TokenHash::of(&token), consumer, org: &org, node: Some(node), expires_at };
         central.store().token_issue(&kept).await.unwrap();
