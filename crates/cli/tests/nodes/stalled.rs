@@ -20,7 +20,7 @@ const EACH: usize = 50;
 /// Takers of the organisation whose feed nobody takes, and where those of the other begin.
 const TAKERS: usize = 2_000;
 const OTHERS: usize = 10_000;
-/// Most bytes of the database's log (DESIGN §12).
+/// Most bytes of the database's log: its limit in the store.
 const MAX_LOG: u64 = 64 * 1024 * 1024;
 /// How long the others sync meanwhile.
 const MEANWHILE: Duration = Duration::from_secs(2);
