@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::exam::{central_with_test, sit};
 use super::node::Node;
+use super::people::MATHS;
 use super::run::{arg, says};
 use super::runner_client::RunnerClient;
 
@@ -181,14 +182,53 @@ fn a_flipped_byte_at_central_is_named_and_mended_where_it_can_be() {
         flip_back(&central, table, column, &told);
         central.is_whole();
     }
-    for file in chunk_files(&central) {
-        flip_file(&file);
-        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
-        named(&central, &name, "chunk", &[&name, "is damaged", "backup"]);
-        flip_file(&file);
-    }
-    central.is_whole();
     server.stop().exits(0);
+}
+
+#[test]
+fn a_part_of_a_test_damaged_at_central_comes_back_by_publishing_it_again() {
+    let mut central = central_with_test();
+    let package = central.file("again.zip", taosync_packages::demo_package());
+    for (at, file) in chunk_files(&central).into_iter().enumerate() {
+        if at % 2 == 0 {
+            flip_file(&file);
+        } else {
+            std::fs::remove_file(&file).unwrap();
+        }
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        named(&central, &name, "chunk", &[&name, "publish the same package again"]);
+        central.run(&["delivery", "publish", arg(&package), "--label", "Maths, grade 6", "--uri", MATHS]).done();
+        central.is_whole();
+        central.run(&["status"]).done();
+    }
+    let server = central.serve();
+    let local = Node::init("local");
+    local.join(&central, &["A"]);
+    local.sync();
+    local.is_whole();
+    local.run(&["status"]).done();
+    server.stop().exits(0);
+}
+
+#[test]
+fn mending_goes_on_around_a_body_that_cannot_be_read() {
+    if !has_python() {
+        return;
+    }
+    let central = central_with_test();
+    // Takers name their eligibility: what each org sees of them depends on it.
+    flip(&central, "entity", "body", "types = 16");
+    flip(&central, "scope_entry", "digest", "scope = 1 AND type = 5 AND present = 1");
+    flip(&central, "scope_type", "count", "scope = 1 AND type = 4");
+    let before = central.run(&["verify"]).exits(1).json();
+    let verified = central.run(&["verify", "--mend"]).exits(1).json();
+    assert!(verified["mended"].as_u64().unwrap() >= 2, "{verified:#}");
+    let problems = verified["problems"].as_array().unwrap();
+    assert!(problems.len() < before["problems"].as_array().unwrap().len(), "{before:#} {verified:#}");
+    let damaged = problems.iter().filter(|p| p["problem"].as_str().unwrap().contains("body is damaged"));
+    let what: Vec<&str> = damaged.map(|problem| problem["what"].as_str().unwrap()).collect();
+    assert_eq!(what.len(), 1, "{verified:#}");
+    assert!(problems.iter().all(|problem| problem["what"] == what[0]), "only this one is left: {verified:#}");
 }
 
 #[test]

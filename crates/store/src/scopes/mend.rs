@@ -5,7 +5,7 @@ use taosync_model::canonical::{entity_digest, entry_member, link_member};
 use taosync_model::{Digest, EntityType, SetDigest};
 use uuid::Uuid;
 
-use super::{Effects, Touched, links};
+use super::{Effects, Touched, Unreadable, links};
 use crate::entities::change::shown_digest;
 use crate::{Durability, Store, StoreError, Tx, predicates};
 
@@ -36,7 +36,7 @@ impl Store {
                 .fetch_all(tx.conn())
                 .await
                 .map_err(&sql)?;
-        let mut effects = Effects::default();
+        let mut effects = Effects { unreadable: Unreadable::Kept, ..Effects::default() };
         let mut wrong: Vec<(String, String, String)> = Vec::new();
         for (id, uri, types, class, digest, shown, sealed) in found {
             let Some(body) = sealed.and_then(|sealed| self.open_body(id, &sealed).ok()) else { continue };
@@ -95,7 +95,8 @@ impl Store {
             for (uri, digest) in &entries {
                 sum.add(entry_member(uri, Digest::from_slice(digest).unwrap_or_default()));
             }
-            let members = self.link_members(tx.conn(), scope, entity_type).await?;
+            // A value that does not open leaves the sum as it is; `verify` names its owner.
+            let Some(members) = self.link_members(tx.conn(), scope, entity_type).await? else { continue };
             for member in &members {
                 sum.add(*member);
             }
@@ -117,13 +118,13 @@ impl Store {
         Ok(wrong)
     }
 
-    /// The hash of every present link of a type.
+    /// The hash of every present link of a type; none when one of them cannot be read.
     async fn link_members(
         &self,
         conn: &mut SqliteConnection,
         scope: i64,
         entity_type: EntityType,
-    ) -> Result<Vec<Digest>, StoreError> {
+    ) -> Result<Option<Vec<Digest>>, StoreError> {
         let sql = StoreError::sql("link_members");
         let names = predicates::names(conn).await.map_err(&sql)?;
         let found: Vec<(i64, Uuid, String, Option<String>, Option<Vec<u8>>)> = sqlx::query_as(
@@ -139,10 +140,10 @@ impl Store {
         .map_err(&sql)?;
         let mut members = Vec::with_capacity(found.len());
         for (code, value_id, owner, target, literal) in found {
-            let value = self.link_value(&owner, value_id, target, literal)?;
+            let Ok(value) = self.link_value(&owner, value_id, target, literal) else { return Ok(None) };
             members.push(link_member(&owner, names.get(&code).map_or("", String::as_str), &value));
         }
-        Ok(members)
+        Ok(Some(members))
     }
 }
 

@@ -89,6 +89,17 @@ pub(crate) struct Effects {
     pub takers: HashSet<Uuid>,
     /// See `takers`.
     pub deliveries: HashSet<Uuid>,
+    pub unreadable: Unreadable,
+}
+
+/// What happens to an entity that has to be looked at and whose body does not open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// The change is refused: nothing may be said about what cannot be read.
+    #[default]
+    Refused,
+    /// It stays as it is; `verify` names it.
+    Kept,
 }
 
 impl Effects {
@@ -146,7 +157,7 @@ impl Store {
         let touched: HashMap<Uuid, &Touched> = effects.touched.iter().map(|t| (t.id, t)).collect();
         let mut moves = members::find(conn, &scopes, &effects, &touched).await.map_err(&sql)?;
         classes::find(conn, &scopes, &touched, &mut moves).await.map_err(&sql)?;
-        let verdicts = self.views_find(conn, &scopes, &touched, &moves).await?;
+        let verdicts = self.views_find(conn, &scopes, &touched, &moves, effects.unreadable).await?;
         let links = links::find(conn, &scopes, self.fields(), &effects.links, &moves).await.map_err(&sql)?;
         let uris: HashMap<Uuid, String> = effects.touched.iter().map(|t| (t.id, t.uri.clone())).collect();
         self.sequence_write(conn, &scopes, verdicts, links, uris).await

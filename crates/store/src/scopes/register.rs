@@ -202,6 +202,28 @@ impl Store {
         Ok(bodies)
     }
 
+    /// The bodies of these entities, as far as they open.
+    pub(crate) async fn bodies_readable(
+        &self,
+        conn: &mut SqliteConnection,
+        ids: &[Uuid],
+    ) -> Result<HashMap<Uuid, taosync_model::Entity>, StoreError> {
+        let mut bodies = HashMap::with_capacity(ids.len());
+        for part in ids.chunks(20_000) {
+            let found: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(
+                "SELECT e.id, e.body FROM json_each($1) j CROSS JOIN entity e ON e.id = unhex(j.value)
+                 WHERE e.body IS NOT NULL",
+            )
+            .bind(rows::id_array(part))
+            .fetch_all(&mut *conn)
+            .await
+            .map_err(StoreError::sql("bodies_readable"))?;
+            let opened = |(id, sealed): (Uuid, Vec<u8>)| Some((id, self.open_body(id, &sealed).ok()?));
+            bodies.extend(found.into_iter().filter_map(opened));
+        }
+        Ok(bodies)
+    }
+
     /// Opens the body of an entity row.
     pub(crate) fn open_body(&self, id: Uuid, sealed: &[u8]) -> Result<taosync_model::Entity, StoreError> {
         let damaged = || StoreError::damaged(format!("the body of entity row {id}"));

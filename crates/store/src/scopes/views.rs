@@ -9,7 +9,7 @@ use taosync_model::{Digest, Entity, EntityType, canonical, vocabulary};
 use uuid::Uuid;
 
 use super::register::Scopes;
-use super::{Moves, Place, Seen, Touched, Verdict};
+use super::{Moves, Place, Seen, Touched, Unreadable, Verdict};
 use crate::entities::change::shown_digest;
 use crate::predicates::SUB_CLASS_OF;
 use crate::{Store, StoreError, rows};
@@ -45,6 +45,7 @@ impl Store {
         scopes: &Scopes,
         touched: &HashMap<Uuid, &Touched>,
         moves: &Moves,
+        unreadable: Unreadable,
     ) -> Result<Vec<Verdict>, StoreError> {
         let sql = StoreError::sql("views_find");
         let neighbours = neighbours(conn, moves).await.map_err(&sql)?;
@@ -52,7 +53,7 @@ impl Store {
         places.extend(moves.stayed.iter().filter(|(_, _, id)| touched.contains_key(id)));
         places.extend(neighbours.keys());
         let hidden = hidden(conn, scopes, &places, moves).await.map_err(&sql)?;
-        let plain = self.plain_digests(conn, &places, touched, &hidden).await?;
+        let plain = self.plain_digests(conn, &places, touched, &hidden, unreadable).await?;
         let mut verdicts = Vec::with_capacity(places.len() + moves.left.len());
         for place in places {
             let before = moves.known.get(&place).or_else(|| neighbours.get(&place)).copied();
@@ -74,6 +75,7 @@ impl Store {
         places: &HashSet<Place>,
         touched: &HashMap<Uuid, &Touched>,
         hidden: &HashMap<(i64, Uuid), HashSet<String>>,
+        unreadable: Unreadable,
     ) -> Result<HashMap<Place, Seen>, StoreError> {
         let sql = StoreError::sql("plain_digests");
         let ids: Vec<Uuid> = places.iter().map(|p| p.2).collect::<HashSet<_>>().into_iter().collect();
@@ -102,7 +104,10 @@ impl Store {
             .collect();
         let stored: Vec<Uuid> =
             needed.iter().copied().filter(|id| touched.get(id).is_none_or(|t| t.body.is_none())).collect();
-        let stored: HashMap<Uuid, Entity> = self.bodies_read(conn, &stored).await?.into_iter().collect();
+        let stored = match unreadable {
+            Unreadable::Refused => self.bodies_read(conn, &stored).await?.into_iter().collect(),
+            Unreadable::Kept => self.bodies_readable(conn, &stored).await?,
+        };
         let none = HashSet::new();
         let mut seen = HashMap::with_capacity(places.len());
         for &place in places {

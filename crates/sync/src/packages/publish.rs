@@ -1,5 +1,6 @@
 //! Publishing at central: check the zip, cut it into sealed chunks, compile it, and let the delivery name it.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use taosync_model::delivery::PackageRef;
@@ -77,7 +78,12 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
     refuse_other_type(&uri, existing.as_ref())?;
     let blobs = Blobs::open(store.dir()).await?;
     let cut = cut(store.clone(), blobs.clone(), request.file.clone()).await?;
-    if let Some(current) = store.package_current(&uri).await?
+    let current = store.package_current(&uri).await?;
+    let lost_tree = match &current {
+        Some(current) if is_whole(&blobs, current.reference.sealed_tree).await? => None,
+        current => current.as_ref().map(|current| (current.version, current.reference.sealed_tree)),
+    };
+    if let (Some(current), None) = (current, lost_tree)
         && current.reference.tree_digest == cut.tree.tree_digest()
         && existing.as_ref().is_some_and(|e| e.entity.label() == request.label)
     {
@@ -104,6 +110,11 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
     let chunks = chunk_refs(&cut.tree);
     let new = NewPackage { delivery: &uri, reference: &reference, chunks: &chunks };
     store.package_publish(&mut tx, &new, &key).await?;
+    if let Some((version, tree)) = lost_tree {
+        // Nobody can read that version any more, and its tree cannot be sealed to the same bytes again.
+        tx.package_withdraw(&uri, version).await?;
+        tx.chunks_forget(&[tree]).await?;
+    }
     let entity = delivery_entity(existing, &uri, &request.label, &reference);
     let applied = store.entities_change(&mut tx, vec![Change::Upsert(EntityType::Delivery, entity)]).await?;
     tx.commit().await?;
@@ -169,7 +180,17 @@ async fn cut(store: Store, blobs: Blobs, file: PathBuf) -> Result<Cut, PublishEr
     joined_plain(tokio::task::spawn_blocking(work).await)
 }
 
-/// Gathers chunks and writes those that are not there yet. A chunk that was about to be collected is kept.
+/// Whether a chunk is on the disk as it was written.
+async fn is_whole(blobs: &Blobs, name: Digest) -> Result<bool, StoreError> {
+    match blobs.get(name).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::NotFound { .. } | StoreError::Damaged { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gathers chunks and writes those that are not there yet, or that the disk has damaged. A chunk that was about to be
+/// collected is kept.
 struct ChunkWriter<'a> {
     store: &'a Store,
     blobs: &'a Blobs,
@@ -194,8 +215,14 @@ impl ChunkWriter<'_> {
             .block_on(async {
                 let missing = self.store.chunks_claim(&names).await?;
                 self.new += missing.len() as u64;
-                let missing: std::collections::HashSet<Digest> = missing.into_iter().collect();
-                self.blobs.put_batch(batch.into_iter().filter(|(name, _)| missing.contains(name)).collect()).await
+                let mut needed: HashSet<Digest> = missing.into_iter().collect();
+                // Reading what should be there costs less than cutting and sealing it did.
+                for name in names {
+                    if !needed.contains(&name) && !is_whole(self.blobs, name).await? {
+                        needed.insert(name);
+                    }
+                }
+                self.blobs.put_batch(batch.into_iter().filter(|(name, _)| needed.contains(name)).collect()).await
             })
             .map_err(std::io::Error::other)
     }

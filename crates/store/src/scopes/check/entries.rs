@@ -44,7 +44,8 @@ impl Store {
                 && !outside.contains_key(id)
         };
         let filtered: Vec<Uuid> = found.iter().filter(|row| !is_plain(&row.0, row.3)).map(|row| row.0).collect();
-        let bodies = self.bodies_readable(&mut snapshot, &filtered).await?;
+        // Those that do not open are named where entities are looked at.
+        let bodies = self.bodies_readable(snapshot.conn(), &filtered).await?;
         let mut slice = Slice { rows: found.len() as u64, problems: Vec::new() };
         for (id, digest, uri, types, shown) in &found {
             let expected = if is_plain(id, *types) {
@@ -61,24 +62,6 @@ impl Store {
         }
         let next = ids.last().map(|&after| Step::Entries { seat, entity_type, after });
         Ok(Looked { slice, next })
-    }
-
-    /// The bodies of these entities, as far as they open: those that do not are named where entities are looked at.
-    async fn bodies_readable(
-        &self,
-        snapshot: &mut Snapshot,
-        ids: &[Uuid],
-    ) -> Result<HashMap<Uuid, Entity>, StoreError> {
-        let sql = snapshot.sql();
-        let found: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(
-            "SELECT e.id, e.body FROM json_each($1) j CROSS JOIN entity e ON e.id = unhex(j.value)
-             WHERE e.body IS NOT NULL",
-        )
-        .bind(rows::id_array(ids))
-        .fetch_all(snapshot.conn())
-        .await
-        .map_err(sql)?;
-        Ok(found.into_iter().filter_map(|(id, sealed)| Some((id, self.open_body(id, &sealed).ok()?))).collect())
     }
 }
 
