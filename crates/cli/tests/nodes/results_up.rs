@@ -5,11 +5,12 @@ use taosync_model::assessment::{Variable, VariableKind, VariableValue};
 use taosync_model::execution::ExecutionState;
 use taosync_sync::packages::publish::{PublishRequest, publish};
 use taosync_sync::runner::{ItemRef, Runner, SavedVariables};
-use taosync_sync::session::What;
+use taosync_sync::session::{Plan, What};
+use taosync_sync::up::UpLimits;
 use uuid::Uuid;
 
 use crate::support::proxy::Proxy;
-use crate::support::{Central, DELIVERY, Local, eligibility, org, taker, taker_uri, up};
+use crate::support::{Central, DELIVERY, Local, eligibility, org, plan, taker, taker_uri, up};
 
 pub async fn with_test(central: &Central, takers: std::ops::Range<usize>) {
     central.change(org("A", takers)).await;
@@ -51,6 +52,25 @@ pub async fn play(runner: &Runner, n: usize) -> Uuid {
 
 async fn held(central: &Central) -> Vec<taosync_store::received::ReceivedItem> {
     central.store().received_list(&taosync_store::received::ReceivedFilter::default(), 1000).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_never_overtakes_the_one_it_follows() {
+    let central = Central::start().await;
+    with_test(&central, 0..12).await;
+    let local = Local::joined(&central, "A").await;
+    local.sync_equal().await;
+    let runner = local.runner().await;
+    for n in 0..12 {
+        let execution = play(&runner, n).await;
+        runner.reactivate(execution).await.unwrap();
+        runner.finish(execution, ExecutionState::Finished, None).await.unwrap();
+        // Each version is a request of its own; two may be on their way at once.
+        let up = UpLimits { items: 1, ..UpLimits::default() };
+        let summary = local.sync_with(Plan { up, ..plan(What::Results) }).await.unwrap();
+        assert_eq!((summary.results.sent, summary.results.conflict), (2, 0), "attempt {n}: {summary:#?}");
+    }
+    assert_eq!(held(&central).await.len(), 24);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,6 +98,9 @@ pub struct Parcel {
     pub body: Bytes,
     answer: Acknowledge,
     sizes: HashMap<(Uuid, u32), u64>,
+    /// Versions of the items: the lowest and the highest.
+    oldest: u32,
+    newest: u32,
     /// The newest receipt held when the request was made: central must know it.
     mark: Option<ReceiptMark>,
     /// Central says that it does not.
@@ -137,14 +140,21 @@ async fn exchange_all(
     link: &Link,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<(), UpError> {
-    let (mut on_their_way, mut end) = (FuturesOrdered::new(), Ok(()));
+    let (mut on_their_way, mut next, mut oldest, mut end) = (FuturesOrdered::new(), None, 0, Ok(()));
     loop {
         while end.is_ok() && on_their_way.len() < WINDOW && (on_their_way.is_empty() || !push.begins_anew()) {
-            match push.next_parcel().await {
-                Ok(Some(parcel)) => on_their_way.push_back(exchange(link, parcel)),
-                Ok(None) => break,
-                Err(error) => end = Err(error),
+            if next.is_none() {
+                match push.next_parcel().await {
+                    Ok(parcel) => next = parcel,
+                    Err(error) => end = Err(error),
+                }
             }
+            // Two requests can overtake each other, a version must not overtake the one it follows.
+            let Some(parcel) = next.take_if(|next| on_their_way.is_empty() || next.newest == oldest) else { break };
+            if on_their_way.is_empty() {
+                oldest = parcel.oldest;
+            }
+            on_their_way.push_back(exchange(link, parcel));
         }
         let Some((parcel, answered)) = on_their_way.next().await else { return end };
         // What was confirmed before the line broke is marked first.
@@ -202,11 +212,13 @@ impl<'a> Push<'a> {
             }
         };
         let sizes = items.iter().map(|i| ((i.envelope.item, i.envelope.version), i.envelope.size)).collect();
+        let versions = || items.iter().map(|item| item.envelope.version);
+        let (oldest, newest) = (versions().min().unwrap_or_default(), versions().max().unwrap_or_default());
         let sent = items.iter().map(|item| &item.envelope);
         let answer = Acknowledge::new(self.central, self.org, sent).map_err(UpError::Pack)?;
         let body = pack(items).map_err(UpError::Pack)?.into();
         let mark = self.store.receipt_newest(self.org).await?;
-        Ok(Some(Parcel { body, answer, sizes, mark, went_back: false }))
+        Ok(Some(Parcel { body, answer, sizes, oldest, newest, mark, went_back: false }))
     }
 
     async fn next_items(&mut self) -> Result<Option<Vec<OutboxItem>>, UpError> {
