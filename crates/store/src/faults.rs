@@ -76,14 +76,22 @@ pub(crate) fn write(dir: &Path) -> Result<(), StoreError> {
 
 pub(crate) async fn before_commit(dir: &Path) -> Result<(), StoreError> {
     if stops(dir, |fault| matches!(fault, Fault::StopBeforeCommit { .. })) {
-        std::future::pending::<()>().await;
+        stay().await;
     }
     write(dir)
 }
 
 pub(crate) async fn after_commit(dir: &Path) {
     if stops(dir, |fault| matches!(fault, Fault::StopAfterCommit { .. })) {
-        std::future::pending::<()>().await;
+        stay().await;
+    }
+}
+
+/// Stays until the runtime of the machine ends, then panics: work on a thread of its own, which nobody drops, must not
+/// keep the database locked when its machine is dead.
+async fn stay() {
+    loop {
+        tokio::time::sleep(std::time::Duration::from_hours(1)).await;
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Machine {
     pub clock: Arc<ShiftedClock>,
     role: Role,
     ahead: i64,
-    /// Counts the pictures of its disk it was started from.
+    /// Counts its deaths, and the pictures of its disk it was started from.
     lives: Arc<AtomicU32>,
     process: Option<Process>,
 }
@@ -88,6 +88,8 @@ impl Machine {
     pub async fn kill(&mut self) {
         let Some(process) = self.process.take() else { return };
         let runtime = process.runtime;
+        // What it says while it dies, nobody hears.
+        self.lives.fetch_add(1, Ordering::SeqCst);
         // The last handles of the store go before the threads that serve them.
         drop((process.store, process.runner));
         tokio::task::spawn_blocking(move || runtime.shutdown_timeout(DYING)).await.unwrap();
