@@ -7,8 +7,8 @@ mod pick;
 use std::collections::HashMap;
 
 use sqlx::sqlite::SqliteRow;
+use taosync_model::Digest;
 use taosync_model::item::{Envelope, ItemKind};
-use taosync_model::{Digest, OrgId};
 use uuid::Uuid;
 
 pub use answers::{AfterReceipt, Marked};
@@ -112,60 +112,6 @@ impl Store {
         .await
         .map_err(sql)?;
         Ok(answers)
-    }
-
-    /// The next pending items of an organisation, older versions first: at most `max_items`, and at most `max_bytes`
-    /// of payload unless the first alone has more. Items that no longer open are marked as refused, so that they are
-    /// seen and block nothing.
-    pub async fn outbox_next(
-        &self,
-        org: &OrgId,
-        max_items: u32,
-        max_bytes: u64,
-    ) -> Result<Vec<OutboxItem>, StoreError> {
-        loop {
-            let rows = self.outbox_page(org, max_items, max_bytes).await?;
-            let (mut items, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
-            for row in &rows {
-                match self.outbox_item(row) {
-                    Ok(item) => items.push(item),
-                    Err(_) => damaged.push(Record::new("outbox", row).get("id")?),
-                }
-            }
-            self.outbox_mark_damaged(&damaged).await?;
-            if !items.is_empty() || damaged.is_empty() {
-                return Ok(items);
-            }
-        }
-    }
-
-    async fn outbox_page(&self, org: &OrgId, max_items: u32, max_bytes: u64) -> Result<Vec<SqliteRow>, StoreError> {
-        let mut snapshot = self.read("outbox_next").await?;
-        let sql = snapshot.sql();
-        // Sizes first: the payloads of what does not fit are not read.
-        let sizes: Vec<(Uuid, i64)> = sqlx::query_as(
-            "SELECT id, coalesce(length(payload), 0) FROM outbox
-             WHERE state = 'pending' AND org = $1 ORDER BY version, id LIMIT $2",
-        )
-        .bind(org.as_str())
-        .bind(max_items)
-        .fetch_all(snapshot.conn())
-        .await
-        .map_err(&sql)?;
-        let mut total = 0;
-        let fitting = sizes.iter().enumerate().take_while(|(index, (_, bytes))| {
-            total += bytes.unsigned_abs();
-            *index == 0 || total <= max_bytes
-        });
-        let ids = rows::id_array(fitting.map(|(_, (id, _))| id));
-        sqlx::query(
-            "SELECT id, envelope, payload FROM outbox
-             WHERE id IN (SELECT unhex(value) FROM json_each($1)) ORDER BY version, id",
-        )
-        .bind(ids)
-        .fetch_all(snapshot.conn())
-        .await
-        .map_err(&sql)
     }
 
     fn outbox_item(&self, row: &SqliteRow) -> Result<OutboxItem, StoreError> {

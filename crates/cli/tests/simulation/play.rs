@@ -1,5 +1,8 @@
 //! Playing a schedule: each step done, each answer judged, at the end everything mended and held against what was told.
 
+mod judge;
+mod settle;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -13,7 +16,7 @@ use taosync_store::{Durability, Store, StoreError};
 use taosync_sync::down::guard::Removals;
 use taosync_sync::packages::publish::{self, PublishError, PublishRequest};
 use taosync_sync::runner::{ItemRef, Runner, RunnerError, SavedVariables};
-use taosync_sync::session::{self, Mode, Plan, Summary, SyncError, What};
+use taosync_sync::session::{self, Mode, Plan, Summary, SyncError};
 use taosync_sync::up::UpLimits;
 use uuid::Uuid;
 
@@ -25,7 +28,7 @@ use crate::schedule::{Beside, Edit, Ending, Schedule, Step, Trouble, Who, Wish};
 use crate::tally::Tally;
 use crate::trouble::{bounded, under};
 use crate::world::World;
-use crate::{CANARY, checks, ensure, logs};
+use crate::{CANARY, checks, ensure};
 
 /// A local server is refused data: it has another self, or an older one.
 const DIVERGED: &str = "TS-311";
@@ -388,136 +391,6 @@ impl Stage {
         self.compare_results().await
     }
 
-    /// Whether a sync ended as it may.
-    async fn judge(
-        &mut self,
-        local: usize,
-        wish: &Wish,
-        done: Result<Result<Summary, SyncError>, Gone>,
-        calm: Calm,
-    ) -> Result<(), String> {
-        let Ok(done) = done else {
-            *self.tally.syncs.entry("killed".into()).or_default() += 1;
-            return Ok(());
-        };
-        let summary = match done {
-            Ok(summary) => summary,
-            Err(error) => {
-                self.hear(&error);
-                *self.tally.syncs.entry(format!("error {}", error.code())).or_default() += 1;
-                ensure!(calm != Calm::Yes, "a sync that nobody disturbed failed: {error:?}");
-                ensure!(error.code() != UNNAMED, "the database said something that nobody expected: {error:?}");
-                return Ok(());
-            }
-        };
-        let code = summary.code.clone().map(|code| format!(" {code}")).unwrap_or_default();
-        *self.tally.syncs.entry(format!("{}{code}", summary.status)).or_default() += 1;
-        let words = summary.reason.iter().chain(&summary.advice).cloned().collect::<Vec<_>>().join("\n");
-        if self.trace {
-            eprintln!("   {}{code} {words}", summary.status);
-        }
-        self.said.push_str(&words);
-        let may_refuse = self.may_refuse(local, summary.code.as_deref());
-        ensure!(
-            calm != Calm::Yes || summary.status != "failed" || may_refuse,
-            "a sync that nobody disturbed failed: {words}"
-        );
-        ensure!(summary.code.as_deref() != Some(UNNAMED), "the database said something that nobody expected: {words}");
-        let says_why = summary.status != "failed" || (summary.code.is_some() && summary.reason.is_some());
-        ensure!(says_why, "a sync failed without a word: {summary:?}");
-        if summary.status == "success" && wish.what != What::Results {
-            ensure!(summary.digest_equal, "a sync says success with unequal digests: {summary:?}");
-            if wish.types.is_empty() && calm != Calm::Changing {
-                let store = self.nodes.locals[local].store();
-                checks::equal(&store, &self.world, self.nodes.orgs(local))
-                    .await
-                    .map_err(|e| format!("after a success: {e}"))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Everything is mended: one sync must bring a local server level with central, and everything finished there.
-    pub async fn settle(&mut self, local: usize) -> Result<(), String> {
-        self.nodes.central.set_ahead(0);
-        self.nodes.locals[local].set_ahead(0);
-        self.end_what_runs_on_lost_tests(local).await?;
-        let wish = Wish { what: What::All, types: Vec::new(), chunk_size: 100, items: 100, accept: true, hide: false };
-        let mut tries = 0;
-        let summary = loop {
-            let summary = bounded(start_sync(&self.nodes, local, &wish)).await?;
-            let summary = summary.expect("nobody kills it now").map_err(|error| format!("{error:?}"))?;
-            if tries == WORDS || !self.may_refuse(local, summary.code.as_deref()) {
-                break summary;
-            }
-            tries += 1;
-            if summary.code.as_deref() == Some(DIVERGED) {
-                self.give_word(local).await;
-            }
-        };
-        ensure!(summary.status == "success", "everything is mended, and a sync says {summary:#?}");
-        ensure!(summary.digest_equal && summary.proof == "digest", "success without proof: {summary:#?}");
-        let store = self.nodes.locals[local].store();
-        checks::replica_is_whole(&store).await?;
-        checks::equal(&store, &self.world, self.nodes.orgs(local)).await?;
-        checks::tests_are_ready(&store).await?;
-        let held = store.removals_held().await.unwrap();
-        ensure!(held.is_empty(), "removals are held although somebody agreed: {held:?}");
-        self.note(local).await?;
-        self.unaware.remove(&local);
-        let received = attempts::received(&self.nodes.central.store()).await?;
-        self.attempts.compare(&received)?;
-        self.attempts.all_in(local, &received)
-    }
-
-    /// A test that central lost and replaced stays as long as somebody sits it.
-    async fn end_what_runs_on_lost_tests(&mut self, local: usize) -> Result<(), String> {
-        if self.tally.faults.contains_key("central put back") {
-            for execution in self.attempts.open(local).to_vec() {
-                self.attempt(local, Begin::Open(execution), Ending::Finished, &Trouble::Nothing).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a local server may be refused with this code: it has another self, or central was put back.
-    fn may_refuse(&self, local: usize, code: Option<&str>) -> bool {
-        match code {
-            Some(DIVERGED) => self.disputed.contains(&self.nodes.base(local)),
-            Some(WENT_BACK) => self.unaware.contains(&local),
-            _ => false,
-        }
-    }
-
-    /// What a person says when central asks which machine goes on: copies become machines of their own.
-    async fn give_word(&mut self, local: usize) {
-        if self.nodes.is_copy(local) {
-            return self.nodes.renew(local).await;
-        }
-        let machine = &self.nodes.locals[local];
-        let store = machine.store();
-        machine
-            .run(async move {
-                let mut tx = store.write("adopt", Durability::Flushed).await.unwrap();
-                store.continuation_adopt(&mut tx).await.unwrap();
-                tx.commit().await.unwrap();
-            })
-            .await;
-    }
-
-    pub async fn at_the_end(&mut self, seed: u64) -> Result<(), String> {
-        let store = self.nodes.central.store();
-        checks::scopes_are_whole(&store).await?;
-        checks::central_holds(&store, &self.world, &self.world.entities.keys().cloned().collect()).await?;
-        self.tally.items = attempts::received(&store).await?.len() as u64;
-        checks::is_silent("what people were told", self.said.as_bytes(), &self.nodes.secrets)?;
-        checks::is_silent("the log", &logs::take(), &self.nodes.secrets)?;
-        if seed.is_multiple_of(SEARCHED) {
-            checks::files_are_silent(self.nodes.place(), &self.nodes.secrets)?;
-        }
-        Ok(())
-    }
-
     pub async fn note(&mut self, local: usize) -> Result<(), String> {
         let store = self.nodes.locals[local].store();
         self.attempts.note(local, Account::of(&store).await)
@@ -525,19 +398,6 @@ impl Stage {
 
     pub async fn compare_results(&mut self) -> Result<(), String> {
         self.attempts.compare(&attempts::received(&self.nodes.central.store()).await?)
-    }
-
-    /// Keeps what a person would read, with its causes.
-    fn hear(&mut self, error: &dyn std::error::Error) {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if self.trace {
-                eprintln!("   {error}");
-            }
-            self.said.push_str(&error.to_string());
-            self.said.push('\n');
-            next = error.source();
-        }
     }
 }
 

@@ -44,7 +44,7 @@ async fn three(t: &TestStore) -> Vec<NewItem> {
 }
 
 async fn pending(t: &TestStore) -> Vec<u128> {
-    let page = t.outbox_next(&org(), 100, 1 << 20).await.unwrap();
+    let page = t.waiting(&org(), 100, 1 << 20).await;
     page.iter().map(|i| i.envelope.item.as_u128()).collect()
 }
 

@@ -63,7 +63,7 @@ async fn finishing_writes_state_and_outbox_together_and_only_once() {
     assert!(matches!(other, Err(StoreError::Refused(_))));
     let execution = t.execution_get(id).await.unwrap();
     assert_eq!((execution.state, execution.digest), (ExecutionState::Finished, Some(item.envelope.digest)));
-    let waiting = t.outbox_next(&org(), 10, 1 << 20).await.unwrap();
+    let waiting = t.waiting(&org(), 10, 1 << 20).await;
     assert_eq!(waiting.len(), 1);
     assert_eq!((&waiting[0].payload, &waiting[0].envelope), (&item.payload, &item.envelope));
     assert!(t.execution_save(id, &[part(PartKind::Log, "late")]).await.is_err());
@@ -111,8 +111,7 @@ async fn reactivation_makes_the_next_version_within_its_window() {
     assert!(matches!(t.execution_reactivate(id).await, Err(StoreError::Refused(_))), "it runs already");
     let second = attempt(id, 2, Some(first.envelope.digest), "two");
     assert_eq!(finish(&t, second).await.unwrap(), Finished::Now);
-    let versions: Vec<u32> =
-        t.outbox_next(&org(), 10, 1 << 20).await.unwrap().iter().map(|i| i.envelope.version).collect();
+    let versions: Vec<u32> = t.waiting(&org(), 10, 1 << 20).await.iter().map(|i| i.envelope.version).collect();
     assert_eq!(versions, [1, 2]);
 }
 
@@ -144,7 +143,7 @@ async fn a_terminated_attempt_is_not_handed_in_and_goes_on_under_the_same_versio
     assert_eq!((state, reason.as_deref()), (ExecutionState::Terminated, Some("fire alarm")));
     assert!(finish(&t, attempt(id, 1, None, "late")).await.is_err());
     assert!(t.execution_move(id, ExecutionState::Active).await.is_err());
-    assert!(t.outbox_next(&org(), 10, 1 << 20).await.unwrap().is_empty());
+    assert!(t.waiting(&org(), 10, 1 << 20).await.is_empty());
     assert_eq!(t.execution_reactivate(id).await.unwrap().version, 1);
     finish(&t, attempt(id, 1, None, "one")).await.unwrap();
 }

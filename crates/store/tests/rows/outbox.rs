@@ -14,7 +14,7 @@ async fn a_page_ends_at_its_limits_but_has_at_least_one_item() {
     let items: Vec<_> = (0..5).map(|n| attempt(id(n), 1, None, &"x".repeat(1000 + n as usize))).collect();
     t.outbox_add(&items).await.unwrap();
     let next = async |max_items, max_bytes| -> Vec<Uuid> {
-        let page = t.outbox_next(&org(), max_items, max_bytes).await.unwrap();
+        let page = t.waiting(&org(), max_items, max_bytes).await;
         page.into_iter().map(|i| i.envelope.item).collect()
     };
     assert_eq!(next(10, 1 << 20).await, [id(0), id(1), id(2), id(3), id(4)]);
@@ -23,7 +23,7 @@ async fn a_page_ends_at_its_limits_but_has_at_least_one_item() {
     let sealed: i64 = t.number("SELECT sum(length(payload)) FROM outbox WHERE length(payload) < (SELECT max(length(payload)) - 1 FROM outbox)").await;
     assert_eq!(next(10, sealed as u64).await.len(), 3, "exactly at the limit");
     assert_eq!(next(10, sealed as u64 - 1).await.len(), 2, "one byte less");
-    assert!(t.outbox_next(&taosync_model::OrgId::everything(), 10, 1 << 20).await.unwrap().is_empty());
+    assert!(t.waiting(&taosync_model::OrgId::everything(), 10, 1 << 20).await.is_empty());
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn an_older_version_goes_first_whatever_the_clock_says() {
     let second = attempt(id(1), 2, Some(first.envelope.digest), "two");
     t.outbox_add(&[second]).await.unwrap();
     t.outbox_add(&[first]).await.unwrap();
-    let page = t.outbox_next(&org(), 10, 1 << 20).await.unwrap();
+    let page = t.waiting(&org(), 10, 1 << 20).await;
     assert_eq!(page.iter().map(|i| i.envelope.version).collect::<Vec<_>>(), [1, 2]);
 }
 
@@ -54,7 +54,7 @@ async fn a_damaged_item_is_shown_and_blocks_nothing() {
     let t = open().await;
     t.outbox_add(&[attempt(id(1), 1, None, "one"), attempt(id(2), 1, None, "two")]).await.unwrap();
     t.run("UPDATE outbox SET payload = x'00112233' WHERE item = x'00000000000000000000000000000001'").await;
-    let page = t.outbox_next(&org(), 1, 1 << 20).await.unwrap();
+    let page = t.waiting(&org(), 1, 1 << 20).await;
     assert_eq!(page.iter().map(|i| i.envelope.item).collect::<Vec<_>>(), [id(2)]);
     let filter = OutboxFilter { state: Some(OutboxState::Refused), ..OutboxFilter::default() };
     let refused = t.outbox_list(&filter, 10).await.unwrap();

@@ -8,7 +8,7 @@ use taosync_model::execution::ExecutionState;
 use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind};
 use taosync_model::{Digest, OrgId};
 use taosync_store::Store;
-use taosync_store::outbox::NewItem;
+use taosync_store::outbox::{NewItem, OutboxItem, Pick};
 use taosync_vault::keyring::Keyring;
 use uuid::Uuid;
 
@@ -38,6 +38,12 @@ pub async fn open() -> TestStore {
 impl TestStore {
     pub fn in_seconds(&self, seconds: i64) -> Timestamp {
         self.clock.now().checked_add(SignedDuration::from_secs(seconds)).unwrap()
+    }
+
+    /// What is handed in next, whatever state it is in.
+    pub async fn waiting(&self, org: &OrgId, max_items: u32, max_bytes: u64) -> Vec<OutboxItem> {
+        let states = &ExecutionState::ALL;
+        self.outbox_pick(&Pick { org, states, after: None, max_items, max_bytes }).await.unwrap()
     }
 
     pub async fn number(&self, sql: &'static str) -> i64 {

@@ -1,0 +1,81 @@
+//! Whether what a machine answered is an answer it may give.
+
+use taosync_sync::session::{Summary, SyncError, What};
+
+use super::{Calm, DIVERGED, Stage, UNNAMED, WENT_BACK};
+use crate::nodes::Gone;
+use crate::schedule::Wish;
+use crate::{checks, ensure};
+
+impl Stage {
+    /// Whether a sync ended as it may.
+    pub(super) async fn judge(
+        &mut self,
+        local: usize,
+        wish: &Wish,
+        done: Result<Result<Summary, SyncError>, Gone>,
+        calm: Calm,
+    ) -> Result<(), String> {
+        let Ok(done) = done else {
+            *self.tally.syncs.entry("killed".into()).or_default() += 1;
+            return Ok(());
+        };
+        let summary = match done {
+            Ok(summary) => summary,
+            Err(error) => {
+                self.hear(&error);
+                *self.tally.syncs.entry(format!("error {}", error.code())).or_default() += 1;
+                ensure!(calm != Calm::Yes, "a sync that nobody disturbed failed: {error:?}");
+                ensure!(error.code() != UNNAMED, "the database said something that nobody expected: {error:?}");
+                return Ok(());
+            }
+        };
+        let code = summary.code.clone().map(|code| format!(" {code}")).unwrap_or_default();
+        *self.tally.syncs.entry(format!("{}{code}", summary.status)).or_default() += 1;
+        let words = summary.reason.iter().chain(&summary.advice).cloned().collect::<Vec<_>>().join("\n");
+        if self.trace {
+            eprintln!("   {}{code} {words}", summary.status);
+        }
+        self.said.push_str(&words);
+        let may_refuse = self.may_refuse(local, summary.code.as_deref());
+        ensure!(
+            calm != Calm::Yes || summary.status != "failed" || may_refuse,
+            "a sync that nobody disturbed failed: {words}"
+        );
+        ensure!(summary.code.as_deref() != Some(UNNAMED), "the database said something that nobody expected: {words}");
+        let says_why = summary.status != "failed" || (summary.code.is_some() && summary.reason.is_some());
+        ensure!(says_why, "a sync failed without a word: {summary:?}");
+        if summary.status == "success" && wish.what != What::Results {
+            ensure!(summary.digest_equal, "a sync says success with unequal digests: {summary:?}");
+            if wish.types.is_empty() && calm != Calm::Changing {
+                let store = self.nodes.locals[local].store();
+                checks::equal(&store, &self.world, self.nodes.orgs(local))
+                    .await
+                    .map_err(|e| format!("after a success: {e}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a local server may be refused with this code: it has another self, or central was put back.
+    pub(super) fn may_refuse(&self, local: usize, code: Option<&str>) -> bool {
+        match code {
+            Some(DIVERGED) => self.disputed.contains(&self.nodes.base(local)),
+            Some(WENT_BACK) => self.unaware.contains(&local),
+            _ => false,
+        }
+    }
+
+    /// Keeps what a person would read, with its causes.
+    pub(super) fn hear(&mut self, error: &dyn std::error::Error) {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if self.trace {
+                eprintln!("   {error}");
+            }
+            self.said.push_str(&error.to_string());
+            self.said.push('\n');
+            next = error.source();
+        }
+    }
+}
