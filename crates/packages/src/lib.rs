@@ -5,10 +5,10 @@
 //! * [`archive`]: opens the zip within [`limits`], never unpacks it to disk.
 //! * [`manifest`]: what the package says it holds.
 //! * [`mod@check`]: everything that is wrong with it, as [`problem`]s with file and line.
-//! * [`tree`]: cuts it into sealed chunks; [`tree::seal_tree`] seals the list of them.
+//! * [`tree`]: cuts it into sealed chunks; [`tree::Pages`] is the list of them, in chunks of its own, and is sealed.
 //!
 //! Fetching, at a local server
-//! * [`tree::open_tree`], [`tree::read_file`]: files again, verified.
+//! * [`tree::Pages`], [`tree::read_file`]: list and files again, verified.
 //! * [`mod@compile`]: the form a test runner reads, the same bytes on every machine.
 //!
 //! [`demo`] is a package of our own, to try all this without any other.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
 
 use taosync_model::Digest;
-use taosync_packages::tree::{CHUNK_BYTES, build, open_tree, read_file, seal_tree};
+use taosync_packages::tree::{CHUNK_BYTES, Pages, build, read_file};
 use taosync_packages::{PackageError, Tree, demo_package};
 use taosync_vault::Keyring;
 use taosync_vault::delivery_key::DeliveryKey;
@@ -157,11 +157,17 @@ fn a_store_that_fails_stops_the_build() {
 
 #[test]
 fn a_sealed_tree_opens_with_its_key_and_shows_nothing_without() {
-    let (tree, _) = built(&demo_package(), &keyring());
+    let keys = keyring();
+    let (tree, _) = built(&demo_package(), &keys);
+    let mut chunks = Chunks::new();
+    let pages = Pages::of(&tree, keys.chunks(), &mut |name, bytes| {
+        chunks.insert(*name, bytes.to_vec());
+        Ok(())
+    });
     let key = DeliveryKey::generate();
-    let sealed = seal_tree(&tree, &key).unwrap();
-    assert_eq!(open_tree(&sealed, &key).unwrap(), tree);
-    assert!(open_tree(&sealed, &DeliveryKey::generate()).is_err());
-    assert!(!sealed.windows(8).any(|window| window == b"test.xml"));
+    let sealed = pages.unwrap().seal(&key).unwrap();
+    assert_eq!(Pages::open(&sealed, &key).unwrap().read(&fetch(&chunks)).unwrap(), tree);
+    assert!(Pages::open(&sealed, &DeliveryKey::generate()).is_err());
+    assert!(!chunks.values().chain([&sealed]).any(|bytes| bytes.windows(8).any(|window| window == b"test.xml")));
     assert!(!format!("{tree:?}").contains(&serde_json::to_string(&tree.files[0].chunks[0].key).unwrap()));
 }

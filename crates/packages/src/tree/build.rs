@@ -32,7 +32,7 @@ fn file(
     Ok(TreeFile { path: entry.path.to_owned(), bytes: entry.bytes, digest, chunks })
 }
 
-fn chunk(piece: &[u8], secret: &ChunkSecret, sink: &mut ChunkSink<'_>) -> Result<ChunkRef, PackageError> {
+pub(super) fn chunk(piece: &[u8], secret: &ChunkSecret, sink: &mut ChunkSink<'_>) -> Result<ChunkRef, PackageError> {
     let form = chunk_form::encode(piece).map_err(|e| PackageError::Encode("a chunk", e))?;
     let sealed = secret.seal(&form);
     sink(&sealed.name, &sealed.bytes).map_err(|source| PackageError::Store {

@@ -13,7 +13,7 @@ use taosync_vault::chunk::ChunkKey;
 
 pub use build::build;
 pub use read::{TreeFiles, read_file, stream_file};
-pub use seal::{open_tree, seal_tree};
+pub use seal::Pages;
 
 use crate::PackageError;
 use crate::archive::path;

@@ -29,7 +29,7 @@ pub fn stream_file(
     let mut hasher = blake3::Hasher::new();
     let mut total = 0;
     for chunk in &file.chunks {
-        let piece = piece(file, chunk, fetch)?;
+        let piece = open_piece(&file.path, chunk, fetch)?;
         hasher.update(&piece);
         total += piece.len() as u64;
         sink(&piece)?;
@@ -41,8 +41,9 @@ pub fn stream_file(
     }
 }
 
-fn piece(file: &TreeFile, chunk: &ChunkRef, fetch: &ChunkFetch<'_>) -> Result<Vec<u8>, PackageError> {
-    let damaged = |reason| PackageError::DamagedChunk { name: chunk.name, file: file.path.clone(), reason };
+/// One chunk, opened and unpacked; `path` says in errors what it is of.
+pub(super) fn open_piece(path: &str, chunk: &ChunkRef, fetch: &ChunkFetch<'_>) -> Result<Vec<u8>, PackageError> {
+    let damaged = |reason| PackageError::DamagedChunk { name: chunk.name, file: path.to_owned(), reason };
     let sealed =
         fetch(&chunk.name).map_err(|source| PackageError::Store { name: chunk.name, act: "fetched", source })?;
     if sealed.len() as u64 != chunk.bytes {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use taosync_packages::Tree;
-use taosync_packages::tree::open_tree;
 use taosync_store::packages::Package;
+use taosync_sync::packages::contents::read_tree;
 use uuid::Uuid;
 
 use super::deliveries::locked;
@@ -39,10 +39,8 @@ pub(super) async fn tree_of(local: &Local, package: &Package) -> Result<Arc<Tree
         return Ok(tree);
     }
     let key = local.store.package_open(package.id).await?.key.ok_or_else(locked)?;
-    let sealed = local.blobs.get(package.reference.sealed_tree).await?;
-    let opened = tokio::task::spawn_blocking(move || open_tree(&sealed, &key)).await;
-    let tree = opened.map_err(|error| ApiError::internal(&error))?.map_err(|error| ApiError::internal(&error))?;
-    let tree = Arc::new(tree);
+    let read = read_tree(&local.blobs, package.reference.sealed_tree, &key).await;
+    let tree = Arc::new(read.map_err(|error| ApiError::internal(&error))?);
     local.trees.keep(package.id, &tree);
     Ok(tree)
 }

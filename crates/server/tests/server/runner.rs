@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use taosync_model::canonical::entity_digest;
 use taosync_model::delivery::PackageRef;
 use taosync_model::{Digest, Entity, EntityType, vocabulary};
-use taosync_packages::tree::{build, seal_tree};
+use taosync_packages::tree::{Pages, build};
 use taosync_packages::{Limits, check, demo_package};
 use taosync_server::{ListenLimits, Local, local_router};
 use taosync_store::Store;
@@ -81,12 +81,15 @@ async fn demo_test(store: &Store, blobs: &Blobs) -> PackageRef {
     let (report, package) = check(&path, &Limits::default());
     let package = package.unwrap_or_else(|| panic!("{report}"));
     let mut chunks = Vec::new();
-    let tree = build(&package, store.keyring().chunks(), &mut |name, bytes| {
+    let mut sink = |name: &Digest, bytes: &[u8]| {
         chunks.push((*name, bytes.to_vec()));
         Ok(())
-    });
-    let (tree, key) = (tree.unwrap(), DeliveryKey::generate());
-    let sealed = seal_tree(&tree, &key).unwrap();
+    };
+    let secret = store.keyring().chunks();
+    let tree = build(&package, secret, &mut sink).unwrap();
+    let pages = Pages::of(&tree, secret, &mut sink).unwrap();
+    let key = DeliveryKey::generate();
+    let sealed = pages.seal(&key).unwrap();
     let reference = PackageRef {
         version: 1,
         tree_digest: tree.tree_digest(),

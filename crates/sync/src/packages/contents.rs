@@ -1,11 +1,12 @@
 //! Reading a package that is here: its tree, its files, and whether all of it is whole.
 
 use taosync_model::Digest;
-use taosync_packages::tree::{TreeFiles, read_file};
+use taosync_packages::tree::{Pages, TreeFiles, read_file};
 use taosync_packages::{PackageError, Tree, compile};
 use taosync_store::blobs::Blobs;
 use taosync_store::packages::{Package, PackageOpened};
 use taosync_store::{Store, StoreError};
+use taosync_vault::delivery_key::DeliveryKey;
 
 /// Why a file of a package cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,13 @@ pub fn tree_of(package: &Package, opened: &PackageOpened) -> Result<Tree, Conten
     Ok(serde_json::from_slice(bytes).map_err(damaged)?)
 }
 
+/// The tree of a package from its chunks, all of which are here.
+pub async fn read_tree(blobs: &Blobs, sealed_tree: Digest, key: &DeliveryKey) -> Result<Tree, ContentsError> {
+    let pages = Pages::open(&blobs.get(sealed_tree).await?, key)?;
+    let (blobs, handle) = (blobs.clone(), tokio::runtime::Handle::current());
+    joined(tokio::task::spawn_blocking(move || pages.read(&fetch_with(&blobs, &handle))).await)
+}
+
 /// One file of a package, verified. Holds the whole file in memory: for items and ordinary media.
 pub async fn file(store: &Store, package: &Package, path: &str) -> Result<Option<Vec<u8>>, ContentsError> {
     let opened = store.package_open(package.id).await?;
@@ -45,17 +53,10 @@ pub async fn problem_with(store: &Store, package: &Package) -> Result<Option<Str
     let tree = match &opened.tree {
         Some(_) => tree_of(package, &opened)?,
         None => match &opened.key {
-            Some(key) => {
-                let blobs = Blobs::open(store.dir()).await?;
-                let sealed = match blobs.get(package.reference.sealed_tree).await {
-                    Ok(sealed) => sealed,
-                    Err(error) => return Ok(Some(error.to_string())),
-                };
-                match taosync_packages::tree::open_tree(&sealed, key) {
-                    Ok(tree) => tree,
-                    Err(error) => return Ok(Some(error.to_string())),
-                }
-            }
+            Some(key) => match read_tree(&Blobs::open(store.dir()).await?, package.reference.sealed_tree, key).await {
+                Ok(tree) => tree,
+                Err(error) => return Ok(Some(error.to_string())),
+            },
             None => return Ok(Some("its key is not here".into())),
         },
     };

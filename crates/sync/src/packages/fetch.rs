@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use taosync_model::{Digest, Entity};
-use taosync_packages::tree::{TreeFiles, open_tree};
+use taosync_packages::tree::{Pages, TreeFiles};
 use taosync_packages::{COMPILER_VERSION, Tree, compile};
 use taosync_store::blobs::Blobs;
 use taosync_store::packages::{ChunkRef, NewPackage, PackageContents, PackageState};
@@ -175,11 +175,14 @@ impl Fetcher<'_> {
         let head = ChunkRef { name: reference.sealed_tree, bytes: reference.sealed_tree_bytes };
         self.chunks(vec![head], outcome).await?;
         let sealed = self.blobs.get(reference.sealed_tree).await?;
-        let tree = open_tree(&sealed, key).map_err(|e| SyncError::Package(e.to_string()))?;
+        let pages = Pages::open(&sealed, key).map_err(|e| SyncError::Package(e.to_string()))?;
+        let list = pages.pages.iter().map(|page| ChunkRef { name: page.name, bytes: page.bytes });
+        self.chunks(list.collect(), outcome).await?;
+        let tree = self.tree(pages.clone()).await?;
         if tree.tree_digest() != reference.tree_digest {
             return Err(SyncError::Package("its list of files is not the one that was published".into()));
         }
-        let chunks = chunk_refs(&tree);
+        let chunks = chunk_refs(&tree, &pages);
         let new = NewPackage { delivery: &package.uri, reference, chunks: &chunks };
         self.store.package_fetching(&new).await?;
         self.chunks(chunks, outcome).await?;
@@ -197,6 +200,13 @@ impl Fetcher<'_> {
         outcome.fetched += 1;
         outcome.files += files;
         Ok(())
+    }
+
+    async fn tree(&self, pages: Pages) -> Result<Tree, SyncError> {
+        let blobs = self.blobs.clone();
+        let handle = tokio::runtime::Handle::current();
+        let work = move || pages.read(&fetch_with(&blobs, &handle));
+        joined_plain(tokio::task::spawn_blocking(work).await).map_err(|e| SyncError::Package(e.to_string()))
     }
 
     /// Compiles the fetched files and compares with what central got.

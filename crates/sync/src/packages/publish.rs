@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use taosync_model::delivery::PackageRef;
 use taosync_model::{Digest, Entity, EntityType, Value, vocabulary};
-use taosync_packages::{COMPILER_VERSION, CheckReport, Limits, PackageError, Tree, check, tree};
+use taosync_packages::tree::{self, Pages};
+use taosync_packages::{COMPILER_VERSION, CheckReport, Limits, PackageError, Tree, check};
 use taosync_store::blobs::Blobs;
 use taosync_store::entities::{Applied, Change, Stored};
 use taosync_store::packages::{ChunkRef, NewPackage};
@@ -92,7 +93,7 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
         return Ok(Published { uri, reference, changed: false, new_chunks: 0, applied, report: cut.report });
     }
     let key = DeliveryKey::generate();
-    let sealed = tree::seal_tree(&cut.tree, &key)?;
+    let sealed = cut.pages.seal(&key)?;
     let sealed_tree = Digest::of(&sealed);
     let sealed_tree_bytes = sealed.len() as u64;
     blobs.put_batch(vec![(sealed_tree, sealed)]).await?;
@@ -107,7 +108,7 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
         files: cut.tree.files.len() as u64,
         bytes: cut.tree.bytes(),
     };
-    let chunks = chunk_refs(&cut.tree);
+    let chunks = chunk_refs(&cut.tree, &cut.pages);
     let new = NewPackage { delivery: &uri, reference: &reference, chunks: &chunks };
     store.package_publish(&mut tx, &new, &key).await?;
     if let Some((version, tree)) = lost_tree {
@@ -158,6 +159,7 @@ fn delivery_entity(existing: Option<Stored>, uri: &str, label: &str, reference: 
 
 struct Cut {
     tree: Tree,
+    pages: Pages,
     compiled_digest: Digest,
     new_chunks: u64,
     report: CheckReport,
@@ -171,11 +173,12 @@ async fn cut(store: Store, blobs: Blobs, file: PathBuf) -> Result<Cut, PublishEr
         let Some(package) = package else { return Err(PublishError::Check(report)) };
         let mut writer =
             ChunkWriter { store: &store, blobs: &blobs, handle: &handle, batch: Vec::new(), bytes: 0, new: 0 };
-        let tree =
-            tree::build(&package, store.keyring().chunks(), &mut |name, bytes| writer.add(*name, bytes.to_vec()))?;
+        let secret = store.keyring().chunks();
+        let tree = tree::build(&package, secret, &mut |name, bytes| writer.add(*name, bytes.to_vec()))?;
+        let pages = Pages::of(&tree, secret, &mut |name, bytes| writer.add(*name, bytes.to_vec()))?;
         writer.write().map_err(PublishError::from_io)?;
         let new_chunks = writer.new;
-        Ok(Cut { tree, compiled_digest: package.compiled.digest, new_chunks, report })
+        Ok(Cut { tree, pages, compiled_digest: package.compiled.digest, new_chunks, report })
     };
     joined_plain(tokio::task::spawn_blocking(work).await)
 }
@@ -228,8 +231,9 @@ impl ChunkWriter<'_> {
     }
 }
 
-/// The chunks of a tree, each once.
-pub(super) fn chunk_refs(tree: &Tree) -> Vec<ChunkRef> {
-    let unique: std::collections::BTreeMap<Digest, u64> = tree.chunks().map(|c| (c.name, c.bytes)).collect();
+/// The chunks of a tree and of its pages, each once.
+pub(super) fn chunk_refs(tree: &Tree, pages: &Pages) -> Vec<ChunkRef> {
+    let all = tree.chunks().chain(&pages.pages);
+    let unique: std::collections::BTreeMap<Digest, u64> = all.map(|c| (c.name, c.bytes)).collect();
     unique.into_iter().map(|(name, bytes)| ChunkRef { name, bytes }).collect()
 }
