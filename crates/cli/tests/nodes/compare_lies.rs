@@ -1,26 +1,17 @@
 //! A central that lies while both sides compare: the local server says what is wrong after a bounded time, loses nothing,
 //! and completes at the next sync with the real one.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use taosync_model::EntityType;
 use taosync_sync::down::compare::differences::MAX_ROUNDS;
 use taosync_sync::session::What;
 use taosync_wire::frame::FrameWriter;
 use taosync_wire::v1::compare::{ListedFrame, MAX_ITEMS, MAX_MESSAGE, Message, PART_BYTES, Part, RoundFrame, Stand};
-use taosync_wire::v1::token::TokenAnswer;
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
-use crate::support::{Central, Local, org};
+use crate::support::{Central, Local, false_central, org};
 
 /// What the false central answers to a round, and to a list.
 struct Lie {
@@ -70,42 +61,17 @@ fn lies() -> Vec<Lie> {
     lies
 }
 
-/// Answers like `central`, with its certificate and at its address; counts the rounds.
+/// Tells `lie` in the place of `central`; counts the rounds.
 async fn tell(central: &Central, lie: Lie, rounds: Arc<AtomicU32>) -> tokio::task::JoinHandle<()> {
-    let listener = TcpListener::bind(central.address).await.unwrap();
-    let acceptor = TlsAcceptor::from(central.tls_config());
-    let identity = central.store().identity().await.unwrap();
-    let token = TokenAnswer {
-        access_token: "false".into(),
-        token_type: "Bearer".into(),
-        expires_in: 600,
-        organisation_id: "A".into(),
-        organisations: vec!["A".into()],
-        central: identity.node,
-        central_key: hex::encode(central.store().keyring().node_key().public()),
-        version: "0.1.0".into(),
-    };
-    let token = Bytes::from(serde_json::to_vec(&token).unwrap());
     let (round, list) = (Bytes::from(lie.round), Bytes::from(lie.list));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Ok(stream) = acceptor.accept(stream).await else { continue };
-            let (token, round, list, rounds) = (token.clone(), round.clone(), list.clone(), rounds.clone());
-            let service = service_fn(move |request: Request<Incoming>| {
-                let path = request.uri().path().to_owned();
-                let answer = if path.ends_with("token") {
-                    token.clone()
-                } else if path.ends_with("round") {
-                    rounds.fetch_add(1, Ordering::SeqCst);
-                    round.clone()
-                } else {
-                    list.clone()
-                };
-                async move { Ok::<_, Infallible>(Response::new(Full::new(answer))) }
-            });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let lie = move |path: &str| {
+        if !path.ends_with("round") {
+            return list.clone();
         }
-    })
+        rounds.fetch_add(1, Ordering::SeqCst);
+        round.clone()
+    };
+    false_central::in_place_of(central, lie).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

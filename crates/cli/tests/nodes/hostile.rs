@@ -2,24 +2,15 @@
 //! the next sync with the real one.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use taosync_model::canonical::DIGEST_VERSION;
 use taosync_model::{Clock as _, Digest, Entity, EntityType, Value, vocabulary as v};
 use taosync_sync::session::What;
 use taosync_wire::frame::FrameWriter;
 use taosync_wire::v1::feed::{self, Ahead, Checkpoint, End, FeedFrame, Hello, TypeEnd, Upsert};
-use taosync_wire::v1::token::TokenAnswer;
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
-use crate::support::{Central, Local, org, taker_uri};
+use crate::support::{Central, Local, false_central, org, taker_uri};
 
 /// What the false central answers to every request for data.
 struct Lie {
@@ -141,35 +132,6 @@ async fn lies(central: &Central) -> Vec<Lie> {
     lies
 }
 
-/// Answers like `central`, with its certificate and at its address, but tells the lie instead of data.
-async fn tell(central: &Central, body: Vec<u8>) -> tokio::task::JoinHandle<()> {
-    let listener = TcpListener::bind(central.address).await.unwrap();
-    let acceptor = TlsAcceptor::from(central.tls_config());
-    let identity = central.store().identity().await.unwrap();
-    let token = TokenAnswer {
-        access_token: "false".into(),
-        token_type: "Bearer".into(),
-        expires_in: 600,
-        organisation_id: "A".into(),
-        organisations: vec!["A".into()],
-        central: identity.node,
-        central_key: hex::encode(central.store().keyring().node_key().public()),
-        version: "0.1.0".into(),
-    };
-    let (token, body) = (Bytes::from(serde_json::to_vec(&token).unwrap()), Bytes::from(body));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Ok(stream) = acceptor.accept(stream).await else { continue };
-            let (token, body) = (token.clone(), body.clone());
-            let service = service_fn(move |request: Request<Incoming>| {
-                let answer = if request.uri().path().ends_with("token") { token.clone() } else { body.clone() };
-                async move { Ok::<_, Infallible>(Response::new(Full::new(answer))) }
-            });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-        }
-    })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn no_lie_of_a_false_central_does_lasting_harm() {
     let mut central = Central::start().await;
@@ -178,7 +140,8 @@ async fn no_lie_of_a_false_central_does_lasting_harm() {
     local.sync_equal().await;
     for Lie { what, body } in lies(&central).await {
         central.stop().await;
-        let liar = tell(&central, body).await;
+        let body = Bytes::from(body);
+        let liar = false_central::in_place_of(&central, move |_| body.clone()).await;
         let summary = local.sync(What::All).await;
         assert_ne!(summary.status, "success", "{what}: {summary:#?}");
         assert!(!summary.digest_equal, "{what}");

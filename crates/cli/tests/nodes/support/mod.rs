@@ -2,6 +2,7 @@
 
 pub mod connect_proxy;
 pub mod directories;
+pub mod false_central;
 pub mod proxy;
 
 use std::collections::{BTreeMap, BTreeSet};
