@@ -14,7 +14,7 @@ use taosync_model::{Digest, OrgId};
 use uuid::Uuid;
 
 pub use finish::{Finish, Finished, FinishedExecution};
-pub use parts::{NewPart, Part, PartKind};
+pub use parts::{NewPart, Part, PartKind, Saved};
 
 use crate::values::Record;
 use crate::{Durability, Store, StoreError, Tx};

@@ -11,6 +11,7 @@ use taosync_model::Clock;
 use taosync_model::assessment::{LogEntry, VariableKind};
 use taosync_packages::compile::CompiledTest;
 use taosync_sync::runner::{ItemRef, SavedVariables};
+use taosync_vault::random;
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -123,19 +124,20 @@ async fn sit(
         let wanted = json!({"delivery": paper.delivery, "test_taker": signed_in.test_taker});
         let attempt: Attempt = client.post("executions", &wanted).await?;
         let path = |act: &str| format!("executions/{}/{act}", attempt.id);
-        client.put_down(&path("log"), &[event("STARTED", clock.now(), json!({}))]).await?;
+        let save = |what: &str| format!("executions/{}/{what}/{}", attempt.id, random::uuid());
+        client.put(&save("log"), &[event("STARTED", clock.now(), json!({}))]).await?;
         let mut total = 0.0;
         for (at, question) in paper.questions.iter().enumerate() {
             let (saved, score) = answered(question, at, *number);
             room.variables += saved.variables.len() as u64;
             total += score.unwrap_or_default();
-            client.put_down(&path("variables"), &[saved]).await?;
-            client.put_down(&path("position"), &json!({"item": question.identifier})).await?;
+            client.put(&save("variables"), &[saved]).await?;
+            client.put(&path("position"), &json!({"item": question.identifier})).await?;
         }
         let score = single(VariableKind::Outcome, "SCORE_TOTAL", "float", total.to_string());
-        client.put_down(&path("variables"), &[SavedVariables { item: None, variables: vec![score] }]).await?;
+        client.put(&save("variables"), &[SavedVariables { item: None, variables: vec![score] }]).await?;
         let submitted = event("SUBMITTED", clock.now(), json!({"test": paper.test}));
-        client.put_down(&path("log"), &[submitted]).await?;
+        client.put(&save("log"), &[submitted]).await?;
         let ended: Attempt = client.post(&path("finish"), &json!({"state": "finished"})).await?;
         if ended.state != "finished" {
             return Err(went_wrong(format!("an attempt is {} after its end", ended.state)));

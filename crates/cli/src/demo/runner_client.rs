@@ -89,17 +89,15 @@ impl RunnerClient {
         self.send(path, document).await?.document(path)
     }
 
-    /// Sends a document that is answered with nothing.
-    pub async fn put_down(&mut self, path: &str, document: &impl Serialize) -> Result<(), Failure> {
-        self.send(path, document).await?.good(path)?;
+    /// Stores a document, which is answered with nothing.
+    pub async fn put(&mut self, path: &str, document: &impl Serialize) -> Result<(), Failure> {
+        self.ask(Method::PUT, path, written(document)?).await?.good(path)?;
         Ok(())
     }
 
     /// Sends a document; whatever the answer is.
     pub async fn send(&mut self, path: &str, document: &impl Serialize) -> Result<Answer, Failure> {
-        let body =
-            serde_json::to_vec(document).map_err(|error| went_wrong("a request cannot be written").because(error))?;
-        self.ask(Method::POST, path, body.into()).await
+        self.ask(Method::POST, path, written(document)?).await
     }
 
     async fn ask(&mut self, method: Method, path: &str, body: Bytes) -> Result<Answer, Failure> {
@@ -127,6 +125,11 @@ impl RunnerClient {
         let _ = self.connection.await?;
         Ok(())
     }
+}
+
+fn written(document: &impl Serialize) -> Result<Bytes, Failure> {
+    let body = serde_json::to_vec(document);
+    Ok(body.map_err(|error| went_wrong("a request cannot be written").because(error))?.into())
 }
 
 impl Answer {

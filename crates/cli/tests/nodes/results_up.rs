@@ -7,6 +7,7 @@ use taosync_sync::packages::publish::{PublishRequest, publish};
 use taosync_sync::runner::{ItemRef, Runner, SavedVariables};
 use taosync_sync::session::{Plan, What};
 use taosync_sync::up::UpLimits;
+use taosync_vault::random;
 use uuid::Uuid;
 
 use crate::support::proxy::Proxy;
@@ -45,7 +46,7 @@ fn answer(item: usize, text: &str) -> SavedVariables {
 pub async fn play(runner: &Runner, n: usize) -> Uuid {
     let execution = runner.start(DELIVERY, &taker_uri(n)).await.unwrap();
     let answers: Vec<_> = (0..5).map(|item| answer(item, &format!("answer-{n}-{item}"))).collect();
-    runner.save_variables(execution.id, &answers).await.unwrap();
+    runner.save_variables(execution.id, random::uuid(), &answers).await.unwrap();
     runner.finish(execution.id, ExecutionState::Finished, None).await.unwrap();
     execution.id
 }
@@ -129,7 +130,7 @@ async fn a_reactivated_execution_makes_a_version_that_supersedes() {
     let id = play(&runner, 0).await;
     local.sync_equal().await;
     runner.reactivate(id).await.unwrap();
-    runner.save_variables(id, &[answer(1, "another")]).await.unwrap();
+    runner.save_variables(id, random::uuid(), &[answer(1, "another")]).await.unwrap();
     runner.finish(id, ExecutionState::Finished, None).await.unwrap();
     local.sync_equal().await;
     let held = held(&central).await;

@@ -46,9 +46,9 @@ pub fn sit(runner: &RunnerClient, taker: usize) -> String {
 fn answer(runner: &RunnerClient, id: &str, text: &str) {
     let item = json!({"identifier": "item-1", "sequence_index": 1, "session_status": "final"});
     let saved = json!([{"item": item, "variables": [variable("response", "RESPONSE", "string", text)]}]);
-    runner.post(&format!("executions/{id}/variables"), &saved);
+    runner.save(&format!("executions/{id}/variables"), &saved);
     let score = json!([{"variables": [variable("outcome", "SCORE_TOTAL", "float", "3.5")]}]);
-    runner.post(&format!("executions/{id}/variables"), &score);
+    runner.save(&format!("executions/{id}/variables"), &score);
 }
 
 fn finish(runner: &RunnerClient, id: &str) {

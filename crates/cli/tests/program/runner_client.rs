@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
+use taosync_vault::random;
 use taosync_vault::tls::{Fingerprint, client_config};
 use tokio_rustls::TlsConnector;
 
@@ -69,7 +70,18 @@ impl RunnerClient {
     /// A request that must be answered with success.
     #[track_caller]
     pub fn post(&self, path: &str, document: &Value) -> Value {
-        let (status, body) = self.ask("POST", path, document.to_string().as_bytes());
+        self.send("POST", path, document)
+    }
+
+    /// Variables or log rows, under an id of their own; they must be taken.
+    #[track_caller]
+    pub fn save(&self, path: &str, document: &Value) {
+        self.send("PUT", &format!("{path}/{}", random::uuid()), document);
+    }
+
+    #[track_caller]
+    fn send(&self, method: &str, path: &str, document: &Value) -> Value {
+        let (status, body) = self.ask(method, path, document.to_string().as_bytes());
         let text = String::from_utf8_lossy(&body);
         assert!((200..300).contains(&status), "{path}: {status} {text}");
         if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() }

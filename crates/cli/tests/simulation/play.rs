@@ -18,6 +18,7 @@ use taosync_sync::packages::publish::{self, PublishError, PublishRequest};
 use taosync_sync::runner::{ItemRef, Runner, RunnerError, SavedVariables};
 use taosync_sync::session::{self, Mode, Plan, Summary, SyncError};
 use taosync_sync::up::UpLimits;
+use taosync_vault::random;
 use uuid::Uuid;
 
 use crate::attempts::{self, Account, Attempts};
@@ -462,7 +463,7 @@ async fn attempt(
         Begin::Open(execution) => execution,
         Begin::Again(execution) => runner.reactivate(execution).await?.id,
     };
-    runner.save_variables(execution, &[answer(number, &text)]).await?;
+    runner.save_variables(execution, random::uuid(), &[answer(number, &text)]).await?;
     confirmed.lock().unwrap().push((execution, text));
     match ending {
         Ending::Open => {}

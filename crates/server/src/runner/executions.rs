@@ -24,6 +24,7 @@ use crate::problem::ApiError;
 use crate::state::Local;
 
 type Id = Result<Path<Uuid>, PathRejection>;
+type Save = Result<Path<(String, String)>, PathRejection>;
 
 #[derive(Deserialize)]
 struct New {
@@ -87,27 +88,35 @@ pub(super) async fn start(
 pub(super) async fn show(State(local): State<Arc<Local>>, id: Id) -> Result<Json<Resumable>, ApiError> {
     let execution = local.store.execution_get(known(id)?).await?;
     let parts = local.store.execution_parts(execution.id).await?;
+    let unreadable = |error| ApiError::internal(&error);
     let (mut position, mut variables) = (None, Vec::new());
     for part in parts {
-        let document = || serde_json::from_slice(&part.body).map_err(|error| ApiError::internal(&error));
         match part.kind {
-            PartKind::Position => position = Some(document()?),
-            PartKind::Variables => variables.push(document()?),
+            PartKind::Position => position = Some(serde_json::from_slice(&part.body).map_err(unreadable)?),
+            PartKind::Variables => {
+                variables.extend(serde_json::from_slice::<Vec<Box<RawValue>>>(&part.body).map_err(unreadable)?);
+            }
             PartKind::Log => {}
         }
     }
     Ok(Json(Resumable { attempt: attempt(execution), position, variables }))
 }
 
-pub(super) async fn variables(State(local): State<Arc<Local>>, id: Id, request: Body) -> Result<StatusCode, ApiError> {
+pub(super) async fn variables(
+    State(local): State<Arc<Local>>,
+    save: Save,
+    request: Body,
+) -> Result<StatusCode, ApiError> {
+    let (id, save) = named(save)?;
     let variables: Vec<SavedVariables> = body::read_json(request, MAX_BODY).await?;
-    local.runner.save_variables(known(id)?, &variables).await?;
+    local.runner.save_variables(id, save, &variables).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn log(State(local): State<Arc<Local>>, id: Id, request: Body) -> Result<StatusCode, ApiError> {
+pub(super) async fn log(State(local): State<Arc<Local>>, save: Save, request: Body) -> Result<StatusCode, ApiError> {
+    let (id, save) = named(save)?;
     let entries: Vec<LogEntry> = body::read_json(request, MAX_BODY).await?;
-    local.runner.save_log(known(id)?, &entries).await?;
+    local.runner.save_log(id, save, &entries).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -127,6 +136,14 @@ pub(super) async fn finish(State(local): State<Arc<Local>>, id: Id, request: Bod
 
 pub(super) async fn reactivate(State(local): State<Arc<Local>>, id: Id) -> Result<Json<Attempt>, ApiError> {
     Ok(Json(attempt(local.runner.reactivate(known(id)?).await?)))
+}
+
+/// Execution and save of an address.
+fn named(save: Save) -> Result<(Uuid, Uuid), ApiError> {
+    let Path((id, save)) = save.map_err(|_| ApiError::not_found("there is no such execution"))?;
+    let id = id.parse().map_err(|_| ApiError::not_found("there is no such execution"))?;
+    let save = save.parse().map_err(|_| ApiError::bad_request("the id of a save is a UUID that the runner chooses"))?;
+    Ok((id, save))
 }
 
 /// An id that is no UUID names no execution.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use taosync_store::settings::Role;
 
 use crate::api::face;
@@ -35,9 +35,9 @@ pub fn local_router(local: Local) -> Router {
         .route("/file", get(file::file))
         .route("/executions", post(executions::start))
         .route("/executions/{id}", get(executions::show))
-        .route("/executions/{id}/variables", post(executions::variables))
-        .route("/executions/{id}/log", post(executions::log))
-        .route("/executions/{id}/position", post(executions::position))
+        .route("/executions/{id}/variables/{save}", put(executions::variables))
+        .route("/executions/{id}/log/{save}", put(executions::log))
+        .route("/executions/{id}/position", put(executions::position))
         .route("/executions/{id}/finish", post(executions::finish))
         .route("/executions/{id}/reactivate", post(executions::reactivate))
         .route("/lti-users", post(lti_users::lti_user))

@@ -68,6 +68,10 @@ impl Place {
         self.send(with(self.request("POST", path), headers).body(body.into()).unwrap()).await
     }
 
+    pub async fn put(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        self.send(with(self.request("PUT", path), headers).body(body.into()).unwrap()).await
+    }
+
     /// A token request with this form.
     pub async fn ask_token(&self, form: &str, proof: Option<&str>) -> Answer {
         let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];

@@ -57,6 +57,10 @@ impl Room {
         self.post_text(path, body.to_string()).await
     }
 
+    async fn put(&self, path: &str, body: impl ToString) -> Answer {
+        self.place.put(&format!("/api/v1/runner/{path}"), &[("authorization", &self.key)], body.to_string()).await
+    }
+
     async fn post_text(&self, path: &str, body: String) -> Answer {
         self.place.post(&format!("/api/v1/runner/{path}"), &[("authorization", &self.key)], body).await
     }
@@ -178,22 +182,33 @@ async fn an_attempt_goes_from_login_to_the_outbox() {
     let id = started.json()["id"].as_str().unwrap().to_owned();
     let saved = json!([{ "item": { "identifier": "i1" }, "variables": [{ "kind": "response", "identifier": "RESPONSE",
         "cardinality": "single", "base_type": "identifier", "values": [{ "text": "choice_1" }] }] }]);
-    assert_eq!(room.post(&format!("executions/{id}/variables"), &saved).await.status, 204);
+    let save = format!("executions/{id}/variables/{}", random::uuid());
+    for _ in 0..2 {
+        assert_eq!(room.put(&save, &saved).await.status, 204, "again after a lost answer");
+    }
+    assert_eq!(room.put(&save, json!([])).await.code(), "save_differs");
     let log = json!([{ "at": "2026-05-12T08:00:00Z", "event": "STARTED" }]);
-    assert_eq!(room.post(&format!("executions/{id}/log"), &log).await.status, 204);
-    assert_eq!(room.post(&format!("executions/{id}/position"), &json!({ "item": 1 })).await.status, 204);
+    assert_eq!(room.put(&format!("executions/{id}/log/{}", random::uuid()), &log).await.status, 204);
+    assert_eq!(room.put(&format!("executions/{id}/position"), json!({ "item": 1 })).await.status, 204);
     let resumable = room.get(&format!("executions/{id}")).await.json();
     assert_eq!(
         (&resumable["position"], &resumable["variables"][0]["item"]["identifier"]),
         (&json!({"item": 1}), &json!("i1"))
     );
+    assert_eq!(resumable["variables"].as_array().unwrap().len(), 1);
 
     let finished = room.post_text(&format!("executions/{id}/finish"), String::new()).await;
     assert_eq!((finished.status, &finished.json()["state"]), (200, &json!("finished")));
     let waiting = room.place.store.outbox_list(&OutboxFilter::default(), 10).await.unwrap();
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0].envelope.item.to_string(), id);
-    assert_eq!(room.post(&format!("executions/{id}/variables"), &saved).await.code(), "refused");
+    assert_eq!(room.put(&save, &saved).await.status, 204, "it is saved, though nothing more is taken");
+    for path in ["position".to_owned(), format!("variables/{}", random::uuid())] {
+        let over = room.put(&format!("executions/{id}/{path}"), json!([])).await;
+        assert_eq!((over.status, over.code().as_str()), (409, "execution_over"));
+    }
+    assert_eq!(room.put(&format!("executions/{id}/variables/1"), &saved).await.code(), "bad_request");
+    assert_eq!(room.put(&format!("executions/x/variables/{}", Uuid::nil()), &saved).await.status, 404);
     let again = room.post(&format!("executions/{id}/reactivate"), &json!(null)).await.json();
     assert_eq!(again["state"], "active");
     let end = json!({ "state": "terminated", "reason": "left the room" });
@@ -212,9 +227,9 @@ async fn bodies_have_a_size_and_errors_quote_nothing() {
     let room = Room::open().await;
     let path = format!("executions/{}/position", Uuid::nil());
     let text = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
-    let over = room.post_text(&path, text(4 * 1024 * 1024 + 1)).await;
+    let over = room.put(&path, text(4 * 1024 * 1024 + 1)).await;
     assert_eq!((over.status, over.code().as_str()), (413, "body_too_large"));
-    let at_limit = room.post_text(&path, text(4 * 1024 * 1024)).await;
+    let at_limit = room.put(&path, text(4 * 1024 * 1024)).await;
     assert_eq!((at_limit.status, at_limit.code().as_str()), (413, "too_much"), "read whole, and more than a position");
     let wrong = room.post_text("authenticate", r#"{"login":7,"password":"secret-word"}"#.to_owned()).await;
     assert_eq!(wrong.code(), "bad_request");

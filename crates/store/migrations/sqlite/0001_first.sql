@@ -289,16 +289,18 @@ CREATE TABLE execution (
 CREATE INDEX execution_state ON execution (state);
 CREATE INDEX execution_taker ON execution (test_taker, delivery);
 
--- What the runner saved, numbered in its order: variables, log entries, position. Erased when the reactivation window
--- is over.
+-- What the runner saved, numbered in its order: variables, log entries, position. save: the runner's id, so that a
+-- repeated request stores nothing twice. Erased when the reactivation window is over.
 CREATE TABLE execution_part (
     execution BLOB    NOT NULL,
     no        INTEGER NOT NULL,
+    save      BLOB,
     kind      TEXT    NOT NULL,
     at        INTEGER NOT NULL,
     body      BLOB    NOT NULL,
     PRIMARY KEY (execution, no)
 ) STRICT;
+CREATE UNIQUE INDEX execution_part_save ON execution_part (execution, save) WHERE save IS NOT NULL;
 
 -- state: pending | sent | refused. payload is the sealed item; hidden = 1: not shown any more (delete_after_send).
 -- receipt_status repeats the receipt's word, for counts.

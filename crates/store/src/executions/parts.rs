@@ -1,11 +1,11 @@
 //! What the runner saves during an attempt: variables, log entries, the position.
 
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use crate::rows;
 use crate::values::Record;
-use crate::{Durability, Store, StoreError};
+use crate::{Durability, Store, StoreError, Tx};
 
 /// Kind of a saved part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,29 @@ impl std::str::FromStr for PartKind {
 /// A part to be saved.
 #[derive(Clone)]
 pub struct NewPart {
+    /// What the runner calls it: the same id again is the same save. `None` for a position, of which the newest counts.
+    pub save: Option<Uuid>,
     /// Kind.
     pub kind: PartKind,
     /// When it came about.
     pub at: Timestamp,
     /// The runner's bytes; kept sealed.
     pub body: Vec<u8>,
+}
+
+/// What became of a part that was to be saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// It is on the disk.
+    Now,
+    /// It was there already: the answer to the first request was lost.
+    Again,
+    /// Its id belongs to other contents; these are kept.
+    Differs,
+    /// The attempt has ended.
+    Over,
+    /// It is larger than what the attempt may still take.
+    NoRoom,
 }
 
 /// A saved part.
@@ -78,41 +95,54 @@ impl std::fmt::Debug for Part {
 }
 
 impl Store {
-    /// Saves parts of an attempt that is not over, all or none, in their order.
-    pub async fn execution_save(&self, id: Uuid, parts: &[NewPart]) -> Result<(), StoreError> {
+    /// Saves a part of an attempt that is not over, if its body has at most `room` bytes. A new position takes the place
+    /// of the one before.
+    pub async fn execution_save(&self, id: Uuid, part: &NewPart, room: usize) -> Result<Saved, StoreError> {
         let mut tx = self.write("execution_save", Durability::Flushed).await?;
-        tx.open_execution(id).await?;
+        // First of all: a request may be repeated after the attempt has ended, or has filled up.
+        if let Some(known) = self.saved_before(&mut tx, id, part).await? {
+            return Ok(known);
+        }
+        if tx.execution(id).await?.state.is_over() {
+            return Ok(Saved::Over);
+        }
+        if part.body.len() > room {
+            return Ok(Saved::NoRoom);
+        }
         let sql = tx.sql();
         let last: i64 = sqlx::query_scalar("SELECT coalesce(max(no), 0) FROM execution_part WHERE execution = $1")
             .bind(id)
             .fetch_one(tx.conn())
             .await
             .map_err(&sql)?;
-        if parts.iter().any(|part| part.kind == PartKind::Position) {
+        if part.kind == PartKind::Position {
             let query = sqlx::query("DELETE FROM execution_part WHERE execution = $1 AND kind = 'position'").bind(id);
             query.execute(tx.conn()).await.map_err(&sql)?;
         }
-        let newest_position = parts.iter().rposition(|part| part.kind == PartKind::Position);
-        let kept: Vec<(i64, &NewPart)> = (last + 1..)
-            .zip(parts)
-            .enumerate()
-            .filter(|(index, (_, part))| part.kind != PartKind::Position || Some(*index) == newest_position)
-            .map(|(_, numbered)| numbered)
-            .collect();
-        rows::insert(
-            tx.conn(),
-            "INSERT INTO execution_part (execution, no, kind, at, body) ",
-            &kept,
-            "",
-            |mut row, (no, part)| {
-                row.push_bind(id).push_bind(*no).push_bind(part.kind.as_str());
-                row.push_bind(part.at.as_millisecond());
-                row.push_bind(self.seal("execution_part", &place(id, *no), "body", &part.body));
-            },
-        )
-        .await
-        .map_err(&sql)?;
-        tx.commit().await
+        let no = last + 1;
+        sqlx::query("INSERT INTO execution_part (execution, no, save, kind, at, body) VALUES ($1, $2, $3, $4, $5, $6)")
+            .bind(id)
+            .bind(no)
+            .bind(part.save)
+            .bind(part.kind.as_str())
+            .bind(part.at.as_millisecond())
+            .bind(self.seal("execution_part", &place(id, no), "body", &part.body))
+            .execute(tx.conn())
+            .await
+            .map_err(&sql)?;
+        tx.commit().await?;
+        Ok(Saved::Now)
+    }
+
+    async fn saved_before(&self, tx: &mut Tx, id: Uuid, part: &NewPart) -> Result<Option<Saved>, StoreError> {
+        let Some(save) = part.save else { return Ok(None) };
+        let sql = tx.sql();
+        let query = sqlx::query("SELECT no, kind, at, body FROM execution_part WHERE execution = $1 AND save = $2");
+        let row = query.bind(id).bind(save).fetch_optional(tx.conn()).await.map_err(sql)?;
+        let Some(row) = row else { return Ok(None) };
+        let known = self.part(id, &row)?;
+        let is_same = known.kind == part.kind && known.body == part.body;
+        Ok(Some(if is_same { Saved::Again } else { Saved::Differs }))
     }
 
     /// Everything saved of an attempt, in the order of saving; empty once it was erased.
@@ -122,18 +152,18 @@ impl Store {
             .fetch_all(&self.pools.readers)
             .await
             .map_err(StoreError::sql("execution_parts"))?;
-        rows.iter()
-            .map(|row| {
-                let row = Record::new("execution_part", row);
-                let no = row.get("no")?;
-                Ok(Part {
-                    no,
-                    kind: row.word("kind")?,
-                    at: row.time("at")?,
-                    body: self.unseal("execution_part", &place(id, no), "body", row.get("body")?)?,
-                })
-            })
-            .collect()
+        rows.iter().map(|row| self.part(id, row)).collect()
+    }
+
+    fn part(&self, execution: Uuid, row: &SqliteRow) -> Result<Part, StoreError> {
+        let row = Record::new("execution_part", row);
+        let no = row.get("no")?;
+        Ok(Part {
+            no,
+            kind: row.word("kind")?,
+            at: row.time("at")?,
+            body: self.unseal("execution_part", &place(execution, no), "body", row.get("body")?)?,
+        })
     }
 }
 

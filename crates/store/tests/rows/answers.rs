@@ -126,8 +126,8 @@ async fn hiding_erases_what_was_saved_and_ends_the_window() {
     let mut made = Vec::new();
     for _ in 0..2 {
         let id = t.execution_start(&new).await.unwrap();
-        let part = NewPart { kind: PartKind::Variables, at: t.clock.now(), body: b"v".to_vec() };
-        t.execution_save(id, &[part]).await.unwrap();
+        let part = NewPart { save: None, kind: PartKind::Variables, at: t.clock.now(), body: b"v".to_vec() };
+        t.execution_save(id, &part, 1).await.unwrap();
         let item = attempt(id, 1, None, "one");
         let resume_until = Some(t.in_seconds(3600));
         t.execution_finish(&Finish { reason: None, resume_until, item: item.clone() }).await.unwrap();

@@ -3,14 +3,16 @@ use taosync_model::execution::ExecutionState;
 use taosync_model::{Digest, OrgId};
 use taosync_store::StoreError;
 use taosync_store::executions::{
-    Execution, ExecutionFilter, Finish, Finished, FinishedExecution, NewExecution, NewPart, PartKind,
+    Execution, ExecutionFilter, Finish, Finished, FinishedExecution, NewExecution, NewPart, PartKind, Saved,
 };
 use taosync_store::outbox::{NewItem, OutboxFilter, Queued};
+use taosync_vault::random;
 use uuid::Uuid;
 
 use crate::support::{TestStore, attempt, now, open, org};
 
 const WINDOW: i64 = 3600;
+const ROOM: usize = 1000;
 
 async fn start(t: &TestStore) -> Uuid {
     let org = org();
@@ -24,7 +26,12 @@ async fn start(t: &TestStore) -> Uuid {
 }
 
 fn part(kind: PartKind, text: &str) -> NewPart {
-    NewPart { kind, at: now(), body: text.as_bytes().to_vec() }
+    let save = (kind != PartKind::Position).then(random::uuid);
+    NewPart { save, kind, at: now(), body: text.as_bytes().to_vec() }
+}
+
+async fn save(t: &TestStore, id: Uuid, part: &NewPart) -> Saved {
+    t.execution_save(id, part, ROOM).await.unwrap()
 }
 
 async fn finish(t: &TestStore, item: NewItem) -> Result<Finished, StoreError> {
@@ -40,16 +47,40 @@ async fn bodies(t: &TestStore, id: Uuid) -> Vec<String> {
 async fn parts_come_back_in_order_sealed_with_only_the_newest_position() {
     let t = open().await;
     let id = start(&t).await;
-    let first = [part(PartKind::Position, "p1"), part(PartKind::Variables, "v1"), part(PartKind::Position, "p2")];
-    t.execution_save(id, &first).await.unwrap();
+    for part in [part(PartKind::Position, "p1"), part(PartKind::Variables, "v1"), part(PartKind::Position, "p2")] {
+        assert_eq!(save(&t, id, &part).await, Saved::Now);
+    }
     // A clock that jumps back does not change the order.
     t.clock.shift(-9000);
-    t.execution_save(id, &[part(PartKind::Log, "l1"), part(PartKind::Variables, "answer-42")]).await.unwrap();
+    save(&t, id, &part(PartKind::Log, "l1")).await;
+    save(&t, id, &part(PartKind::Variables, "answer-42")).await;
     assert_eq!(bodies(&t, id).await, ["v1", "p2", "l1", "answer-42"]);
-    t.execution_save(id, &[part(PartKind::Position, "p3")]).await.unwrap();
+    save(&t, id, &part(PartKind::Position, "p3")).await;
     assert_eq!(bodies(&t, id).await, ["v1", "l1", "answer-42", "p3"]);
     assert_eq!(t.number("SELECT count(*) FROM execution_part WHERE instr(body, 'answer') > 0").await, 0);
-    assert!(matches!(t.execution_save(Uuid::nil(), &first).await, Err(StoreError::NotFound { .. })));
+    let unknown = t.execution_save(Uuid::nil(), &part(PartKind::Log, "l"), ROOM).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn the_same_save_is_stored_once_also_when_nothing_more_is_taken() {
+    let t = open().await;
+    let (id, other) = (start(&t).await, start(&t).await);
+    let first = part(PartKind::Variables, "v1");
+    assert_eq!(save(&t, id, &first).await, Saved::Now);
+    save(&t, id, &part(PartKind::Variables, "v2")).await;
+    assert_eq!(save(&t, id, &first).await, Saved::Again);
+    assert_eq!(bodies(&t, id).await, ["v1", "v2"], "a late repeat does not bring an old answer back");
+    assert_eq!(save(&t, id, &NewPart { body: b"v3".to_vec(), ..first.clone() }).await, Saved::Differs);
+    assert_eq!(save(&t, id, &NewPart { kind: PartKind::Log, ..first.clone() }).await, Saved::Differs);
+    assert_eq!(save(&t, other, &first).await, Saved::Now, "ids are those of an attempt");
+    assert_eq!(t.execution_save(id, &first, 0).await.unwrap(), Saved::Again);
+    assert_eq!(t.execution_save(id, &part(PartKind::Log, "ab"), 1).await.unwrap(), Saved::NoRoom);
+    assert_eq!(t.execution_save(id, &part(PartKind::Log, "ab"), 2).await.unwrap(), Saved::Now);
+    finish(&t, attempt(id, 1, None, "one")).await.unwrap();
+    assert_eq!(save(&t, id, &first).await, Saved::Again);
+    assert_eq!(save(&t, id, &part(PartKind::Variables, "late")).await, Saved::Over);
+    assert_eq!(bodies(&t, id).await, ["v1", "v2", "ab"]);
 }
 
 #[tokio::test]
@@ -66,7 +97,6 @@ async fn finishing_writes_state_and_outbox_together_and_only_once() {
     let waiting = t.waiting(&org(), 10, 1 << 20).await;
     assert_eq!(waiting.len(), 1);
     assert_eq!((&waiting[0].payload, &waiting[0].envelope), (&item.payload, &item.envelope));
-    assert!(t.execution_save(id, &[part(PartKind::Log, "late")]).await.is_err());
     assert_eq!(t.executions_count().await.unwrap(), [(ExecutionState::Finished, 1)]);
 }
 
@@ -99,7 +129,7 @@ async fn an_envelope_that_does_not_fit_changes_nothing() {
 async fn reactivation_makes_the_next_version_within_its_window() {
     let t = open().await;
     let id = start(&t).await;
-    t.execution_save(id, &[part(PartKind::Variables, "v1")]).await.unwrap();
+    save(&t, id, &part(PartKind::Variables, "v1")).await;
     let first = attempt(id, 1, None, "one");
     finish(&t, first.clone()).await.unwrap();
     t.clock.shift(WINDOW - 1);
@@ -119,7 +149,7 @@ async fn reactivation_makes_the_next_version_within_its_window() {
 async fn after_the_window_nothing_is_left_to_resume() {
     let t = open().await;
     let id = start(&t).await;
-    t.execution_save(id, &[part(PartKind::Variables, "v1")]).await.unwrap();
+    save(&t, id, &part(PartKind::Variables, "v1")).await;
     finish(&t, attempt(id, 1, None, "one")).await.unwrap();
     t.clock.shift(WINDOW + 1);
     let refused = t.execution_reactivate(id).await.unwrap_err();
@@ -128,7 +158,7 @@ async fn after_the_window_nothing_is_left_to_resume() {
     assert_eq!(bodies(&t, id).await, Vec::<String>::new());
     assert!(matches!(t.execution_reactivate(Uuid::nil()).await, Err(StoreError::NotFound { .. })));
     let running = start(&t).await;
-    t.execution_save(running, &[part(PartKind::Variables, "v")]).await.unwrap();
+    save(&t, running, &part(PartKind::Variables, "v")).await;
     t.executions_erase_resume(t.clock.now()).await.unwrap();
     assert_eq!(bodies(&t, running).await, ["v"], "what runs keeps everything");
 }

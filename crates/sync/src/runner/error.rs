@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use taosync_store::StoreError;
+use uuid::Uuid;
 
 /// What went wrong. No message holds an answer, a login or a password.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,18 @@ pub enum RunnerError {
         /// Attempts the delivery allows.
         allowed: u64,
     },
+    /// The attempt has ended.
+    #[error("execution {execution} is over and takes nothing more; reactivate it first, or start a new one")]
+    Over {
+        /// The execution.
+        execution: Uuid,
+    },
+    /// The id of a save was used before.
+    #[error("save {save} was stored with other contents, which are kept; give every save an id of its own")]
+    SaveDiffers {
+        /// Id of the save.
+        save: Uuid,
+    },
     /// Login and password do not fit.
     #[error("login and password do not fit; check both, then try again")]
     WrongLogin,
@@ -108,6 +121,8 @@ impl RunnerError {
             Self::TooEarly { .. } => "too_early",
             Self::TooLate { .. } => "too_late",
             Self::NoMoreAttempts { .. } => "no_more_attempts",
+            Self::Over { .. } => "execution_over",
+            Self::SaveDiffers { .. } => "save_differs",
             Self::WrongLogin => "wrong_login",
             Self::SlowDown { .. } => "slow_down",
             Self::TooMuch { .. } => "too_much",

@@ -53,14 +53,13 @@ pub(super) fn fold(execution: &Execution, parts: &[Part], ended: Timestamp) -> R
     for part in parts {
         let damaged = |_| StoreError::Damaged { what: format!("part {} of execution {}", part.no, execution.id) };
         match part.kind {
-            PartKind::Variables => results.add(serde_json::from_slice(&part.body).map_err(damaged)?, part.at),
-            PartKind::Log => {
-                let entry: LogEntry = serde_json::from_slice(&part.body).map_err(damaged)?;
-                // A request whose answer was lost comes twice.
-                if log.last() != Some(&entry) {
-                    log.push(entry);
+            PartKind::Variables => {
+                let saved: Vec<SavedVariables> = serde_json::from_slice(&part.body).map_err(damaged)?;
+                for saved in saved {
+                    results.add(saved, part.at);
                 }
             }
+            PartKind::Log => log.extend(serde_json::from_slice::<Vec<LogEntry>>(&part.body).map_err(damaged)?),
             PartKind::Position => position = serde_json::from_slice(&part.body).map_err(damaged)?,
         }
     }

@@ -5,7 +5,7 @@ use taosync_model::assessment::LogEntry;
 use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind};
 use taosync_model::{Digest, OrgId};
 use taosync_store::executions::Execution;
-use taosync_store::outbox::NewItem;
+use taosync_store::outbox::{NewItem, Queued};
 use uuid::Uuid;
 
 use super::save::check_size;
@@ -22,52 +22,63 @@ impl Runner {
             return Err(RunnerError::Request("an LTI user is a JSON object".into()));
         }
         check_size("the LTI user", user.to_string().len(), MAX_LTI_USER, "leave out what is not needed")?;
-        self.queue(ItemKind::LtiUser, org, None, Counts::default(), user).await
+        let payload = packed(user)?;
+        let item = self.id_of(ItemKind::LtiUser.as_str(), &[org.as_str(), &Digest::of(&payload).to_hex()]);
+        let envelope = self.late(ItemKind::LtiUser, item, org, &payload);
+        self.queue(NewItem { envelope, payload }).await?;
+        Ok(item)
     }
 
-    /// Queues log rows of an attempt that is over. The same rows twice are one item, so a request whose answer was
-    /// lost can be repeated.
-    pub(super) async fn queue_late_log(&self, attempt: &Execution, log: &[LogEntry]) -> Result<(), RunnerError> {
+    /// Queues log rows of an attempt that is over. The same save twice is one item.
+    pub(super) async fn queue_late_log(
+        &self,
+        attempt: &Execution,
+        save: Uuid,
+        log: &[LogEntry],
+    ) -> Result<(), RunnerError> {
         if log.is_empty() {
             return Ok(());
         }
-        let batch = LogBatch { execution: attempt.id, log: log.to_vec() };
-        let counts = Counts { log: log.len() as u32, ..Counts::default() };
-        self.queue(ItemKind::Log, &attempt.org, Some(attempt), counts, &batch).await.map(drop)
+        let payload = packed(&LogBatch { execution: attempt.id, log: log.to_vec() })?;
+        let item = self.id_of(ItemKind::Log.as_str(), &[&attempt.id.to_string(), &save.to_string()]);
+        let envelope = Envelope {
+            execution: Some(attempt.id),
+            delivery: Some(attempt.delivery.clone()),
+            test_taker: Some(attempt.test_taker.clone()),
+            counts: Counts { log: log.len() as u32, ..Counts::default() },
+            ..self.late(ItemKind::Log, item, &attempt.org, &payload)
+        };
+        match self.queue(NewItem { envelope, payload }).await? {
+            Queued::Different => Err(RunnerError::SaveDiffers { save }),
+            Queued::Added | Queued::Already => Ok(()),
+        }
     }
 
-    async fn queue(
-        &self,
-        kind: ItemKind,
-        org: &OrgId,
-        attempt: Option<&Execution>,
-        counts: Counts,
-        document: &impl serde::Serialize,
-    ) -> Result<Uuid, RunnerError> {
-        let payload = payload::encode(document)
-            .map_err(|_| RunnerError::Request("what is to be handed in is not representable as JSON".into()))?;
-        let digest = Digest::of(&payload);
-        let envelope = Envelope {
+    /// The envelope of something that is handed in at once, and is about nothing yet.
+    fn late(&self, kind: ItemKind, item: Uuid, org: &OrgId, payload: &[u8]) -> Envelope {
+        Envelope {
             kind,
-            item: self.id_of(kind.as_str(), &[org.as_str(), &digest.to_hex()]),
+            item,
             org: org.clone(),
             origin: self.node,
             version: 1,
             previous: None,
-            digest,
+            digest: Digest::of(payload),
             size: payload.len() as u64,
             form: FORM_ZSTD_JSON,
-            execution: attempt.map(|attempt| attempt.id),
-            delivery: attempt.map(|attempt| attempt.delivery.clone()),
-            test_taker: attempt.map(|attempt| attempt.test_taker.clone()),
+            execution: None,
+            delivery: None,
+            test_taker: None,
             state: None,
             started_at: None,
             finished_at: None,
-            counts,
-        };
-        let item = envelope.item;
-        Self::expect_queued(&self.store.outbox_add(&[NewItem { envelope, payload }]).await?)?;
-        Ok(item)
+            counts: Counts::default(),
+        }
+    }
+
+    async fn queue(&self, item: NewItem) -> Result<Queued, RunnerError> {
+        let queued = self.store.outbox_add(&[item]).await?;
+        Ok(queued.first().copied().unwrap_or(Queued::Already))
     }
 
     /// An id that is always the same for the same contents, and tells nothing about them without this node's key.
@@ -78,4 +89,9 @@ impl Runner {
         let digest = Digest::of(joined.as_bytes()).to_hex();
         uuid::Builder::from_custom_bytes(self.store.keyring().index().of(field, &digest)).into_uuid()
     }
+}
+
+fn packed(document: &impl serde::Serialize) -> Result<Vec<u8>, RunnerError> {
+    payload::encode(document)
+        .map_err(|_| RunnerError::Request("what is to be handed in is not representable as JSON".into()))
 }

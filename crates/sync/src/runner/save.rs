@@ -3,8 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use taosync_model::assessment::LogEntry;
-use taosync_store::executions::{NewPart, PartKind};
-use taosync_store::outbox::Queued;
+use taosync_store::executions::{NewPart, PartKind, Saved};
 use uuid::Uuid;
 
 use super::{Runner, RunnerError, SavedVariables};
@@ -17,23 +16,31 @@ pub const MAX_PARTS: usize = 24 * 1024 * 1024;
 pub const MAX_POSITION: usize = 64 * 1024;
 
 impl Runner {
-    /// Saves variables of items, or of the test. A later value replaces an earlier one.
-    pub async fn save_variables(&self, execution: Uuid, variables: &[SavedVariables]) -> Result<(), RunnerError> {
-        let bodies = variables.iter().map(body).collect::<Result<Vec<_>, _>>()?;
+    /// Saves variables of items, or of the test, under an id that the runner chose: the same again stores nothing twice,
+    /// so a save whose answer was lost can be repeated. A later value replaces an earlier one.
+    pub async fn save_variables(
+        &self,
+        execution: Uuid,
+        save: Uuid,
+        variables: &[SavedVariables],
+    ) -> Result<(), RunnerError> {
+        let body = body(variables)?;
         let _turn = self.turn(execution).await;
-        self.save(execution, PartKind::Variables, bodies).await
+        match self.save(execution, save, PartKind::Variables, body).await? {
+            Saved::Over => Err(RunnerError::Over { execution }),
+            _ => Ok(()),
+        }
     }
 
-    /// Saves log rows. After the attempt is over they become an item of their own.
-    pub async fn save_log(&self, execution: Uuid, entries: &[LogEntry]) -> Result<(), RunnerError> {
-        let bodies = entries.iter().map(body).collect::<Result<Vec<_>, _>>()?;
+    /// Saves log rows, under an id as for variables. After the attempt is over they become an item of their own.
+    pub async fn save_log(&self, execution: Uuid, save: Uuid, entries: &[LogEntry]) -> Result<(), RunnerError> {
+        let body = body(entries)?;
         let _turn = self.turn(execution).await;
-        let attempt = self.store.execution_get(execution).await?;
-        if attempt.state.is_over() {
-            self.queue_late_log(&attempt, entries).await?;
-            return Ok(());
+        if self.save(execution, save, PartKind::Log, body).await? == Saved::Over {
+            let attempt = self.store.execution_get(execution).await?;
+            self.queue_late_log(&attempt, save, entries).await?;
         }
-        self.save(execution, PartKind::Log, bodies).await
+        Ok(())
     }
 
     /// Saves where the test taker is; only the newest is kept.
@@ -41,20 +48,31 @@ impl Runner {
         let body = body(position)?;
         check_size("the position", body.len(), MAX_POSITION, "save less in it")?;
         let _turn = self.turn(execution).await;
-        let part = NewPart { kind: PartKind::Position, at: self.store.clock().now(), body };
-        Ok(self.store.execution_save(execution, &[part]).await?)
+        let part = NewPart { save: None, kind: PartKind::Position, at: self.store.clock().now(), body };
+        match self.store.execution_save(execution, &part, MAX_POSITION).await? {
+            Saved::Over => Err(RunnerError::Over { execution }),
+            _ => Ok(()),
+        }
     }
 
-    async fn save(&self, execution: Uuid, kind: PartKind, bodies: Vec<Vec<u8>>) -> Result<(), RunnerError> {
-        let size = bodies.iter().map(Vec::len).sum();
+    /// Saves a part; only [`Saved::Over`] is for the caller to judge.
+    async fn save(&self, execution: Uuid, save: Uuid, kind: PartKind, body: Vec<u8>) -> Result<Saved, RunnerError> {
+        let size = body.len();
         check_size("the request", size, MAX_SAVE, "save in smaller steps")?;
-        let total = self.saved_bytes(execution).await? + size;
-        check_size("the attempt", total, MAX_PARTS, "save less often, or keep large files outside the results")?;
-        let at = self.store.clock().now();
-        let parts: Vec<NewPart> = bodies.into_iter().map(|body| NewPart { kind, at, body }).collect();
-        self.store.execution_save(execution, &parts).await?;
-        self.remember_saved(execution, Some(total));
-        Ok(())
+        let before = self.saved_bytes(execution).await?;
+        let part = NewPart { save: Some(save), kind, at: self.store.clock().now(), body };
+        let saved = self.store.execution_save(execution, &part, MAX_PARTS.saturating_sub(before)).await?;
+        match saved {
+            Saved::Now => self.remember_saved(execution, Some(before + size)),
+            Saved::Again | Saved::Over => {}
+            Saved::Differs => return Err(RunnerError::SaveDiffers { save }),
+            Saved::NoRoom => {
+                let advice = "save less often, or keep large files outside the results";
+                let (what, size) = ("the attempt", before + size);
+                return Err(RunnerError::TooMuch { what, size, limit: MAX_PARTS, advice });
+            }
+        }
+        Ok(saved)
     }
 
     /// Bytes of an attempt's parts; counted once after a start of the program.
@@ -77,16 +95,6 @@ impl Runner {
             };
         }
     }
-
-    /// Puts an item into the outbox; [`Queued::Already`] when the same came before.
-    pub(super) fn expect_queued(queued: &[Queued]) -> Result<(), RunnerError> {
-        if queued.contains(&Queued::Different) {
-            return Err(RunnerError::Request(
-                "an item with this id is in the outbox with other bytes; it is kept".into(),
-            ));
-        }
-        Ok(())
-    }
 }
 
 pub(super) fn check_size(
@@ -98,7 +106,7 @@ pub(super) fn check_size(
     if size > limit { Err(RunnerError::TooMuch { what, size, limit, advice }) } else { Ok(()) }
 }
 
-fn body(value: &impl Serialize) -> Result<Vec<u8>, RunnerError> {
+fn body(value: &(impl Serialize + ?Sized)) -> Result<Vec<u8>, RunnerError> {
     serde_json::to_vec(value)
         .map_err(|_| RunnerError::Request("what is to be saved is not representable as JSON".into()))
 }

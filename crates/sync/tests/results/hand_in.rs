@@ -9,6 +9,7 @@ use taosync_store::outbox::{NewItem, OutboxFilter, OutboxState};
 use taosync_store::received::ReceivedFilter;
 use taosync_sync::up::export::{Editions, Source, Target, export};
 use taosync_sync::up::{Receiver, UpError};
+use taosync_vault::random;
 use taosync_vault::receipts::BATCH;
 use taosync_wire::frame::{FrameError, FrameWriter, MAX_BODY};
 use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame};
@@ -155,7 +156,7 @@ async fn a_reactivated_attempt_makes_the_next_version() {
     let id = school.attempt(ANNA, "a").await;
     school.hand_in_well().await;
     school.runner.reactivate(id).await.unwrap();
-    school.runner.save_variables(id, &[answers("item-2", "b")]).await.unwrap();
+    school.runner.save_variables(id, random::uuid(), &[answers("item-2", "b")]).await.unwrap();
     school.runner.finish(id, ExecutionState::Finished, None).await.unwrap();
     let outcome = school.hand_in_well().await;
     assert_eq!((outcome.sent, outcome.superseded, outcome.conflict), (1, 1, 0));

@@ -11,6 +11,8 @@ use taosync_results::{MAX_PLAIN, decode_attempt, write_xml};
 use taosync_store::outbox::{OutboxFilter, OutboxResult};
 use taosync_sync::runner::{MAX_PARTS, MAX_POSITION, MAX_SAVE, RunnerError, SavedVariables, Submission};
 use taosync_sync::up::export::{Source, Target, export};
+use taosync_vault::random;
+use uuid::Uuid;
 
 const FINISHED: ExecutionState = ExecutionState::Finished;
 
@@ -36,15 +38,19 @@ async fn parts_fold_into_what_is_handed_in() {
     let execution = runner.start(MATHS, ANNA).await.unwrap();
     assert_eq!(execution.package_version, 3);
     let test = SavedVariables { item: None, variables: vec![variable(VariableKind::Outcome, "SCORE_TOTAL", "2")] };
-    runner.save_variables(execution.id, &[answers("b", "first"), answers("a", "x"), test]).await.unwrap();
-    runner.save_log(execution.id, &[entry("PAUSED")]).await.unwrap();
-    runner.save_log(execution.id, &[entry("PAUSED")]).await.unwrap();
+    runner
+        .save_variables(execution.id, random::uuid(), &[answers("b", "first"), answers("a", "x"), test])
+        .await
+        .unwrap();
+    let save = random::uuid();
+    runner.save_log(execution.id, save, &[entry("PAUSED")]).await.unwrap();
+    runner.save_log(execution.id, save, &[entry("PAUSED")]).await.unwrap();
     runner.save_position(execution.id, &serde_json::json!({ "item": 1 })).await.unwrap();
     runner.save_position(execution.id, &serde_json::json!({ "item": 2 })).await.unwrap();
     let mut later = answers("b", "second");
     later.item.as_mut().unwrap().session_status = Some("pendingSubmission".to_owned());
     later.variables.truncate(1);
-    runner.save_variables(execution.id, &[later]).await.unwrap();
+    runner.save_variables(execution.id, random::uuid(), &[later]).await.unwrap();
     let finished = runner.finish(execution.id, FINISHED, None).await.unwrap();
     assert_eq!(finished.state, FINISHED);
     let attempt = only_attempt(&school).await;
@@ -74,19 +80,22 @@ async fn lost_answers_may_be_asked_for_again() {
     assert_eq!(runner.terminate(one.id, "too late").await.unwrap().state, FINISHED, "the first end stays");
     assert_eq!(outbox(&school).await.len(), 1);
     assert_ne!(runner.start(MATHS, ANNA).await.unwrap().id, one.id, "after the end a new one may begin");
-    let error = runner.save_variables(one.id, &[answers("a", "late")]).await.unwrap_err();
-    assert_eq!(error.code(), "conflict");
+    let error = runner.save_variables(one.id, random::uuid(), &[answers("a", "late")]).await.unwrap_err();
+    assert_eq!(error.code(), "execution_over");
 }
 
 #[tokio::test]
 async fn log_rows_after_the_end_are_an_item_of_their_own() {
     let school = school().await;
     let id = school.attempt(ANNA, "a").await;
+    let save = random::uuid();
     for _ in 0..2 {
-        school.runner.save_log(id, &[entry("CLOSED"), entry("PRINTED")]).await.unwrap();
+        school.runner.save_log(id, save, &[entry("CLOSED"), entry("PRINTED")]).await.unwrap();
     }
+    let other = school.runner.save_log(id, save, &[entry("CLOSED")]).await.unwrap_err();
+    assert_eq!(other.code(), "save_differs");
     let rows = outbox(&school).await;
-    assert_eq!(rows.len(), 2, "the same rows twice are one item");
+    assert_eq!(rows.len(), 2, "the same save twice is one item");
     let envelope = &rows[1].row.envelope;
     assert_eq!((envelope.kind, envelope.execution, envelope.counts.log), (ItemKind::Log, Some(id), 2));
     assert_eq!(school.hand_in_well().await.sent, 2);
@@ -96,7 +105,7 @@ async fn log_rows_after_the_end_are_an_item_of_their_own() {
 async fn a_terminated_attempt_keeps_its_answers_and_says_why() {
     let school = school().await;
     let execution = school.runner.start(MATHS, ANNA).await.unwrap();
-    school.runner.save_variables(execution.id, &[answers("a", "x")]).await.unwrap();
+    school.runner.save_variables(execution.id, random::uuid(), &[answers("a", "x")]).await.unwrap();
     assert_eq!(school.runner.terminate(execution.id, "  ").await.unwrap_err().code(), "bad_request");
     let ended = school.runner.terminate(execution.id, "left the room").await.unwrap();
     assert_eq!((ended.state, ended.reason.as_deref()), (ExecutionState::Terminated, Some("left the room")));
@@ -140,13 +149,22 @@ async fn saving_is_bounded() {
     let position = |bytes: usize| serde_json::Value::from("x".repeat(bytes - 2));
     school.runner.save_position(id, &position(MAX_POSITION)).await.unwrap();
     assert_eq!(school.runner.save_position(id, &position(MAX_POSITION + 1)).await.unwrap_err().code(), "too_much");
-    let empty = serde_json::to_vec(&answers("a", "")).unwrap().len();
+    let empty = serde_json::to_vec(&[answers("a", "")]).unwrap().len();
     let of = |bytes: usize| [answers("a", &"x".repeat(bytes - empty))];
-    assert_eq!(school.runner.save_variables(id, &of(MAX_SAVE + 1)).await.unwrap_err().code(), "too_much");
+    assert_eq!(
+        school.runner.save_variables(id, random::uuid(), &of(MAX_SAVE + 1)).await.unwrap_err().code(),
+        "too_much"
+    );
+    let mut last = Uuid::nil();
     for _ in 0..MAX_PARTS / MAX_SAVE {
-        school.runner.save_variables(id, &of(MAX_SAVE)).await.unwrap();
+        last = random::uuid();
+        school.runner.save_variables(id, last, &of(MAX_SAVE)).await.unwrap();
     }
-    assert_eq!(school.runner.save_variables(id, &[answers("a", "")]).await.unwrap_err().code(), "too_much");
+    school.runner.save_variables(id, last, &of(MAX_SAVE)).await.unwrap();
+    assert_eq!(
+        school.runner.save_variables(id, random::uuid(), &[answers("a", "")]).await.unwrap_err().code(),
+        "too_much"
+    );
     school.runner.finish(id, FINISHED, None).await.unwrap();
 }
 
