@@ -1,6 +1,6 @@
 //! One file a verb: its options, what it does, what it prints.
 
-mod backup;
+pub mod backup;
 mod completions;
 mod delivery;
 mod demo;
@@ -13,7 +13,7 @@ pub mod init;
 mod man;
 mod node;
 pub mod oauth;
-mod restore;
+pub mod restore;
 mod results;
 pub mod scope;
 pub mod serve;

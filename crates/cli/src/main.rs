@@ -1,49 +1,7 @@
-//! The program `taosync`: reads the command line, runs one command, prints one answer.
-
-mod argv;
-mod backup;
-mod bounded;
-mod certificate;
-mod changes;
-mod chores;
-mod cli;
-mod commands;
-mod config;
-mod context;
-mod demo;
-mod failure;
-mod locks;
-mod logs;
-mod node;
-mod output;
-mod progress;
-mod readiness;
-mod verification;
+//! The program `taosync`; everything it does is in the library beside it.
 
 use std::process::ExitCode;
 
-use failure::{Exit, Failure};
-
 fn main() -> ExitCode {
-    // Fails only when a provider is there already; then there is one.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    logs::to_stderr();
-    let arguments = argv::with_our_spellings(std::env::args_os());
-    match cli::read(&arguments) {
-        Ok(cli) => run(cli).into(),
-        Err(exit) => exit.into(),
-    }
-}
-
-fn run(cli: cli::Cli) -> Exit {
-    let context = cli.globals.context();
-    let output = context.output;
-    let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(cli.command.run(context)),
-        Err(error) => Err(Failure::new("TS-900", "the program cannot start its threads", "").because(error)),
-    };
-    ended.unwrap_or_else(|failure| {
-        output.failure(&failure);
-        failure.exit
-    })
+    taosync::run()
 }

@@ -147,4 +147,10 @@ impl crate::Store {
         tx.commit().await?;
         Ok(done.rows_affected())
     }
+
+    /// Rows of the outbox whose payload was erased for good.
+    pub async fn outbox_erased(&self) -> Result<Vec<uuid::Uuid>, StoreError> {
+        let query = sqlx::query_scalar("SELECT id FROM outbox WHERE payload IS NULL");
+        query.fetch_all(&self.pools.readers).await.map_err(StoreError::sql("outbox_erased"))
+    }
 }

@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::locks;
 use crate::node::{ACTOR, Node, VERSION};
-use crate::output;
+use crate::output::{self, Output};
 
 /// Beginning of the names of what is being made.
 const LEFTOVER: &str = ".backup-";
@@ -50,9 +50,9 @@ pub struct Options {
     recipient: Option<String>,
 }
 
-/// The answer.
-#[derive(Serialize)]
-struct Made {
+/// What was made: the answer.
+#[derive(Debug, Serialize)]
+pub struct Made {
     file: String,
     bytes: u64,
     parts: usize,
@@ -74,35 +74,10 @@ impl Options {
             return Err(Failure::new("TS-014", message, "choose another name; backups are never overwritten"));
         }
         let node = Node::open(context).await?;
-        let (sealing, shown) = self.seal()?;
-        let (target, same_disk) = target(&self.file, node.place.dir())?;
-        let _alone = locks::backup_lock(node.place.dir()).await?;
-        remove_leftovers(node.place.dir())?;
-        let work = tempfile::Builder::new().prefix(LEFTOVER).tempdir_in(node.place.dir());
-        let work = work.map_err(|error| Failure::file("write", node.place.dir(), error))?;
-        let copy = work.path().join("taosync.sqlite");
-        output::note(context.output, "copying the database");
-        let copied = node.store.copy_to(&copy).await?;
-        let (sources, missing_chunks) = sources(&node, &copied, copy)?;
-        output::note(context.output, "writing and checking the backup");
-        let manifest = manifest(&node, &copied);
-        let file = self.file.clone();
-        let written =
-            tokio::task::spawn_blocking(move || write_checked(target, &file, &sealing, manifest, &sources)).await?;
-        let (manifest, bytes) = written?;
-        drop(work);
-        note_backup(&node, &self.file, &manifest).await?;
-        let made = Made {
-            file: self.file.display().to_string(),
-            bytes,
-            parts: manifest.parts.len(),
-            receipts_through: manifest.receipts_through,
-            missing_chunks,
-            verified: true,
-            same_disk,
-            seconds: since.elapsed().as_secs_f64(),
-            passphrase: shown.map(|secret| secret.expose_secret().to_owned()),
-        };
+        let (sealing, passphrase) = self.seal()?;
+        let made = make(context.output, &node, &self.file, sealing).await?;
+        let passphrase = passphrase.map(|secret| secret.expose_secret().to_owned());
+        let made = Made { passphrase, seconds: since.elapsed().as_secs_f64(), ..made };
         context.output.answer(&made, || to_text(&made, node.identity.role))?;
         Ok(Exit::Done)
     }
@@ -110,11 +85,7 @@ impl Options {
     /// What it is sealed with, and what opens it to be checked; a passphrase that was made here is shown.
     fn seal(&self) -> Result<(Sealing, Option<SecretString>), Failure> {
         if let Some(recipient) = &self.recipient {
-            taosync_vault::sealed_file::check_recipient(recipient)?;
-            // Only its holder could read it back: a key that is forgotten at once reads it too, this one time.
-            let reader = NodeIdentity::generate();
-            let seal = Seal::Recipients(vec![recipient.clone(), reader.recipient()]);
-            return Ok((Sealing { seal, opening: Opening::Identity(reader.to_text()) }, None));
+            return Ok((Sealing::for_recipient(recipient)?, None));
         }
         let given = self.given.find("Passphrase for the backup (empty: make one)")?;
         let shown = given.is_none().then(backup_seal::passphrase);
@@ -123,10 +94,54 @@ impl Options {
     }
 }
 
+/// Makes a backup of an open node, reads it back, and lets the node know.
+pub async fn make(output: Output, node: &Node, file: &Path, sealing: Sealing) -> Result<Made, Failure> {
+    let (target, same_disk) = target(file, node.place.dir())?;
+    let _alone = locks::backup_lock(node.place.dir()).await?;
+    remove_leftovers(node.place.dir())?;
+    let work = tempfile::Builder::new().prefix(LEFTOVER).tempdir_in(node.place.dir());
+    let work = work.map_err(|error| Failure::file("write", node.place.dir(), error))?;
+    let copy = work.path().join("taosync.sqlite");
+    output::note(output, "copying the database");
+    let copied = node.store.copy_to(&copy).await?;
+    let (sources, missing_chunks) = sources(node, &copied, copy)?;
+    output::note(output, "writing and checking the backup");
+    let manifest = manifest(node, &copied);
+    let name = file.to_owned();
+    let written =
+        tokio::task::spawn_blocking(move || write_checked(target, &name, &sealing, manifest, &sources)).await?;
+    let (manifest, bytes) = written?;
+    drop(work);
+    note_backup(node, file, &manifest).await?;
+    Ok(Made {
+        file: file.display().to_string(),
+        bytes,
+        parts: manifest.parts.len(),
+        receipts_through: manifest.receipts_through,
+        missing_chunks,
+        verified: true,
+        same_disk,
+        seconds: 0.0,
+        passphrase: None,
+    })
+}
+
 /// How a backup is closed and, to be checked, opened.
-struct Sealing {
+#[derive(Debug)]
+pub struct Sealing {
     seal: Seal,
     opening: Opening,
+}
+
+impl Sealing {
+    /// For the holder of an age key (`age1…`).
+    pub fn for_recipient(recipient: &str) -> Result<Self, Failure> {
+        taosync_vault::sealed_file::check_recipient(recipient)?;
+        // Only its holder could read it back: a key that is forgotten at once reads it too, this one time.
+        let reader = NodeIdentity::generate();
+        let seal = Seal::Recipients(vec![recipient.to_owned(), reader.recipient()]);
+        Ok(Self { seal, opening: Opening::Identity(reader.to_text()) })
+    }
 }
 
 fn manifest(node: &Node, copied: &Copied) -> Manifest {

@@ -82,7 +82,8 @@ impl Options {
         let (manifest, moved_aside) = if self.check {
             (read_backup(&self.file, opening, read::Into::Nothing).await?, None)
         } else {
-            self.put_back(context, opening).await?
+            let there = if self.replace { There::MoveAside } else { There::Refuse };
+            put_back(context, &self.file, opening, there).await?
         };
         let restored = Restored {
             file: self.file.display().to_string(),
@@ -120,32 +121,48 @@ impl Options {
             )
         })
     }
+}
 
-    async fn put_back(&self, context: &Context, opening: Opening) -> Result<(Manifest, Option<PathBuf>), Failure> {
-        let place = &context.place;
-        let failed = |error| Failure::file("write", place.dir(), error);
-        DirBuilder::new().recursive(true).mode(0o700).create(place.dir()).map_err(failed)?;
-        serve::refuse_running(place)?;
-        let there = already_there(place)?;
-        if !there.is_empty() && !self.replace {
-            let message = format!("{} is not empty: nothing was changed", place.dir().display());
-            return Err(Failure::new(
-                "TS-014",
-                message,
-                "choose another --dir, or move aside what is there with --replace",
-            ));
-        }
-        let locks = if there.is_empty() { Vec::new() } else { lock(context)? };
-        let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(place.dir()).map_err(failed)?;
-        output::note(context.output, "reading and checking the backup");
-        let manifest = read_backup(&self.file, opening, read::Into::Dir(staging.path().to_owned())).await?;
-        refuse_other_role(context, &manifest)?;
-        make_ready(context, staging.path(), &manifest).await?;
-        let aside = if there.is_empty() { None } else { Some(move_aside(context, &there)?) };
-        move_in(place, staging.path()).map_err(failed)?;
-        drop(locks);
-        Ok((manifest, aside))
+/// What becomes of what is in the directory already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum There {
+    /// Nothing may be there.
+    Refuse,
+    /// It is moved into a folder beside the new files.
+    MoveAside,
+}
+
+/// Makes the node of a backup again in the directory of the context; says what was restored, and where that which was
+/// there is now.
+pub async fn put_back(
+    context: &Context,
+    file: &Path,
+    opening: Opening,
+    wanted: There,
+) -> Result<(Manifest, Option<PathBuf>), Failure> {
+    let place = &context.place;
+    let failed = |error| Failure::file("write", place.dir(), error);
+    DirBuilder::new().recursive(true).mode(0o700).create(place.dir()).map_err(failed)?;
+    serve::refuse_running(place)?;
+    let there = already_there(place)?;
+    if !there.is_empty() && wanted == There::Refuse {
+        let message = format!("{} is not empty: nothing was changed", place.dir().display());
+        return Err(Failure::new(
+            "TS-014",
+            message,
+            "choose another --dir, or move aside what is there with --replace",
+        ));
     }
+    let locks = if there.is_empty() { Vec::new() } else { lock(context)? };
+    let staging = tempfile::Builder::new().prefix(STAGING).tempdir_in(place.dir()).map_err(failed)?;
+    output::note(context.output, "reading and checking the backup");
+    let manifest = read_backup(file, opening, read::Into::Dir(staging.path().to_owned())).await?;
+    refuse_other_role(context, &manifest)?;
+    make_ready(context, staging.path(), &manifest).await?;
+    let aside = if there.is_empty() { None } else { Some(move_aside(context, &there)?) };
+    move_in(place, staging.path()).map_err(failed)?;
+    drop(locks);
+    Ok((manifest, aside))
 }
 
 async fn read_backup(file: &Path, opening: Opening, into: read::Into) -> Result<Manifest, Failure> {

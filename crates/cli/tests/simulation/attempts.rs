@@ -31,6 +31,12 @@ pub struct Made {
     pub shown_sent: bool,
     /// Central held it, and was put back to a time before.
     pub forgotten: bool,
+    /// The first backup of central's with it, by its number.
+    pub in_backup: Option<usize>,
+    /// Machines that have erased their copy, because it is in a backup.
+    pub erased_on: BTreeSet<usize>,
+    /// Somebody chose a state of central older than a backup with it, after copies were erased: it may be gone.
+    pub given_up: bool,
 }
 
 /// All that was made, and the answers that were confirmed to test takers.
@@ -49,6 +55,8 @@ pub struct Attempts {
 pub struct Account {
     executions: Vec<Execution>,
     rows: Vec<OutboxResult>,
+    /// Rows whose payload is gone for good.
+    erased: BTreeSet<Uuid>,
 }
 
 impl Account {
@@ -56,10 +64,11 @@ impl Account {
         Self {
             executions: store.executions_list(&ExecutionFilter::default(), ALL).await.unwrap(),
             rows: store.outbox_results(&OutboxFilter::default(), ALL).await.unwrap(),
+            erased: store.outbox_erased().await.unwrap().into_iter().collect(),
         }
     }
 
-    fn keys(&self) -> BTreeSet<Key> {
+    pub fn keys(&self) -> BTreeSet<Key> {
         let envelopes = self.rows.iter().map(|result| &result.row.envelope);
         envelopes.map(|envelope| (envelope.item, envelope.version, envelope.digest)).collect()
     }
@@ -77,8 +86,9 @@ impl Attempts {
     }
 
     /// Holds what a local server says against what it said before, and writes down what is new. Nothing that was there
-    /// may be missing or different.
-    pub fn note(&mut self, local: usize, account: Account) -> Result<(), String> {
+    /// may be missing or different. Says how many results were erased since.
+    pub fn note(&mut self, local: usize, account: Account) -> Result<u64, String> {
+        let mut erased = 0;
         let mut versions = BTreeSet::new();
         let seen = account.keys();
         for result in account.rows {
@@ -93,6 +103,12 @@ impl Attempts {
                     && result.payload.as_ref().is_none_or(|payload| *payload == known.payload);
                 ensure!(same, "item {key:?} of local {local} was remade");
                 known.shown_sent |= sent;
+                if !account.erased.contains(&result.row.id) {
+                    known.erased_on.remove(&local);
+                } else if known.erased_on.insert(local) {
+                    ensure!(known.in_backup.is_some(), "{key:?} was erased at local {local} and is in no backup");
+                    erased += 1;
+                }
                 continue;
             }
             let Some(payload) = result.payload else {
@@ -101,7 +117,16 @@ impl Attempts {
             ensure!(Digest::of(&payload) == key.2, "item {key:?} of local {local} has another digest");
             self.check_answers(key, &payload)?;
             let state = envelope.state.ok_or("an attempt without a state")?;
-            let made = Made { payload, state, on: BTreeSet::from([local]), shown_sent: sent, forgotten: false };
+            let made = Made {
+                payload,
+                state,
+                on: BTreeSet::from([local]),
+                shown_sent: sent,
+                forgotten: false,
+                in_backup: None,
+                erased_on: BTreeSet::new(),
+                given_up: false,
+            };
             self.made.insert(key, made);
         }
         for (key, _) in self.made.iter().filter(|(_, made)| made.on.contains(&local)) {
@@ -114,7 +139,7 @@ impl Attempts {
         }
         self.open.insert(local, open.into_iter().map(|execution| execution.id).collect());
         self.over.insert(local, over.into_iter().map(|execution| execution.id).collect());
-        Ok(())
+        Ok(erased)
     }
 
     /// Every answer that was confirmed is in what was made.
@@ -134,6 +159,9 @@ impl Attempts {
         self.may_conflict = true;
         for made in self.made.values_mut().filter(|made| made.on.contains(&from)) {
             made.on.insert(to);
+            if made.erased_on.contains(&from) {
+                made.erased_on.insert(to);
+            }
         }
     }
 
@@ -150,11 +178,25 @@ impl Attempts {
         }
     }
 
-    /// Central went back: what it does not hold any more has to come again.
-    pub fn central_put_back(&mut self, received: &[ReceivedPayload]) {
+    /// What must be in a backup of this local server.
+    pub fn keys_on(&self, local: usize) -> BTreeSet<Key> {
+        self.made.iter().filter(|(_, made)| made.on.contains(&local)).map(|(key, _)| *key).collect()
+    }
+
+    /// A backup of central's holds these.
+    pub fn backed_up(&mut self, number: usize, keys: &BTreeSet<Key>) {
+        for (_, made) in self.made.iter_mut().filter(|(key, _)| keys.contains(key)) {
+            made.in_backup.get_or_insert(number);
+        }
+    }
+
+    /// Central went back to what was put aside under a number: what it does not hold any more has to come again.
+    pub fn central_put_back(&mut self, number: usize, received: &[ReceivedPayload]) {
         let held: BTreeSet<Key> = received.iter().map(key_of).collect();
         for (key, made) in &mut self.made {
             made.forgotten = !held.contains(key);
+            let is_older = made.in_backup.is_some_and(|backup| number < backup);
+            made.given_up |= made.forgotten && is_older && !made.erased_on.is_empty();
         }
     }
 
@@ -170,7 +212,7 @@ impl Attempts {
             ensure!(held.insert(key), "central has {key:?} twice");
             ensure!(one.payload == made.payload, "central has {key:?} with other bytes");
             ensure!(self.may_conflict || one.item.status != "conflict", "central has {key:?} in conflict with nothing");
-            made.forgotten = false;
+            (made.forgotten, made.given_up) = (false, false);
         }
         for key in &held {
             let may_travel = self.goes(key, |_| true);
@@ -188,7 +230,8 @@ impl Attempts {
         let is_here = |made: &Made| made.on.contains(&local);
         let due = self.made.iter().filter(|(key, made)| is_here(made) && self.goes(key, is_here));
         for (key, made) in due {
-            ensure!(held.contains(key), "{key:?} of local {local} is finished and not at central");
+            let may_miss = made.given_up && made.erased_on.contains(&local);
+            ensure!(held.contains(key) || may_miss, "{key:?} of local {local} is finished and not at central");
             ensure!(made.shown_sent, "{key:?} of local {local} is finished and not shown as sent");
         }
         Ok(())
@@ -202,7 +245,8 @@ impl Attempts {
     }
 }
 
-fn key_of(one: &ReceivedPayload) -> Key {
+/// Which version of which item it is.
+pub fn key_of(one: &ReceivedPayload) -> Key {
     (one.item.envelope.item, one.item.envelope.version, one.item.envelope.digest)
 }
 

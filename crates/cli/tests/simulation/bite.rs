@@ -1,10 +1,11 @@
 //! The checks themselves: what is broken behind the program's back must be noticed.
 
+use taosync::locks::{self, Way};
 use taosync_model::{Value, vocabulary as v};
 
 use crate::chance::{self, uri};
 use crate::play::Stage;
-use crate::schedule::{Ending, Schedule, Step, Trouble};
+use crate::schedule::{Ending, Schedule, Step, Trouble, Who};
 use crate::{CANARY, checks};
 
 /// A calm day: a test comes out, everybody syncs, some sit it, one local hands in, another has not yet.
@@ -25,6 +26,7 @@ const BROKEN: &[(&str, Where, &str)] = &[
     ("the bytes of a result at central are damaged", Where::Central, "UPDATE received SET payload = zeroblob(100)"),
     ("a scope lacks a member", Where::Central, "DELETE FROM scope_entry WHERE type = 4"),
     ("an entity at central is gone", Where::Central, "UPDATE entity SET types = 0 WHERE uri LIKE '%taker%'"),
+    ("a result was erased that is in no backup", Where::Local, "UPDATE outbox SET payload = NULL WHERE state = 'sent'"),
     ("a name stands plain in a file", Where::Local, "INSERT INTO setting (name, value) VALUES ('note', 'Kanarie')"),
 ];
 
@@ -74,6 +76,58 @@ fn what_is_broken_is_noticed() {
         unnoticed
     });
     assert!(unnoticed.is_empty(), "not noticed: {}", unnoticed.join(", "));
+}
+
+/// A backup of each role after the calm day, in which nothing is wrong.
+async fn backed_up() -> Stage {
+    let mut stage = Stage::open().await;
+    stage.steps(&calm_day()).await.unwrap();
+    for who in [Who::Central, Who::Local(0)] {
+        stage.backup(who, &Trouble::Nothing).await.unwrap();
+        stage.restore(who, None).await.expect("nothing is broken yet");
+    }
+    stage
+}
+
+#[test]
+fn a_broken_backup_is_noticed() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        for who in [Who::Central, Who::Local(0)] {
+            // It lacks what it must hold.
+            let mut stage = backed_up().await;
+            let aside = stage.aside.iter_mut().find(|aside| aside.who == who).unwrap();
+            let held = *aside.holds.first().expect("a result is in the backup");
+            aside.holds.insert((held.0, held.1 + 1, held.2));
+            let lacking = stage.restore(who, None).await;
+            assert!(lacking.is_err_and(|words| words.contains("are not there")), "{who:?}");
+            // Its bytes are damaged.
+            let path = stage.aside.iter().find(|aside| aside.who == who).unwrap().path.clone();
+            let mut bytes = std::fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            let damaged = stage.restore(who, None).await;
+            assert!(damaged.is_err_and(|words| words.contains("TS-013")), "{who:?}");
+            stage.nodes.end().await;
+        }
+    });
+}
+
+#[test]
+fn a_lock_that_stays_is_noticed() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut stage = Stage::open().await;
+        stage.steps(&calm_day()).await.unwrap();
+        let node = stage.nodes.locals[0].node();
+        let left = locks::sync_lock(node.place.dir(), Way::Down, &*node.clock).unwrap();
+        let kept_out = stage.settle(0).await;
+        assert!(kept_out.is_err_and(|words| words.contains("TS-009")));
+        drop((left, node));
+        stage.settle(0).await.unwrap();
+        stage.nodes.end().await;
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use taosync_sync::session::What;
 use crate::CANARY;
 use crate::dice::Dice;
 use crate::line::LineFault;
-use crate::schedule::{Beside, Edit, Ending, LOCALS, Moment, Reopen, Schedule, Step, Trouble, Who, Wish};
+use crate::schedule::{Beside, Edit, Ending, LOCALS, Moment, Reopen, Row, Schedule, Step, Trouble, Who, Wish, Word};
 
 const TAKERS: usize = 14;
 const CENTERS: usize = 5;
@@ -36,14 +36,21 @@ pub fn schedule(seed: u64) -> Schedule {
     if !chance.dice.one_in(4) {
         steps.extend((0..2).map(|delivery| Step::Publish(delivery, 0, Trouble::Nothing)));
         steps.extend((0..LOCALS.len()).map(Step::Settle));
-        if chance.dice.one_in(2) {
+        let aside = chance.dice.below(4);
+        if aside % 2 == 1 {
             steps.push(Step::Save(chance.one_of_two()));
+        }
+        if aside >= 2 {
+            steps.push(Step::Backup(chance.one_of_two(), Trouble::Nothing));
         }
     }
     let number = 8 + chance.dice.below(18);
     while steps.len() < number {
-        let step = chance.step();
-        steps.push(step);
+        if chance.dice.one_in(60) {
+            steps.extend(chance.farewell());
+        } else {
+            steps.push(chance.step());
+        }
     }
     Schedule { seed, beginning, steps }
 }
@@ -78,13 +85,18 @@ impl Chance {
 
     fn step(&mut self) -> Step {
         match self.dice.below(100) {
-            0..=15 => Step::Import(self.edits(), self.trouble(Who::Central)),
+            0..=13 => Step::Import(self.edits(), self.word(), self.trouble(Who::Central)),
+            14 | 15 => Step::ImportFile(self.rows(), self.trouble(Who::Central)),
             16..=19 => {
                 Step::Publish(self.dice.below(DELIVERIES), self.dice.below(3) as u32, self.trouble(Who::Central))
             }
             20 => Step::Withdraw(self.dice.below(DELIVERIES), self.trouble(Who::Central)),
-            21..=23 => Step::Save(self.one_of_two()),
-            24..=39 => self.sit(),
+            21 | 22 => Step::Save(self.one_of_two()),
+            23..=25 => {
+                let who = self.one_of_two();
+                Step::Backup(who, self.trouble(who))
+            }
+            26..=39 => self.sit(),
             40..=42 => {
                 let local = self.local();
                 let ending = if self.dice.one_in(4) { Ending::Terminated } else { Ending::Finished };
@@ -96,13 +108,29 @@ impl Chance {
                 Step::Again { local, nth, ending, trouble: self.trouble(Who::Local(local)) }
             }
             47..=80 => self.sync(),
-            81..=83 => Step::Chores(self.anyone()),
-            84 => Step::Copy(self.local()),
-            85 | 86 => Step::PutBack(self.one_of_two()),
-            87..=89 => Step::Restart(self.anyone(), self.reopen()),
+            81 | 82 => Step::Chores(self.anyone()),
+            83 => Step::Copy(self.local()),
+            84 | 85 => Step::PutBack(self.one_of_two()),
+            86 | 87 => {
+                let death = if self.dice.one_in(2) { Some(self.instant()) } else { None };
+                Step::Restore(self.one_of_two(), death)
+            }
+            88 | 89 => Step::Restart(self.anyone(), self.reopen()),
             90..=92 => Step::Clock(self.anyone(), self.jump()),
             _ => Step::Settle(self.local()),
         }
+    }
+
+    /// Many go, a few at a time: nobody is asked at central, and a local server that was not told each time asks.
+    fn farewell(&mut self) -> Vec<Step> {
+        let e = self.known_eligibility();
+        let takers: Vec<usize> = self.enrolled.get(&e).into_iter().flat_map(|e| e.takers.iter().copied()).collect();
+        let go = |few: &[usize]| few.iter().map(|n| Edit::Remove(uri("taker", *n))).collect();
+        let few = takers.chunks(2).take(3).map(|few| Step::Import(go(few), Word::Missing, Trouble::Nothing));
+        let local = LOCALS.iter().position(|orgs| orgs.contains(&ORGS[e])).unwrap_or_default();
+        let wish = Wish { what: What::All, types: Vec::new(), accept: false, ..self.wish() };
+        let sync = Step::Sync { local, wish, beside: Beside::Nothing, trouble: Trouble::Nothing };
+        few.chain([sync]).collect()
     }
 
     fn sit(&mut self) -> Step {
@@ -114,9 +142,11 @@ impl Chance {
     fn sync(&mut self) -> Step {
         let local = self.local();
         let wish = self.wish();
-        let beside = match self.dice.below(8) {
-            0 => Beside::Sync(self.wish()),
-            1 => Beside::Import(self.edits()),
+        let beside = match self.dice.below(16) {
+            0 | 1 => Beside::Sync(self.wish()),
+            2 => Beside::Import(self.edits(), self.word()),
+            3 => Beside::ImportFile(self.rows()),
+            4 => Beside::Backup(if self.dice.one_in(2) { Who::Central } else { Who::Local(local) }),
             _ => Beside::Nothing,
         };
         let trouble = match self.dice.below(10) {
@@ -183,8 +213,22 @@ impl Chance {
         match self.dice.below(4) {
             0 => Moment::BeforeCommit(self.dice.below(9) as u32),
             1 => Moment::AfterCommit(self.dice.below(9) as u32),
-            _ => Moment::After(Duration::from_micros(300 + self.dice.below(12_000) as u64)),
+            _ => Moment::After(self.instant()),
         }
+    }
+
+    fn instant(&mut self) -> Duration {
+        Duration::from_micros(300 + self.dice.below(12_000) as u64)
+    }
+
+    fn word(&mut self) -> Word {
+        if self.dice.one_in(2) { Word::Given } else { Word::Missing }
+    }
+
+    /// Some test takers, known or not.
+    fn rows(&mut self) -> Vec<Row> {
+        let takers = self.some(TAKERS, 4);
+        takers.into_iter().map(|taker| Row { taker, revision: self.dice.below(4) }).collect()
     }
 
     fn reopen(&mut self) -> Reopen {

@@ -8,18 +8,25 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
+use taosync::commands::init;
+use taosync::commands::restore::{self, There};
+use taosync::config::{NewNode, Place};
+use taosync::context::Context;
+use taosync::failure::Failure;
+use taosync::node::Node;
+use taosync::output::Output;
 use taosync_model::clock::ShiftedClock;
-use taosync_model::{Clock as _, OrgId, vocabulary as v};
+use taosync_model::{OrgId, vocabulary as v};
 use taosync_server::{Central as CentralState, ListenLimits, central_router, serve};
 use taosync_store::Store;
-use taosync_store::blobs::Blobs;
 use taosync_store::consumers::NewConsumer;
 use taosync_store::remotes::NewRemote;
-use taosync_store::settings::{Identity, Role};
+use taosync_store::settings::Role;
 use taosync_sync::runner::Runner;
+use taosync_vault::backup_seal::Opening;
 use taosync_vault::keyring::Keyring;
+use taosync_vault::node_identity::NodeIdentity;
 use taosync_vault::random;
 use taosync_vault::tls::Tls;
 use taosync_vault::tokens::TokenHash;
@@ -33,8 +40,6 @@ use crate::schedule::{LOCALS, Reopen, Who};
 
 /// How long threads of a killed machine may take to end.
 const DYING: Duration = Duration::from_secs(10);
-/// How long an attempt can be reactivated.
-const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// Entities between two checkpoints of central's feed: few, so that little data makes many chunks.
 const CHUNK: usize = 7;
 
@@ -55,7 +60,7 @@ pub struct Machine {
 
 struct Process {
     runtime: Runtime,
-    store: Store,
+    node: Node,
     runner: Option<Runner>,
     address: Option<SocketAddr>,
 }
@@ -71,17 +76,17 @@ impl Machine {
     /// Switches it on.
     pub async fn start(&mut self) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (dir, clock, role) = (self.dir.clone(), self.clock.clone(), self.role);
+        let (context, role) = (self.context(), self.role);
         let started = runtime.spawn(async move {
-            let keyring = Arc::new(Keyring::open(&dir.join("keys")).unwrap());
-            let store = Store::open(&dir, keyring, clock).await.unwrap();
+            let node = Node::open(&context).await.unwrap();
+            let window = node.config.result_service.reactivation_window();
             match role {
-                Role::Central => (store.clone(), None, Some(listen(&store, &dir).await)),
-                Role::Local => (store.clone(), Some(Runner::open(store, WINDOW).await.unwrap()), None),
+                Role::Central => (node.clone(), None, Some(listen(&node).await)),
+                Role::Local => (node.clone(), Some(Runner::open(node.store, window).await.unwrap()), None),
             }
         });
-        let (store, runner, address) = started.await.unwrap();
-        self.process = Some(Process { runtime, store, runner, address });
+        let (node, runner, address) = started.await.unwrap();
+        self.process = Some(Process { runtime, node, runner, address });
     }
 
     /// Kills it: everything it was doing ends where it is.
@@ -91,8 +96,32 @@ impl Machine {
         // What it says while it dies, nobody hears.
         self.lives.fetch_add(1, Ordering::SeqCst);
         // The last handles of the store go before the threads that serve them.
-        drop((process.store, process.runner));
+        drop((process.node, process.runner));
         tokio::task::spawn_blocking(move || runtime.shutdown_timeout(DYING)).await.unwrap();
+    }
+
+    /// Fills its directory from a backup. What was interrupted is done again beside what is there by then.
+    async fn restore(&self, backup: &Path, opening: &Opening, death: Option<Duration>) -> Result<bool, Failure> {
+        let start = |there| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            let (context, backup, opening) = (self.context(), backup.to_owned(), opening.clone());
+            let work =
+                runtime.spawn(async move { restore::put_back(&context, &backup, opening, there).await.map(drop) });
+            (runtime, work)
+        };
+        let (runtime, mut work) = start(There::Refuse);
+        let ended = match death {
+            Some(death) => tokio::time::timeout(death, &mut work).await.ok(),
+            None => Some(work.await),
+        };
+        tokio::task::spawn_blocking(move || runtime.shutdown_timeout(DYING)).await.unwrap();
+        if let Some(ended) = ended {
+            return ended?.map(|()| false);
+        }
+        let (runtime, work) = start(There::MoveAside);
+        let ended = work.await;
+        tokio::task::spawn_blocking(move || runtime.shutdown_timeout(DYING)).await.unwrap();
+        ended?.map(|()| true)
     }
 
     /// Starts something on it.
@@ -106,8 +135,17 @@ impl Machine {
         self.spawn(work).ended().await.expect("nobody kills it now")
     }
 
+    /// What a command on this machine is given.
+    pub fn context(&self) -> Context {
+        Context { place: Place::new(Some(&self.dir)), output: Output::Json, clock: self.clock.clone() }
+    }
+
+    pub fn node(&self) -> Node {
+        self.process.as_ref().expect("the machine is on").node.clone()
+    }
+
     pub fn store(&self) -> Store {
-        self.process.as_ref().expect("the machine is on").store.clone()
+        self.node().store
     }
 
     pub fn runner(&self) -> Runner {
@@ -171,13 +209,12 @@ impl<T> Work<T> {
     }
 }
 
-async fn listen(store: &Store, dir: &Path) -> SocketAddr {
+async fn listen(node: &Node) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let blobs = Blobs::open(dir).await.unwrap();
-    let mut state = CentralState::new(store.clone(), blobs, store.identity().await.unwrap());
+    let mut state = CentralState::new(node.store.clone(), node.blobs().await.unwrap(), node.identity);
     state.chunk_size = CHUNK;
-    let config = Tls::open(&dir.join("keys")).unwrap().server_config();
+    let config = Tls::open(&node.place.keys()).unwrap().server_config();
     tokio::spawn(async move {
         let never = std::future::pending::<()>();
         serve(listener, central_router(state), Some(config), ListenLimits::default(), never).await.unwrap();
@@ -194,6 +231,8 @@ pub struct Nodes {
     bases: Vec<usize>,
     lines: Vec<Line>,
     pictures: usize,
+    /// Who can open the backups.
+    pub keeper: NodeIdentity,
     /// What nobody may ever read in a file or a log.
     pub secrets: Vec<String>,
     place: TempDir,
@@ -215,6 +254,7 @@ impl Nodes {
             bases: Vec::new(),
             lines: Vec::new(),
             pictures: 0,
+            keeper: NodeIdentity::generate(),
             secrets: Vec::new(),
             place,
         };
@@ -325,6 +365,26 @@ impl Nodes {
         self.open_lines();
     }
 
+    /// The file of the next backup.
+    pub fn next_backup(&mut self) -> PathBuf {
+        self.pictures += 1;
+        self.place.path().join(format!("backup-{}.age", self.pictures))
+    }
+
+    /// Makes a machine again from a backup, in another directory, and switches it on. Says whether it was interrupted and
+    /// done again.
+    pub async fn restore(&mut self, who: Who, backup: &Path, death: Option<Duration>) -> Result<bool, Failure> {
+        self.sever(who);
+        let opening = Opening::Identity(self.keeper.to_text());
+        let machine = self.machine_mut(who);
+        machine.kill().await;
+        machine.dir = machine.next_dir();
+        let interrupted = machine.restore(backup, &opening, death).await?;
+        machine.start().await;
+        self.open_lines();
+        Ok(interrupted)
+    }
+
     /// Switches on a second machine with the directory of a local server.
     pub async fn copy(&mut self, local: usize) {
         let (local, base) = (self.any(local), self.base(local));
@@ -418,16 +478,15 @@ fn template() -> &'static Path {
 }
 
 async fn initialise(dir: &Path, role: Role) {
-    std::fs::create_dir(dir).unwrap();
-    let clock = Arc::new(ShiftedClock::default());
-    let keyring = Arc::new(Keyring::create(&dir.join("keys")).unwrap());
-    if role == Role::Central {
-        Tls::create(&dir.join("keys"), &["localhost".to_owned(), "127.0.0.1".to_owned()], clock.now()).unwrap();
-    }
-    let store = Store::open(dir, keyring, clock).await.unwrap();
-    let identity = Identity { node: random::uuid(), role, epoch: random::uuid() };
-    store.identity_set(&identity).await.unwrap();
-    store.close().await;
+    let place = Place::new(Some(dir));
+    let context = Context { place: place.clone(), output: Output::Json, clock: Arc::new(ShiftedClock::default()) };
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let new = NewNode { role, listen, plain_http: false, public_url: None, hosts: Vec::new() };
+    init::make(&context, &new).await.unwrap();
+    // Nothing is kept longer than it must be.
+    let text = std::fs::read_to_string(place.config_file()).unwrap();
+    let (before, after) = text.split_once("keep_days = 14").expect("days");
+    std::fs::write(place.config_file(), format!("{before}keep_days = 0{after}")).unwrap();
 }
 
 /// Copies a directory while its database may be in use. The database and its log fit each other when no checkpoint came
@@ -438,7 +497,10 @@ fn picture(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let (path, copy) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
         if path.is_dir() {
-            picture(&path, &copy);
+            // A backup that is being made takes its place of work away when it ends.
+            if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".backup-")) {
+                picture(&path, &copy);
+            }
         } else if path
             .extension()
             .is_none_or(|extension| extension != "sqlite" && extension != "sqlite-wal" && extension != "sqlite-shm")

@@ -1,42 +1,46 @@
 //! Playing a schedule: each step done, each answer judged, at the end everything mended and held against what was told.
 
+mod copies;
+mod imports;
 mod judge;
 mod settle;
+mod syncs;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use jiff::SignedDuration;
+use taosync::failure::Failure;
 use taosync_model::assessment::{Variable, VariableKind, VariableValue};
 use taosync_model::execution::ExecutionState;
 use taosync_model::{Entity, EntityType, Value, vocabulary as v};
-use taosync_store::outbox::AfterReceipt;
-use taosync_store::{Durability, Store, StoreError};
-use taosync_sync::down::guard::Removals;
+use taosync_store::StoreError;
 use taosync_sync::packages::publish::{self, PublishError, PublishRequest};
 use taosync_sync::runner::{ItemRef, Runner, RunnerError, SavedVariables};
-use taosync_sync::session::{self, Mode, Plan, Summary, SyncError};
-use taosync_sync::up::UpLimits;
 use taosync_vault::random;
 use uuid::Uuid;
 
 use crate::attempts::{self, Account, Attempts};
 use crate::chance::uri;
-use crate::nodes::{Gone, Nodes, Work};
+use crate::nodes::{Gone, Nodes};
 use crate::package::package;
-use crate::schedule::{Beside, Edit, Ending, Schedule, Step, Trouble, Who, Wish};
+use crate::schedule::{Edit, Ending, Schedule, Step, Trouble, Who, Word};
 use crate::tally::Tally;
-use crate::trouble::{bounded, under};
+use crate::trouble::under;
 use crate::world::World;
 use crate::{CANARY, checks, ensure};
+use copies::Aside;
 
 /// A local server is refused data: it has another self, or an older one.
 const DIVERGED: &str = "TS-311";
 /// Central is in an older state than a local server has met.
 const WENT_BACK: &str = "TS-307";
-/// The database fails in a way that has no name of its own; a full disk and a locked database have.
-const UNNAMED: &str = "TS-303";
+/// The database fails in a way that has no name of its own, in a sync and after it; a full disk and a locked database have.
+const UNNAMED: [&str; 2] = ["TS-303", "TS-105"];
+/// The disk is full.
+const FULL: &str = "TS-101";
+/// Another sync goes the same way.
+const RUNNING: &str = "TS-009";
 /// Refusals that a settled machine may meet before it is let through: each is told once.
 const WORDS: usize = 3;
 /// Local servers at most, with copies.
@@ -60,8 +64,8 @@ pub struct Stage {
     pub world: World,
     pub attempts: Attempts,
     tally: Tally,
-    /// Pictures that were put aside; with central's, what it had been told.
-    aside: Vec<(Who, PathBuf, World)>,
+    /// Pictures and backups of machines.
+    pub aside: Vec<Aside>,
     /// Local servers of the beginning that have another self, or an older one.
     disputed: BTreeSet<usize>,
     /// Local servers that have not synced to the end since central was put back.
@@ -102,7 +106,7 @@ impl Stage {
 
     /// Plays the steps, without the end.
     pub async fn steps(&mut self, schedule: &Schedule) -> Result<(), String> {
-        self.import(&schedule.beginning, &Trouble::Nothing).await?;
+        self.import(&schedule.beginning, Word::Given, &Trouble::Nothing).await?;
         for (number, step) in schedule.steps.iter().enumerate() {
             *self.tally.steps.entry(step.kind()).or_default() += 1;
             if self.trace {
@@ -115,7 +119,10 @@ impl Stage {
 
     async fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
-            Step::Import(edits, trouble) => self.import(edits, trouble).await,
+            Step::Import(edits, word, trouble) => self.import(edits, *word, trouble).await,
+            Step::ImportFile(rows, trouble) => self.import_file(rows, trouble).await,
+            Step::Backup(who, trouble) => self.backup(*who, trouble).await,
+            Step::Restore(who, death) => self.restore(*who, *death).await,
             Step::Publish(delivery, edition, trouble) => self.publish(*delivery, *edition, trouble).await,
             Step::Withdraw(delivery, trouble) => self.withdraw(*delivery, trouble).await,
             Step::Sit { local, nth, ending, trouble } => {
@@ -140,12 +147,7 @@ impl Stage {
             }
             Step::Chores(who) => self.chores(*who).await,
             Step::Save(who) => {
-                let picture = self.nodes.save(*who);
-                let who = match *who {
-                    Who::Central => Who::Central,
-                    Who::Local(local) => Who::Local(self.nodes.any(local)),
-                };
-                self.aside.push((who, picture, self.world.clone()));
+                self.save(*who);
                 Ok(())
             }
             Step::PutBack(who) => self.put_back(*who).await,
@@ -185,78 +187,6 @@ impl Stage {
             Who::Central => Ok(()),
             Who::Local(local) => self.note(self.nodes.any(local)).await,
         }
-    }
-
-    async fn put_back(&mut self, who: Who) -> Result<(), String> {
-        let who = match who {
-            Who::Central => Who::Central,
-            Who::Local(local) => Who::Local(self.nodes.any(local)),
-        };
-        let found = self.aside.iter().rev().find(|(of, ..)| *of == who).or(self.aside.last());
-        let Some((who, picture, told)) = found.cloned() else { return Ok(()) };
-        self.nodes.put_back(who, &picture).await;
-        let store = self.nodes.machine(who).store();
-        match who {
-            Who::Central => {
-                self.world = told;
-                self.unaware.extend(0..self.nodes.locals.len());
-                self.attempts.central_put_back(&attempts::received(&store).await?);
-                self.tally.fired("central put back", 1);
-                Ok(())
-            }
-            Who::Local(local) => {
-                self.disputed.insert(self.nodes.base(local));
-                self.attempts.put_back(local, &Account::of(&store).await);
-                self.tally.fired("local put back", 1);
-                self.note(local).await
-            }
-        }
-    }
-
-    async fn copy(&mut self, local: usize) -> Result<(), String> {
-        if self.nodes.locals.len() >= MACHINES {
-            return Ok(());
-        }
-        let copy = self.nodes.locals.len();
-        self.nodes.copy(local).await;
-        self.attempts.copied(local, copy);
-        self.disputed.insert(self.nodes.base(local));
-        if self.unaware.contains(&local) {
-            self.unaware.insert(copy);
-        }
-        self.tally.fired("local copied", 1);
-        self.note(copy).await
-    }
-
-    async fn import(&mut self, edits: &[Edit], trouble: &Trouble) -> Result<(), String> {
-        let changes = self.world.changes(edits);
-        let done = under(&mut self.nodes, &mut self.tally, 0, trouble, |nodes| {
-            let store = nodes.central.store();
-            nodes.central.spawn(import(store, changes))
-        });
-        let done = done.await?;
-        self.told(edits, done).await
-    }
-
-    /// An import is in, or it is not; which of the two must be plain.
-    async fn told(&mut self, edits: &[Edit], done: Result<Result<(), StoreError>, Gone>) -> Result<(), String> {
-        let mut after = self.world.clone();
-        after.apply(edits);
-        let uris: BTreeSet<String> = edits.iter().map(|edit| edit.uri().to_owned()).collect();
-        let store = self.nodes.central.store();
-        match done {
-            Ok(Ok(())) => self.world = after,
-            Ok(Err(error)) => {
-                self.hear(&error);
-                ensure!(matches!(error, StoreError::DiskFull), "an import failed: {error:?}");
-                checks::central_holds(&store, &self.world, &uris).await?;
-            }
-            Err(Gone) => match checks::central_holds(&store, &after, &uris).await {
-                Ok(()) => self.world = after,
-                Err(_) => checks::central_holds(&store, &self.world, &uris).await?,
-            },
-        }
-        Ok(())
     }
 
     async fn publish(&mut self, delivery: usize, edition: u32, trouble: &Trouble) -> Result<(), String> {
@@ -311,8 +241,8 @@ impl Stage {
             let store = nodes.central.store();
             nodes.central.spawn(async move { publish::withdraw(&store, &withdrawn).await.map(drop) })
         });
-        let done = done.await?;
-        self.told(&[Edit::Remove(uri)], done).await
+        let done = done.await?.map(|done| done.map_err(Failure::from));
+        self.told(&[Edit::Remove(uri)], Word::Given, done).await
     }
 
     async fn attempt(&mut self, local: usize, begin: Begin, ending: Ending, trouble: &Trouble) -> Result<(), String> {
@@ -347,73 +277,16 @@ impl Stage {
         self.note(local).await
     }
 
-    async fn sync(&mut self, local: usize, wish: &Wish, beside: &Beside, trouble: &Trouble) -> Result<(), String> {
-        let off = |who| self.nodes.machine(who).ahead() != 0;
-        let clocks = [off(Who::Central), off(Who::Local(local))];
-        self.tally.fired("clock of central jumped", u64::from(clocks[0]));
-        self.tally.fired("clock of local jumped", u64::from(clocks[1]));
-        let changes = if let Beside::Import(edits) = beside { self.world.changes(edits) } else { Vec::new() };
-        let mut also: Option<Also> = None;
-        let done = under(&mut self.nodes, &mut self.tally, local, trouble, |nodes| {
-            let first = start_sync(nodes, local, wish);
-            also = match beside {
-                Beside::Nothing => None,
-                Beside::Sync(wish) => Some(Also::Sync(start_sync(nodes, local, wish))),
-                Beside::Import(_) => Some(Also::Import(nodes.central.spawn(import(nodes.central.store(), changes)))),
-            };
-            first
-        });
-        let done = done.await?;
-        let calm = matches!(
-            (beside, trouble),
-            (Beside::Nothing, Trouble::Nothing | Trouble::Line(crate::line::LineFault::SlowReader(..)))
-        );
-        match (also, beside) {
-            (Some(Also::Sync(second)), Beside::Sync(wish)) => {
-                self.tally.fired("two syncs at once", 1);
-                let second = bounded(second).await?;
-                self.judge(local, wish, second, Calm::No).await?;
-            }
-            (Some(Also::Import(import)), Beside::Import(edits)) => {
-                self.tally.fired("import during a sync", 1);
-                let import = bounded(import).await?;
-                self.told(edits, import).await?;
-            }
-            _ => {}
-        }
-        let calm = match (calm, beside) {
-            (true, _) => Calm::Yes,
-            (false, Beside::Import(_)) => Calm::Changing,
-            (false, _) => Calm::No,
-        };
-        self.judge(local, wish, done, calm).await?;
-        self.note(local).await?;
-        checks::replica_is_whole(&self.nodes.locals[local].store()).await?;
-        self.compare_results().await
-    }
-
     pub async fn note(&mut self, local: usize) -> Result<(), String> {
         let store = self.nodes.locals[local].store();
-        self.attempts.note(local, Account::of(&store).await)
+        let erased = self.attempts.note(local, Account::of(&store).await)?;
+        self.tally.fired("handed-in result erased", erased);
+        Ok(())
     }
 
     pub async fn compare_results(&mut self) -> Result<(), String> {
         self.attempts.compare(&attempts::received(&self.nodes.central.store()).await?)
     }
-}
-
-/// What a sync had to bear.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Calm {
-    Yes,
-    /// Central was told something meanwhile.
-    Changing,
-    No,
-}
-
-enum Also {
-    Sync(Work<Result<Summary, SyncError>>),
-    Import(Work<Result<(), StoreError>>),
 }
 
 /// How an attempt begins.
@@ -425,30 +298,6 @@ enum Begin {
 
 fn pick<T: Clone>(list: &[T], nth: usize) -> Option<T> {
     list.get(nth.checked_rem(list.len())?).cloned()
-}
-
-async fn import(store: Store, changes: Vec<taosync_store::entities::Change>) -> Result<(), StoreError> {
-    let mut tx = store.write("import", Durability::Flushed).await?;
-    store.entities_change(&mut tx, changes).await?;
-    tx.commit().await
-}
-
-fn start_sync(nodes: &Nodes, local: usize, wish: &Wish) -> Work<Result<Summary, SyncError>> {
-    let after_receipt = if wish.hide { AfterReceipt::Hide } else { AfterReceipt::Keep };
-    let plan = Plan {
-        what: wish.what,
-        types: wish.types.clone(),
-        org: None,
-        mode: Mode::Apply,
-        removals: if wish.accept { Removals::Accepted } else { Removals::Guarded },
-        chunk_size: wish.chunk_size,
-        up: UpLimits { items: wish.items, after_receipt, ..UpLimits::default() },
-        actor: "test".into(),
-        version: "0.1.0".into(),
-        proxy: None,
-    };
-    let store = nodes.locals[local].store();
-    nodes.locals[local].spawn(async move { session::run(&store, &plan, &|_| {}).await })
 }
 
 async fn attempt(

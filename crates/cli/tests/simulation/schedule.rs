@@ -32,11 +32,29 @@ pub enum Edit {
     Remove(String),
 }
 
+/// What a person says to the removal of a large part of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It is meant.
+    Given,
+    /// Nobody was asked: nothing may change.
+    Missing,
+}
+
+/// A line of a file of test takers.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub taker: usize,
+    pub revision: usize,
+}
+
 /// Something somebody does, and what goes wrong meanwhile.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Central is told something, all in one go.
-    Import(Vec<Edit>, Trouble),
+    Import(Vec<Edit>, Word, Trouble),
+    /// Test takers are brought in from a file.
+    ImportFile(Vec<Row>, Trouble),
     /// A test comes out, or a new edition of it.
     Publish(usize, u32, Trouble),
     /// A test is taken back.
@@ -55,6 +73,11 @@ pub enum Step {
     Chores(Who),
     /// A picture of a machine's disk is put aside.
     Save(Who),
+    /// A backup of a machine is made while it works.
+    Backup(Who, Trouble),
+    /// A machine is made again from the newest backup of it; without one, another. After so long, if it takes so long, it
+    /// is interrupted and done again.
+    Restore(Who, Option<Duration>),
     /// A machine goes on from the picture that was put aside, as if nothing had happened since; without one, another.
     PutBack(Who),
     /// A second machine with the directory of a local server is switched on.
@@ -102,7 +125,11 @@ pub enum Beside {
     /// Another sync of the same local server.
     Sync(Wish),
     /// An import at central.
-    Import(Vec<Edit>),
+    Import(Vec<Edit>, Word),
+    /// Test takers are brought in from a file at central.
+    ImportFile(Vec<Row>),
+    /// A backup is made.
+    Backup(Who),
 }
 
 /// What goes wrong.
@@ -152,6 +179,9 @@ impl Step {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Import(..) => "import",
+            Self::ImportFile(..) => "import file",
+            Self::Backup(..) => "backup",
+            Self::Restore(..) => "restore",
             Self::Publish(..) => "publish",
             Self::Withdraw(..) => "withdraw",
             Self::Sit { .. } => "sit",

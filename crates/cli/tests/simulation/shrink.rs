@@ -67,10 +67,10 @@ fn simpler(schedule: &Schedule, index: usize) -> Vec<Schedule> {
                 }));
             }
         }
-        Step::Import(edits, _) if edits.len() > 1 => {
+        Step::Import(edits, ..) if edits.len() > 1 => {
             for edit in 0..edits.len() {
                 list.push(with(&|copy| {
-                    if let Step::Import(edits, _) = &mut copy.steps[index] {
+                    if let Step::Import(edits, ..) = &mut copy.steps[index] {
                         edits.remove(edit);
                     }
                 }));

@@ -24,8 +24,20 @@ pub const FAULTS: &[&str] = &[
     "local put back",
     "local copied",
     "removals forgotten",
+    "removals held",
+    "removal without a word",
     "two syncs at once",
+    "a sync kept out by another",
     "import during a sync",
+    "file brought in during a sync",
+    "backup during a sync",
+    "backup interrupted",
+    "central backed up",
+    "local backed up",
+    "central restored",
+    "local restored",
+    "restore interrupted",
+    "handed-in result erased",
 ];
 
 /// Counts of a run.

@@ -1,32 +1,30 @@
 //! Whether what a machine answered is an answer it may give.
 
-use taosync_sync::session::{Summary, SyncError, What};
+use taosync::failure::Failure;
+use taosync_sync::session::What;
 
-use super::{Calm, DIVERGED, Stage, UNNAMED, WENT_BACK};
-use crate::nodes::Gone;
+use super::syncs::{Calm, Synced};
+use super::{DIVERGED, RUNNING, Stage, UNNAMED, WENT_BACK};
 use crate::schedule::Wish;
 use crate::{checks, ensure};
 
 impl Stage {
     /// Whether a sync ended as it may.
-    pub(super) async fn judge(
-        &mut self,
-        local: usize,
-        wish: &Wish,
-        done: Result<Result<Summary, SyncError>, Gone>,
-        calm: Calm,
-    ) -> Result<(), String> {
+    pub(super) async fn judge(&mut self, local: usize, wish: &Wish, done: Synced, calm: Calm) -> Result<(), String> {
         let Ok(done) = done else {
             *self.tally.syncs.entry("killed".into()).or_default() += 1;
             return Ok(());
         };
         let summary = match done {
             Ok(summary) => summary,
-            Err(error) => {
-                self.hear(&error);
-                *self.tally.syncs.entry(format!("error {}", error.code())).or_default() += 1;
-                ensure!(calm != Calm::Yes, "a sync that nobody disturbed failed: {error:?}");
-                ensure!(error.code() != UNNAMED, "the database said something that nobody expected: {error:?}");
+            Err(failure) => {
+                self.hear_of(&failure);
+                *self.tally.syncs.entry(format!("error {}", failure.code)).or_default() += 1;
+                ensure!(calm != Calm::Yes, "a sync that nobody disturbed failed: {failure:?}");
+                let is_named = !UNNAMED.contains(&failure.code);
+                ensure!(is_named, "the database said something that nobody expected: {failure:?}");
+                let may_wait = failure.code != RUNNING || calm == Calm::No;
+                ensure!(may_wait, "a sync was kept out, and there was no other: {failure:?}");
                 return Ok(());
             }
         };
@@ -37,12 +35,14 @@ impl Stage {
             eprintln!("   {}{code} {words}", summary.status);
         }
         self.said.push_str(&words);
+        self.tally.fired("removals held", u64::from(summary.held_removals > 0));
         let may_refuse = self.may_refuse(local, summary.code.as_deref());
         ensure!(
             calm != Calm::Yes || summary.status != "failed" || may_refuse,
             "a sync that nobody disturbed failed: {words}"
         );
-        ensure!(summary.code.as_deref() != Some(UNNAMED), "the database said something that nobody expected: {words}");
+        let is_named = !summary.code.as_deref().is_some_and(|code| UNNAMED.contains(&code));
+        ensure!(is_named, "the database said something that nobody expected: {words}");
         let says_why = summary.status != "failed" || (summary.code.is_some() && summary.reason.is_some());
         ensure!(says_why, "a sync failed without a word: {summary:?}");
         if summary.status == "success" && wish.what != What::Results {
@@ -64,6 +64,15 @@ impl Stage {
             Some(WENT_BACK) => self.unaware.contains(&local),
             _ => false,
         }
+    }
+
+    /// Keeps what a command says when it fails.
+    pub(super) fn hear_of(&mut self, failure: &Failure) {
+        let words = failure.to_text();
+        if self.trace {
+            eprintln!("   {words}");
+        }
+        self.said.push_str(&words);
     }
 
     /// Keeps what a person would read, with its causes.
