@@ -13,6 +13,7 @@ mod envelope;
 pub mod listen;
 mod oauth;
 pub mod problem;
+mod range;
 mod runner;
 pub mod state;
 

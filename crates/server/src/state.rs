@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::oauth::SlowDown;
-use crate::runner::trees::Trees;
+use crate::runner::opened::Packages;
+use crate::runner::pieces::Chunks;
 
 /// How long a token lives unless configured otherwise.
 pub const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
@@ -91,13 +92,14 @@ pub struct Local {
     pub(crate) store: Store,
     pub(crate) blobs: Blobs,
     pub(crate) runner: Runner,
-    pub(crate) trees: Trees,
+    pub(crate) packages: Packages,
+    pub(crate) chunks: Chunks,
 }
 
 impl Local {
     /// Shared state. There is one [`Runner`] for a node's directory.
     pub fn new(store: Store, blobs: Blobs, runner: Runner) -> Self {
-        Self { store, blobs, runner, trees: Trees::default() }
+        Self { store, blobs, runner, packages: Packages::default(), chunks: Chunks::default() }
     }
 }
 

@@ -202,6 +202,15 @@ impl Store {
         tx.commit().await
     }
 
+    /// Local: what is kept of a ready version is damaged. It is taken out of use until the next sync has made it anew.
+    pub async fn package_damaged(&self, id: Uuid, reason: &str) -> Result<(), StoreError> {
+        let mut tx = self.write("package_damaged", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let query = sqlx::query("UPDATE package SET state = 'failed', reason = $2 WHERE id = $1 AND state = 'ready'");
+        query.bind(id).bind(reason).execute(tx.conn()).await.map_err(sql)?;
+        tx.commit().await
+    }
+
     /// Local: forgets damaged chunks, and takes the packages that need them, and these packages, out of use until the
     /// next sync has fetched and compiled them again.
     pub async fn packages_mend(&self, chunks: &[Digest], packages: &[Uuid]) -> Result<(), StoreError> {
@@ -252,6 +261,22 @@ impl Store {
         let query = sqlx::query("SELECT * FROM package WHERE delivery = $1 AND version = $2");
         let query = query.bind(delivery).bind(version);
         let row = query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("package_get"))?;
+        row.as_ref().map(package).transpose()
+    }
+
+    /// Local: a package with these files that a test runner can read, a ready one before others. One that is taken out
+    /// of use is among them: attempts that run on it go on.
+    pub async fn package_by_tree(&self, tree: Digest) -> Result<Option<Package>, StoreError> {
+        // Not the contents, which are large: every picture of a test asks this.
+        let row = sqlx::query(
+            "SELECT id, delivery, version, state, reference, key, reason, at FROM package
+             WHERE reference ->> 'tree_digest' = $1 AND key IS NOT NULL AND tree IS NOT NULL AND compiled IS NOT NULL
+             ORDER BY state = 'ready' DESC, version DESC LIMIT 1",
+        )
+        .bind(tree.to_hex())
+        .fetch_optional(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("package_by_tree"))?;
         row.as_ref().map(package).transpose()
     }
 

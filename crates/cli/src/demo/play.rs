@@ -40,7 +40,7 @@ struct Startable {
 
 #[derive(Deserialize)]
 struct Shown {
-    compiled: CompiledTest,
+    package_address: String,
 }
 
 #[derive(Deserialize)]
@@ -170,17 +170,18 @@ impl Paper {
         let delivery =
             delivery.ok_or_else(|| went_wrong(format!("'{}' cannot be started at the school", DELIVERIES[0])))?.uri;
         let shown: Shown = client.get(&format!("delivery?{}", query(&[("uri", &delivery)]))).await?;
-        let compiled = shown.compiled;
+        let address = shown.package_address;
+        let compiled: CompiledTest = client.get(&format!("{address}/compiled")).await?;
         let mut questions = Vec::new();
         let mut pictures = 0;
         for reference in compiled.test.item_refs() {
             let item = compiled.item(&reference.href);
             let item = item.ok_or_else(|| went_wrong(format!("{} is not in the compiled test", reference.href)))?;
-            let file = client.bytes(&file_path(&delivery, &item.href)).await?;
+            let file = client.bytes(&format!("{address}/files/{}", item.href)).await?;
             let weight = reference.weights.values().next().copied().unwrap_or(1.0);
             questions.push(Question::read(&reference.identifier, weight, item, &file)?);
             for asset in item.assets.iter().filter(|path| is_picture(path)) {
-                pictures += u64::from(!client.bytes(&file_path(&delivery, asset)).await?.is_empty());
+                pictures += u64::from(!client.bytes(&format!("{address}/files/{asset}")).await?.is_empty());
             }
         }
         Ok(Self { delivery, test: compiled.test.identifier, questions, pictures })
@@ -189,10 +190,6 @@ impl Paper {
 
 fn is_picture(path: &str) -> bool {
     [".png", ".svg"].iter().any(|end| path.ends_with(end))
-}
-
-fn file_path(delivery: &str, path: &str) -> String {
-    format!("file?{}", query(&[("uri", delivery), ("path", path)]))
 }
 
 fn query(pairs: &[(&str, &str)]) -> String {

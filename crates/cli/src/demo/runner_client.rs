@@ -104,7 +104,7 @@ impl RunnerClient {
         let lost = || went_wrong(format!("the local server gave no answer to {path}"));
         let request = Request::builder()
             .method(method)
-            .uri(format!("/api/v1/runner/{path}"))
+            .uri(if path.starts_with('/') { path.to_owned() } else { format!("/api/v1/runner/{path}") })
             .header(HOST, &self.host)
             .header(AUTHORIZATION, &self.bearer)
             .header(CONTENT_TYPE, "application/json")

@@ -118,11 +118,12 @@ fn is_ready(local: &Node) {
 fn the_test_is_here(runner: &RunnerClient) {
     let uri = MATHS.replace('#', "%23");
     let shown = runner.get(&format!("delivery?uri={uri}"));
-    assert!(!shown["compiled"].is_null(), "{shown:#}");
-    let (status, manifest) = runner.ask("GET", &format!("file?uri={uri}&path=imsmanifest.xml"), b"");
+    let package = shown["package_address"].as_str().unwrap();
+    assert_eq!(runner.get(&format!("{package}/compiled"))["test"]["parts"].as_array().unwrap().len(), 1);
+    let (status, manifest) = runner.ask("GET", &format!("{package}/files/imsmanifest.xml"), b"");
     assert_eq!(status, 200);
     says(&String::from_utf8(manifest).unwrap(), &["<manifest"]);
-    assert_eq!(runner.ask("GET", &format!("file?uri={uri}&path=../keys/node.key"), b"").0, 404);
+    assert_eq!(runner.ask("GET", &format!("{package}/files/../keys/node.key"), b"").0, 404);
 }
 
 fn strangers_stay_out(runner: &RunnerClient) {

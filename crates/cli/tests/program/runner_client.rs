@@ -46,7 +46,7 @@ impl RunnerClient {
         let body = Full::new(Bytes::copy_from_slice(body));
         let request = http::Request::builder()
             .method(method)
-            .uri(format!("/api/v1/runner/{path}"))
+            .uri(if path.starts_with('/') { path.to_owned() } else { format!("/api/v1/runner/{path}") })
             .header("host", &self.address)
             .header("authorization", format!("Bearer {}", self.key))
             .header("content-type", "application/json")

@@ -12,7 +12,7 @@ use taosync_model::Digest;
 use taosync_vault::chunk::ChunkKey;
 
 pub use build::build;
-pub use read::{TreeFiles, read_file, stream_file};
+pub use read::{TreeFiles, open_piece, read_file, stream_file};
 pub use seal::Pages;
 
 use crate::PackageError;

@@ -42,7 +42,7 @@ pub fn stream_file(
 }
 
 /// One chunk, opened and unpacked; `path` says in errors what it is of.
-pub(super) fn open_piece(path: &str, chunk: &ChunkRef, fetch: &ChunkFetch<'_>) -> Result<Vec<u8>, PackageError> {
+pub fn open_piece(path: &str, chunk: &ChunkRef, fetch: &ChunkFetch<'_>) -> Result<Vec<u8>, PackageError> {
     let damaged = |reason| PackageError::DamagedChunk { name: chunk.name, file: path.to_owned(), reason };
     let sealed =
         fetch(&chunk.name).map_err(|source| PackageError::Store { name: chunk.name, act: "fetched", source })?;

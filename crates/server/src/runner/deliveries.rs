@@ -1,4 +1,4 @@
-//! `GET deliveries` and `GET delivery`: which tests are here, and what a runner needs of one.
+//! `GET deliveries` and `GET delivery`: which tests are here, and where a runner reads one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use taosync_model::delivery::PackageRef;
 use taosync_model::{Entity, EntityType, OrgId};
-use taosync_packages::compile::CompiledTest;
 use taosync_store::packages::{Package, PackageState};
+use taosync_sync::runner::RunnerError;
 
+use super::opened;
 use crate::problem::ApiError;
 use crate::state::Local;
 
@@ -36,9 +37,9 @@ pub(super) struct List {
 /// Which package is meant: that of a delivery new executions get, or a certain version (that of an execution).
 #[derive(Deserialize)]
 pub(super) struct Which {
-    pub uri: String,
+    uri: String,
     #[serde(default)]
-    pub version: Option<u32>,
+    version: Option<u32>,
 }
 
 /// A delivery as a runner needs it.
@@ -50,26 +51,27 @@ pub(super) struct Shown {
     /// Orgs that have the delivery.
     organisations: Vec<OrgId>,
     package: PackageRef,
-    compiled: CompiledTest,
+    /// Where test, items and files are, see [`super::packages`].
+    package_address: String,
 }
 
 pub(super) async fn list(State(local): State<Arc<Local>>) -> Result<Json<List>, ApiError> {
-    let mut newest: BTreeMap<String, Package> = BTreeMap::new();
+    let mut packages: BTreeMap<String, Vec<Package>> = BTreeMap::new();
     for package in local.store.packages_list().await? {
-        // In the order of versions; a ready one is what counts, however new another is.
-        match newest.get(&package.delivery) {
-            Some(kept) if kept.state == PackageState::Ready && package.state != PackageState::Ready => {}
-            _ => {
-                newest.insert(package.delivery.clone(), package);
-            }
-        }
+        packages.entry(package.delivery.clone()).or_default().push(package);
     }
     let deliveries = local.store.replica_deliveries().await?;
-    let deliveries = deliveries.into_iter().map(|(uri, entity)| listed(newest.get(&uri), uri, &entity));
+    let here = |uri: &str| packages.get(uri).map_or(&[][..], Vec::as_slice);
+    let deliveries = deliveries.into_iter().map(|(uri, entity)| listed(here(&uri), uri, &entity));
     Ok(Json(List { deliveries: deliveries.collect() }))
 }
 
-fn listed(package: Option<&Package>, uri: String, entity: &Entity) -> Listed {
+fn listed(packages: &[Package], uri: String, entity: &Entity) -> Listed {
+    let wanted = entity.package.as_ref();
+    let is_wanted = |package: &Package| wanted == Some(&package.reference);
+    // As a start chooses: a version that can be run counts before the one central names.
+    let counts = |package: &&Package| (package.state == PackageState::Ready, is_wanted(package), package.version);
+    let package = packages.iter().max_by_key(counts).filter(|_| wanted.is_some());
     let state = package.map_or("none", |package| match package.state {
         PackageState::Ready if package.unlocked => "ready",
         PackageState::Ready => "locked",
@@ -84,33 +86,36 @@ pub(super) async fn show(
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Shown>, ApiError> {
     let Query(which) = which.map_err(|_| ApiError::bad_request("the query needs 'uri', and may have 'version'"))?;
-    let package = package(&local, &which).await?;
-    let compiled = local.store.package_open(package.id).await?.compiled.ok_or_else(locked)?;
-    let compiled = serde_json::from_slice(&compiled).map_err(|error| ApiError::internal(&error))?;
     let mut seen = local.store.replica_get(&which.uri).await?;
     seen.retain(|(_, entity_type, _)| *entity_type == EntityType::Delivery);
+    let package = package(&local, &which, &seen).await?;
     let label = seen.first().map(|(_, _, entity)| entity.label().to_owned()).unwrap_or_default();
     Ok(Json(Shown {
         uri: which.uri,
         label,
         version: package.version,
         organisations: seen.into_iter().map(|(org, _, _)| org).collect(),
+        package_address: opened::address(package.reference.tree_digest),
         package: package.reference,
-        compiled,
     }))
 }
 
-/// The package that is meant, complete. A version that is named stays readable for running executions, also after the
-/// delivery has left; without a name the delivery has to be here.
-pub(super) async fn package(local: &Local, which: &Which) -> Result<Package, ApiError> {
+/// The package that is meant, complete and with its key. A version that is named stays readable for running executions,
+/// also after the delivery has left; without a name it is the one that central names, as for a start.
+async fn package(local: &Local, which: &Which, seen: &[(OrgId, EntityType, Entity)]) -> Result<Package, ApiError> {
     let found = match which.version {
         Some(version) => local.store.package_get(&which.uri, version).await?,
-        None => local.store.package_current(&which.uri).await?,
+        None if seen.is_empty() => None,
+        None => {
+            let named = seen.iter().find_map(|(_, _, entity)| entity.package.as_ref());
+            let not_published = || RunnerError::NotPublished { delivery: which.uri.clone() };
+            local.store.package_to_start(&which.uri, named.ok_or_else(not_published)?).await?
+        }
     };
-    let here = which.version.is_some() || is_delivery(local, &which.uri).await?;
-    match found.filter(|_| here) {
-        Some(package) if package.state == PackageState::Ready => Ok(package),
-        None if !is_delivery(local, &which.uri).await? => Err(ApiError::not_found("there is no such delivery here")),
+    match found {
+        Some(package) if package.state == PackageState::Ready && package.unlocked => Ok(package),
+        Some(package) if package.state == PackageState::Ready => Err(locked()),
+        None if seen.is_empty() => Err(ApiError::not_found("there is no such delivery here")),
         _ => Err(ApiError::new(
             StatusCode::CONFLICT,
             "delivery_not_ready",
@@ -120,13 +125,8 @@ pub(super) async fn package(local: &Local, which: &Which) -> Result<Package, Api
     }
 }
 
-async fn is_delivery(local: &Local, uri: &str) -> Result<bool, ApiError> {
-    let found = local.store.replica_get(uri).await?;
-    Ok(found.iter().any(|(_, entity_type, _)| *entity_type == EntityType::Delivery))
-}
-
 /// The package is here, its key is not.
-pub(super) fn locked() -> ApiError {
+fn locked() -> ApiError {
     ApiError::new(
         StatusCode::CONFLICT,
         "delivery_locked",

@@ -18,7 +18,7 @@ use taosync_store::executions::{Execution, PartKind};
 use taosync_sync::runner::SavedVariables;
 use uuid::Uuid;
 
-use super::MAX_BODY;
+use super::{MAX_BODY, opened};
 use crate::body;
 use crate::problem::ApiError;
 use crate::state::Local;
@@ -53,6 +53,9 @@ pub(super) struct Attempt {
     test_taker: String,
     /// Version of the package to run, whatever is published meanwhile.
     package_version: u32,
+    /// Where its test, items and files are, as long as they are here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package_address: Option<String>,
     state: ExecutionState,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -82,7 +85,7 @@ pub(super) async fn start(
 ) -> Result<(StatusCode, Json<Attempt>), ApiError> {
     let New { delivery, test_taker } = body::read_json(request, MAX_BODY).await?;
     let execution = local.runner.start(&delivery, &test_taker).await?;
-    Ok((StatusCode::CREATED, Json(attempt(execution))))
+    Ok((StatusCode::CREATED, Json(attempt(&local, execution).await?)))
 }
 
 pub(super) async fn show(State(local): State<Arc<Local>>, id: Id) -> Result<Json<Resumable>, ApiError> {
@@ -99,7 +102,7 @@ pub(super) async fn show(State(local): State<Arc<Local>>, id: Id) -> Result<Json
             PartKind::Log => {}
         }
     }
-    Ok(Json(Resumable { attempt: attempt(execution), position, variables }))
+    Ok(Json(Resumable { attempt: attempt(&local, execution).await?, position, variables }))
 }
 
 pub(super) async fn variables(
@@ -131,11 +134,12 @@ pub(super) async fn finish(State(local): State<Arc<Local>>, id: Id, request: Bod
     // Nothing said is an ordinary end.
     let end = if bytes.is_empty() { End { state: finished(), reason: None } } else { body::json(&bytes)? };
     let execution = local.runner.finish(known(id)?, end.state, end.reason.as_deref()).await?;
-    Ok(Json(attempt(execution)))
+    Ok(Json(attempt(&local, execution).await?))
 }
 
 pub(super) async fn reactivate(State(local): State<Arc<Local>>, id: Id) -> Result<Json<Attempt>, ApiError> {
-    Ok(Json(attempt(local.runner.reactivate(known(id)?).await?)))
+    let execution = local.runner.reactivate(known(id)?).await?;
+    Ok(Json(attempt(&local, execution).await?))
 }
 
 /// Execution and save of an address.
@@ -151,17 +155,19 @@ fn known(id: Id) -> Result<Uuid, ApiError> {
     id.map(|Path(id)| id).map_err(|_| ApiError::not_found("there is no such execution"))
 }
 
-fn attempt(execution: Execution) -> Attempt {
-    Attempt {
+async fn attempt(local: &Local, execution: Execution) -> Result<Attempt, ApiError> {
+    let package = local.store.package_get(&execution.delivery, execution.package_version).await?;
+    Ok(Attempt {
         id: execution.id,
         organisation_id: execution.org,
         delivery: execution.delivery,
         test_taker: execution.test_taker,
         package_version: execution.package_version,
+        package_address: package.map(|package| opened::address(package.reference.tree_digest)),
         state: execution.state,
         reason: execution.reason,
         started_at: execution.started_at,
         finished_at: execution.finished_at,
         resume_until: execution.resume_until,
-    }
+    })
 }

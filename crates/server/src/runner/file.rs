@@ -1,87 +1,69 @@
-//! `GET file`: one file of a package, decrypted on the way.
+//! `GET packages/{package}/files/{path}`: one file of a package, or a part of it, decrypted on the way.
 
-use std::io;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::response::Response;
-use http::HeaderValue;
-use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use serde::Deserialize;
-use taosync_packages::PackageError;
-use taosync_packages::tree::{TreeFile, stream_file};
-use taosync_store::StoreError;
-use taosync_store::blobs::Blobs;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use futures_util::StreamExt as _;
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::deliveries::{Which, package};
+use super::caching::{Keep, mark, tag_of, unchanged};
 use super::media_type;
-use super::trees::tree_of;
+use super::opened::opened;
+use super::packages::{Place, both};
+use super::pieces::Reading;
 use crate::problem::ApiError;
+use crate::range::{Part, part};
 use crate::state::Local;
-
-/// Bytes that are handed to the network at a time.
-const PIECE: usize = 64 * 1024;
-/// Pieces that wait for a slow reader.
-const WAITING: usize = 2;
-
-#[derive(Deserialize)]
-pub(super) struct Wanted {
-    uri: String,
-    #[serde(default)]
-    version: Option<u32>,
-    path: String,
-}
 
 pub(super) async fn file(
     State(local): State<Arc<Local>>,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    place: Place,
+    asked: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Query(wanted) =
-        wanted.map_err(|_| ApiError::bad_request("the query needs 'uri' and 'path', and may have 'version'"))?;
-    let package = package(&local, &Which { uri: wanted.uri, version: wanted.version }).await?;
-    let tree = tree_of(&local, &package).await?;
-    let file = tree.file(&wanted.path).ok_or_else(|| ApiError::not_found("there is no such file in the package"))?;
-    let bytes = file.bytes;
-    let mut response = Response::new(decrypted(local.blobs.clone(), file.clone()));
+    let (package, path) = both(place)?;
+    let opened = opened(&local, &package).await?;
+    // Paths are compared with those of the package, and never lead to a disk.
+    let found = opened.tree.files.binary_search_by(|file| file.path.as_str().cmp(&path));
+    let place = found.map_err(|_| ApiError::not_found("there is no such file in the package"))?;
+    let file = &opened.tree.files[place];
+    let tag = tag_of(file.digest);
+    if let Some(unchanged) = unchanged(&asked, &tag, Keep::ForEver) {
+        return Ok(unchanged);
+    }
+    let length = file.bytes;
+    let (status, first, count) = match part(&asked, &tag, length) {
+        Part::Whole => (StatusCode::OK, 0, length),
+        Part::Bytes(first, last) => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
+        Part::Unsatisfiable => return Err(outside(length)),
+    };
+    let mut reading = Reading::new(Arc::clone(&local), opened, place, first, count);
+    // A file that is damaged from its start is an error, not half an answer.
+    let piece = reading.next().await?;
+    let pieces = futures_util::stream::iter(piece.map(Ok)).chain(reading.rest());
+    let mut response = Response::new(Body::from_stream(pieces));
+    *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type::of(&wanted.path)));
+    mark(headers, &tag, Keep::ForEver);
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(count));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type::of(&path)));
     // A page out of a package runs no script with the rights of this server.
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    if status == StatusCode::PARTIAL_CONTENT {
+        headers.insert(CONTENT_RANGE, shown(&format!("bytes {first}-{}/{length}", first + count - 1)));
+    }
     Ok(response)
 }
 
-/// The plain bytes. A damaged chunk cuts the answer, which its length gives away.
-fn decrypted(blobs: Blobs, file: TreeFile) -> Body {
-    let (sender, receiver) = mpsc::channel(WAITING);
-    let runtime = Handle::current();
-    let reader = tokio::task::spawn_blocking(move || {
-        let fetch = |name: &_| runtime.block_on(blobs.get(*name)).map_err(as_io);
-        let read = stream_file(&file, &fetch, &mut |piece| hand_over(&sender, piece));
-        if let Err(error) = read.as_ref() {
-            tracing::warn!(%error, "a file of a package was not read to its end");
-            let _ = sender.blocking_send(Err(io::Error::other("the file could not be read")));
-        }
-    });
-    Body::from_stream(futures_util::stream::unfold((receiver, reader), |(mut receiver, reader)| async move {
-        let piece: io::Result<Bytes> = receiver.recv().await?;
-        Some((piece, (receiver, reader)))
-    }))
+fn outside(length: u64) -> ApiError {
+    let detail = format!("the range lies outside the file of {length} bytes");
+    ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_outside", detail, "fetch the file from its start")
+        .with_header(CONTENT_RANGE, shown(&format!("bytes */{length}")))
 }
 
-/// Waits until the network has taken what was handed over before; an error when nobody reads any more.
-fn hand_over(sender: &mpsc::Sender<io::Result<Bytes>>, piece: &[u8]) -> Result<(), PackageError> {
-    for part in piece.chunks(PIECE) {
-        let sent = sender.blocking_send(Ok(Bytes::copy_from_slice(part)));
-        sent.map_err(|_| PackageError::Encode("an answer", io::ErrorKind::BrokenPipe.into()))?;
-    }
-    Ok(())
-}
-
-fn as_io(error: StoreError) -> io::Error {
-    io::Error::other(error)
+fn shown(range: &str) -> HeaderValue {
+    HeaderValue::from_str(range).unwrap_or(HeaderValue::from_static("bytes */*"))
 }

@@ -1,14 +1,17 @@
 //! What a test runner asks of a local server (docs/PROTOCOL.md): who is who, which tests are here, and keeping attempts.
 
 mod authenticate;
+mod caching;
 mod deliveries;
 mod executions;
 mod file;
 mod key;
 mod lti_users;
 mod media_type;
+pub(crate) mod opened;
+mod packages;
+pub(crate) mod pieces;
 mod refusal;
-pub(crate) mod trees;
 
 use std::sync::Arc;
 
@@ -32,7 +35,10 @@ pub fn local_router(local: Local) -> Router {
         .route("/authenticate", post(authenticate::authenticate))
         .route("/deliveries", get(deliveries::list))
         .route("/delivery", get(deliveries::show))
-        .route("/file", get(file::file))
+        .route("/packages/{package}/compiled", get(packages::compiled))
+        .route("/packages/{package}/test", get(packages::test))
+        .route("/packages/{package}/items/{*href}", get(packages::item))
+        .route("/packages/{package}/files/{*path}", get(file::file))
         .route("/executions", post(executions::start))
         .route("/executions/{id}", get(executions::show))
         .route("/executions/{id}/variables/{save}", put(executions::variables))

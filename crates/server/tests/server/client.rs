@@ -46,14 +46,19 @@ impl Place {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        self.try_send(request).await.unwrap()
+    }
+
+    /// An error when the answer is cut.
+    pub async fn try_send(&self, request: Request<Body>) -> Result<Answer, hyper::Error> {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(self.connect().await)).await.unwrap();
         let driver = tokio::spawn(connection);
-        let answer = sender.send_request(request).await.unwrap();
+        let answer = sender.send_request(request).await?;
         let (head, body) = answer.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        let body = body.collect().await?.to_bytes();
         driver.abort();
-        Answer { status: head.status.as_u16(), headers: head.headers, body }
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
     }
 
     pub fn request(&self, method: &str, path: &str) -> http::request::Builder {

@@ -252,6 +252,7 @@ CREATE TABLE package (
     at          INTEGER NOT NULL,
     UNIQUE (delivery, version)
 ) STRICT;
+CREATE INDEX package_tree ON package (reference ->> 'tree_digest');
 
 -- Ciphertext chunks in the object store; dying_at is set while garbage collection waits.
 CREATE TABLE chunk (

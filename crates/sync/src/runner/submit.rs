@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use taosync_model::assessment::{AssessmentResult, Attempt};
 use taosync_model::execution::ExecutionState;
 use taosync_model::item::{Envelope, FORM_ZSTD_JSON, ItemKind};
-use taosync_model::{Digest, EntityType, OrgId};
+use taosync_model::{Digest, Entity, EntityType, OrgId};
 use taosync_results::{encode_attempt, parse_xml};
 use taosync_store::executions::FinishedExecution;
 use taosync_store::outbox::{NewItem, Queued};
@@ -226,9 +226,15 @@ impl<'a> Places<'a> {
         if let Some(version) = self.versions.get(&key) {
             return Ok(*version);
         }
-        let entity = self.runner.delivery(&sitting.org, &sitting.delivery).await?;
-        let here = self.runner.store.package_current(&sitting.delivery).await?.map(|package| package.version);
-        let version = entity.map(|e| here.or(e.package.map(|package| package.version)).unwrap_or(0));
+        // The one a start would take; a result may also come before the test does.
+        let version = match self.runner.delivery(&sitting.org, &sitting.delivery).await? {
+            None => None,
+            Some(Entity { package: None, .. }) => Some(0),
+            Some(Entity { package: Some(named), .. }) => {
+                let here = self.runner.store.package_to_start(&sitting.delivery, &named).await?;
+                Some(here.map_or(named.version, |package| package.version))
+            }
+        };
         self.versions.insert(key, version);
         Ok(version)
     }

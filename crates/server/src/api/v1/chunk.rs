@@ -14,9 +14,9 @@ use taosync_store::blobs::Blobs;
 
 use super::PIECE;
 use super::chunks::{allowed, cut};
-use super::range::{Part, part};
 use crate::oauth::Caller;
 use crate::problem::ApiError;
+use crate::range::{Part, part};
 use crate::state::Central;
 
 pub(crate) async fn chunk(

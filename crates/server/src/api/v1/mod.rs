@@ -6,7 +6,6 @@ pub(crate) mod compare;
 pub(crate) mod delivery_keys;
 pub(crate) mod feed;
 pub(crate) mod outbox;
-mod range;
 pub(crate) mod report;
 
 use http::HeaderMap;

@@ -5,7 +5,7 @@ use http::header::{IF_RANGE, RANGE};
 
 /// Which bytes to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// All.
     Whole,
     /// From and to, both included.
@@ -15,7 +15,7 @@ pub(super) enum Part {
 }
 
 /// What a request wants of something with `length` bytes and this tag.
-pub(super) fn part(headers: &HeaderMap, etag: &str, length: u64) -> Part {
+pub(crate) fn part(headers: &HeaderMap, etag: &str, length: u64) -> Part {
     if headers.get(IF_RANGE).is_some_and(|tag| tag.as_bytes() != etag.as_bytes()) {
         return Part::Whole;
     }
