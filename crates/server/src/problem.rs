@@ -51,7 +51,12 @@ impl ApiError {
 
     /// 400 for a request that does not have the form it must have.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail, "see docs/PROTOCOL.md")
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            detail,
+            "see docs/PROTOCOL.md, or docs/RUNNER.md for test runners",
+        )
     }
 
     /// 404 for something that does not exist, or not for whoever asks.

@@ -119,7 +119,7 @@ fn the_test_is_here(runner: &RunnerClient) {
     let uri = MATHS.replace('#', "%23");
     let shown = runner.get(&format!("delivery?uri={uri}"));
     let package = shown["package_address"].as_str().unwrap();
-    assert_eq!(runner.get(&format!("{package}/compiled"))["test"]["parts"].as_array().unwrap().len(), 1);
+    assert_eq!(runner.get(&format!("{package}/compiled"))["items"].as_array().unwrap().len(), 8);
     let (status, manifest) = runner.ask("GET", &format!("{package}/files/imsmanifest.xml"), b"");
     assert_eq!(status, 200);
     says(&String::from_utf8(manifest).unwrap(), &["<manifest"]);

@@ -4,6 +4,7 @@
 
 mod backups;
 mod bad;
+mod candidate;
 mod contract;
 mod damage;
 mod disk_full;
@@ -18,3 +19,4 @@ mod people;
 mod results_xml;
 mod run;
 mod runner_client;
+mod whole_test;
