@@ -10,6 +10,7 @@
 //! * [`execution`], [`assessment`]: one attempt and its results in the QTI Results Reporting model.
 //! * [`delivery`]: what a package looks like from outside.
 //! * [`vocabulary`]: the URIs of TAO's ontology that taosync knows.
+//! * [`tao`]: an entity as TAO shows it, and TAO's checksum.
 //! * [`clock`]: time and random identifiers, passed in.
 
 pub mod assessment;
@@ -25,6 +26,7 @@ pub mod item;
 pub mod receipt_mark;
 pub mod scope;
 pub mod set_item;
+pub mod tao;
 pub mod vocabulary;
 
 pub use clock::Clock;

@@ -20,6 +20,11 @@ pub const UPDATED_AT: &str = "http://www.tao.lu/Ontologies/TAO.rdf#UpdatedAt";
 /// The organisation id of a test center.
 pub const ORGANISATION_ID: &str = "http://www.taotesting.com/ontologies/synchro.rdf#organisationId";
 
+/// On a delivery: where TAO keeps the package the delivery was made from.
+pub const ORIGIN_TEST_PACKAGE: &str = "http://www.taotesting.com/ontologies/synchro.rdf#OriginTestPackage";
+/// On a user: the OAuth consumer that a handshake made for it.
+pub const CONSUMER_USER: &str = "http://www.tao.lu/Ontologies/taoSync.rdf#ConsumerUser";
+
 /// A user's login name.
 pub const USER_LOGIN: &str = "http://www.tao.lu/Ontologies/generis.rdf#login";
 /// A user's password in TAO's form: 10 characters of salt, then hex SHA-256 of salt and password (WIRE §3).

@@ -9,10 +9,10 @@ use taosync_model::scope::Positions;
 use taosync_model::{Digest, EntityType, OrgId, Value};
 use uuid::Uuid;
 
-use crate::predicates::{self, SUB_CLASS_OF};
+use crate::predicates;
 use crate::scopes::views;
 use crate::tx::Snapshot;
-use crate::{Store, StoreError, rows};
+use crate::{Store, StoreError};
 
 pub use items::{Found, LinkId};
 pub use named::Standing;
@@ -257,7 +257,8 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Row>, StoreError> {
         let filtered: Vec<Uuid> = entries.iter().filter(|e| e.2 && e.3 && e.0 <= limit).map(|e| e.1).collect();
-        let dropped = dropped(snapshot, scope, org, &filtered).await?;
+        let filtered = if org.is_everything() { Vec::new() } else { filtered };
+        let dropped = views::dropped(snapshot.conn(), scope, &filtered).await.map_err(snapshot.sql())?;
         let none = HashSet::new();
         let mut rows = Vec::with_capacity(entries.len());
         for (seq, id, present, filtered, uri, body) in entries.into_iter().filter(|e| e.0 <= limit) {
@@ -300,34 +301,4 @@ async fn feed_state(snapshot: &mut Snapshot, org: &OrgId) -> Result<Option<FeedS
         }
     }
     Ok(Some(state))
-}
-
-/// The relation values of these members that point outside the org.
-async fn dropped(
-    snapshot: &mut Snapshot,
-    scope: i64,
-    org: &OrgId,
-    owners: &[Uuid],
-) -> Result<HashMap<Uuid, HashSet<String>>, StoreError> {
-    let mut dropped: HashMap<Uuid, HashSet<String>> = HashMap::new();
-    if owners.is_empty() || org.is_everything() {
-        return Ok(dropped);
-    }
-    let sql = snapshot.sql();
-    let found: Vec<(Uuid, String)> = sqlx::query_as(
-        "SELECT r.owner, t.uri FROM json_each($1) j
-         CROSS JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 0 AND r.predicate <> $3
-         CROSS JOIN entity t ON t.id = r.target
-         WHERE NOT EXISTS (SELECT 1 FROM scope_entry s WHERE s.entity = r.target AND s.scope = $2 AND s.present = 1)",
-    )
-    .bind(rows::id_array(owners))
-    .bind(scope)
-    .bind(SUB_CLASS_OF)
-    .fetch_all(snapshot.conn())
-    .await
-    .map_err(sql)?;
-    for (owner, uri) in found {
-        dropped.entry(owner).or_default().insert(uri);
-    }
-    Ok(dropped)
 }

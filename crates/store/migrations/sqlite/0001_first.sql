@@ -11,7 +11,8 @@ CREATE TABLE setting (
 -- ---------------------------------------------------------------- central: what is true
 
 -- Every URI that was ever named. types is a bit set (1 << type code); 0 = only mentioned by something else.
--- digest is of the whole body; shown of what travels under the field choice of the entity's first type.
+-- digest is of the whole body; shown of what travels under the field choice of the entity's first type. tao_md5 is TAO's
+-- checksum of that, with all links; links is their number.
 CREATE TABLE entity (
     id          BLOB    NOT NULL PRIMARY KEY,
     uri         TEXT    NOT NULL UNIQUE,
@@ -22,6 +23,8 @@ CREATE TABLE entity (
     body        BLOB,
     login_index BLOB,
     label_index BLOB,
+    tao_md5     BLOB,
+    links       INTEGER NOT NULL DEFAULT 0,
     changed_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX entity_login ON entity (login_index) WHERE login_index IS NOT NULL;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Change;
 use super::before::{Known, literals_of, read_rows, relations_of};
+use super::checksum::{kept_links, links_count, unscoped_checksum};
 use crate::predicates;
 use crate::rows;
 use crate::scopes::{Effects, LinkKey, OrgEffect, Touched};
@@ -244,11 +245,13 @@ impl Store {
         let list: Vec<&Wanted> = wanted.iter().filter(|w| changed.contains(&w.id)).collect();
         rows::insert(
             conn,
-            "INSERT INTO entity (id, uri, types, class, digest, shown, body, login_index, label_index, changed_at) ",
+            "INSERT INTO entity (id, uri, types, class, digest, shown, body, login_index, label_index, tao_md5, links,
+               changed_at) ",
             &list,
             "ON CONFLICT (id) DO UPDATE SET types = excluded.types, class = excluded.class, digest = excluded.digest,
              shown = excluded.shown, body = excluded.body, login_index = excluded.login_index,
-             label_index = excluded.label_index, changed_at = excluded.changed_at",
+             label_index = excluded.label_index, tao_md5 = excluded.tao_md5, links = excluded.links,
+             changed_at = excluded.changed_at",
             |mut row, want| {
                 let entity = want.entity.as_ref();
                 row.push_bind(want.id).push_bind(want.uri.clone()).push_bind(want.types);
@@ -257,7 +260,10 @@ impl Store {
                 row.push_bind(entity.map(|e| shown_digest(e, want.types, want.digest, &self.fields).0.to_vec()));
                 row.push_bind(entity.map(|e| self.seal_body(want.id, e)));
                 row.push_bind(entity.and_then(|e| self.login_index(e)));
-                row.push_bind(entity.and_then(|e| self.label_index(e, want.types))).push_bind(now);
+                row.push_bind(entity.and_then(|e| self.label_index(e, want.types)));
+                let links = kept_links(&want.links);
+                let checksum = entity.map(|e| unscoped_checksum(e, &links, want.types, &self.fields));
+                row.push_bind(checksum.map(|c| c.0.to_vec())).push_bind(links_count(&links)).push_bind(now);
             },
         )
         .await

@@ -2,9 +2,12 @@
 
 mod before;
 pub mod change;
+pub(crate) mod checksum;
 
 use std::collections::{BTreeMap, HashMap};
 
+use sqlx::SqliteConnection;
+use taosync_model::tao::TaoChecksum;
 use taosync_model::{Entity, EntityType, OrgId, Value, vocabulary};
 use uuid::Uuid;
 
@@ -31,6 +34,8 @@ pub struct Stored {
     pub entity: Entity,
     /// Digest of its body (links have their own).
     pub digest: taosync_model::Digest,
+    /// TAO's checksum of it, in the view of nobody's org.
+    pub tao_checksum: Option<TaoChecksum>,
     /// The orgs that see it.
     pub orgs: Vec<OrgId>,
 }
@@ -172,8 +177,8 @@ impl Store {
         let mut list = Vec::with_capacity(uris.len());
         for part in uris.chunks(20_000) {
             let array = rows::text_array(part.iter().copied());
-            let found: Vec<(Uuid, i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
-                "SELECT e.id, e.types, e.digest, e.body FROM json_each($1) j CROSS JOIN entity e ON e.uri = j.value
+            let found: Vec<(Uuid, i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = sqlx::query_as(
+                "SELECT e.id, e.types, e.digest, e.body, e.tao_md5 FROM json_each($1) j CROSS JOIN entity e ON e.uri = j.value
                  WHERE e.types > 0 AND e.body IS NOT NULL",
             )
             .bind(&array)
@@ -181,9 +186,9 @@ impl Store {
             .await
             .map_err(&sql)?;
             let ids: Vec<Uuid> = found.iter().map(|f| f.0).collect();
-            let mut links = self.links_of(snapshot, &ids).await?;
+            let mut links = self.links_of(snapshot.conn(), &ids).await?;
             let mut orgs = orgs_of(snapshot, &ids).await.map_err(&sql)?;
-            for (id, bits, digest, sealed) in found {
+            for (id, bits, digest, sealed, checksum) in found {
                 let mut entity = self.open_body(id, &sealed)?;
                 for (predicate, value) in links.remove(&id).unwrap_or_default() {
                     entity.push(&predicate, value);
@@ -191,19 +196,21 @@ impl Store {
                 let digest = taosync_model::Digest::from_slice(&digest)
                     .map_err(|_| StoreError::damaged(format!("the digest of {}", entity.uri)))?;
                 let types = EntityType::from_bits(bits).collect();
-                list.push(Stored { types, entity, digest, orgs: orgs.remove(&id).unwrap_or_default() });
+                let tao_checksum = checksum.and_then(|sum| TaoChecksum::from_slice(&sum).ok());
+                list.push(Stored { types, entity, digest, tao_checksum, orgs: orgs.remove(&id).unwrap_or_default() });
             }
         }
         Ok(list)
     }
 
-    async fn links_of(
+    /// Values of the long lists of these entities.
+    pub(crate) async fn links_of(
         &self,
-        snapshot: &mut Snapshot,
+        conn: &mut SqliteConnection,
         ids: &[Uuid],
     ) -> Result<HashMap<Uuid, Vec<(String, Value)>>, StoreError> {
-        let sql = snapshot.sql();
-        let names = predicates::names(snapshot.conn()).await.map_err(&sql)?;
+        let sql = StoreError::sql("links_of");
+        let names = predicates::names(conn).await.map_err(&sql)?;
         let mut links: HashMap<Uuid, Vec<(String, Value)>> = HashMap::new();
         let keys = rows::id_array(ids);
         let found: Vec<(Uuid, i64, String)> = sqlx::query_as(
@@ -212,7 +219,7 @@ impl Store {
              ORDER BY r.owner, r.predicate, r.target",
         )
         .bind(&keys)
-        .fetch_all(snapshot.conn())
+        .fetch_all(&mut *conn)
         .await
         .map_err(&sql)?;
         for (owner, predicate, uri) in found {
@@ -224,7 +231,7 @@ impl Store {
              CROSS JOIN literal_link l ON l.owner = unhex(j.value) WHERE l.gone = 0",
         )
         .bind(&keys)
-        .fetch_all(snapshot.conn())
+        .fetch_all(&mut *conn)
         .await
         .map_err(&sql)?;
         for (owner, predicate, value_id, sealed) in found {

@@ -23,6 +23,7 @@ impl Store {
         self.scopes_follow(&mut tx, effects).await?;
         mended += changes_of(&mut tx).await? - before;
         mended += self.sums_mend(&mut tx).await?;
+        mended += self.checksums_refresh(tx.conn()).await?;
         tx.commit().await?;
         Ok(mended)
     }

@@ -3,10 +3,12 @@
 //!
 //! A change of entities becomes a change of scopes in four steps: [`members`] finds who belongs where now, [`classes`]
 //! the same for classes, [`views`] what each org sees of an entity, [`links`] the long lists; [`sequence`] gives every
-//! difference its number and keeps the sums.
+//! difference its number and keeps the sums. TAO's checksums are written with the rows; those of owners of long lists
+//! depend on what of the list an org sees, and come last ([`checksums`]).
 
 mod approve;
 mod check;
+pub(crate) mod checksums;
 mod classes;
 mod forget;
 mod guard;
@@ -21,6 +23,7 @@ pub(crate) mod views;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sqlx::SqliteConnection;
+use taosync_model::tao::TaoChecksum;
 use taosync_model::{Digest, Entity, EntityType, OrgId};
 use uuid::Uuid;
 
@@ -140,6 +143,8 @@ pub(crate) struct Verdict {
 pub(crate) struct Seen {
     pub digest: Digest,
     pub filtered: bool,
+    /// TAO's checksum where it is not simply the entity's, links aside.
+    pub tao_md5: Option<TaoChecksum>,
 }
 
 impl Store {
@@ -160,7 +165,10 @@ impl Store {
         let verdicts = self.views_find(conn, &scopes, &touched, &moves, effects.unreadable).await?;
         let links = links::find(conn, &scopes, self.fields(), &effects.links, &moves).await.map_err(&sql)?;
         let uris: HashMap<Uuid, String> = effects.touched.iter().map(|t| (t.id, t.uri.clone())).collect();
-        self.sequence_write(conn, &scopes, verdicts, links, uris).await
+        let owners = checksums::Owners::of(&verdicts, &links);
+        let orgs = self.sequence_write(conn, &scopes, verdicts, links, uris).await?;
+        self.linked_checksums_write(conn, &scopes, &owners).await?;
+        Ok(orgs)
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::SqliteConnection;
 use taosync_model::canonical::{entry_member, link_member};
+use taosync_model::tao::TaoChecksum;
 use taosync_model::{Digest, EntityType, SetDigest, Value};
 use uuid::Uuid;
 
@@ -34,6 +35,7 @@ struct EntryRow {
     present: bool,
     filtered: bool,
     digest: Digest,
+    tao_md5: Option<TaoChecksum>,
 }
 
 /// A link row to be written.
@@ -219,6 +221,7 @@ fn number_entries(verdicts: &[Verdict], uris: &HashMap<Uuid, String>, counters: 
             present: verdict.now.is_some(),
             filtered: verdict.now.is_some_and(|n| n.filtered),
             digest: verdict.now.map(|n| n.digest).or(before.map(|b| b.digest)).unwrap_or_default(),
+            tao_md5: verdict.now.and_then(|n| n.tao_md5),
         });
     }
     rows
@@ -259,14 +262,23 @@ async fn read_counters(conn: &mut SqliteConnection) -> Result<Counters, sqlx::Er
 async fn write_entries(conn: &mut SqliteConnection, entries: &[EntryRow], now: i64) -> Result<(), sqlx::Error> {
     rows::insert(
         conn,
-        "INSERT INTO scope_entry (scope, type, entity, seq, present, filtered, digest, gone_at) ",
+        "INSERT INTO scope_entry (scope, type, entity, seq, present, filtered, digest, gone_at, tao_md5) ",
         entries,
         "ON CONFLICT (scope, type, entity) DO UPDATE SET seq = excluded.seq, present = excluded.present,
-         filtered = excluded.filtered, digest = excluded.digest, tao_md5 = NULL, gone_at = excluded.gone_at",
+         filtered = excluded.filtered, digest = excluded.digest, tao_md5 = excluded.tao_md5, gone_at = excluded.gone_at",
         |mut row, e| {
             row.push_bind(e.scope).push_bind(e.entity_type.code()).push_bind(e.entity).push_bind(e.seq);
             row.push_bind(e.present).push_bind(e.filtered).push_bind(e.digest.0.to_vec());
             row.push_bind((!e.present).then_some(now));
+            match e.tao_md5 {
+                Some(checksum) => {
+                    row.push_bind(checksum.0.to_vec());
+                }
+                None => {
+                    row.push("(SELECT tao_md5 FROM entity WHERE id = ").push_bind_unseparated(e.entity);
+                    row.push_unseparated(")");
+                }
+            }
         },
     )
     .await

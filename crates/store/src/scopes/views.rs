@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::SqliteConnection;
 use taosync_model::scope::FieldChoices;
+use taosync_model::tao::{Properties, TaoChecksum};
 use taosync_model::{Digest, Entity, EntityType, canonical, vocabulary};
 use uuid::Uuid;
 
@@ -91,7 +92,8 @@ impl Store {
             .await
             .map_err(&sql)?;
             shown.extend(found.into_iter().filter_map(|(id, types, digest, filtered)| {
-                Some((id, (types, Seen { digest: Digest::from_slice(&digest?).ok()?, filtered })))
+                let digest = Digest::from_slice(&digest?).ok()?;
+                Some((id, (types, Seen { digest, filtered, tao_md5: None })))
             }));
         }
         let is_plain = |place: &Place, types: i64| {
@@ -119,7 +121,9 @@ impl Store {
                 let Some(body) = body else { continue };
                 let dropped = hidden.get(&(place.0, place.2)).unwrap_or(&none);
                 let view = view(body.clone(), place.1, self.fields(), dropped);
-                Seen { digest: canonical::entity_digest(&view), filtered: true }
+                let shown = Properties::of(&view, &[], place.1, &self.fields().of(place.1));
+                let tao_md5 = Some(TaoChecksum::of(&shown));
+                Seen { digest: canonical::entity_digest(&view), filtered: true, tao_md5 }
             };
             seen.insert(place, result);
         }
@@ -174,6 +178,7 @@ impl Store {
         .map_err(&sql)?;
         effects.links = super::links::all(tx.conn()).await.map_err(&sql)?;
         self.scopes_follow(&mut tx, effects).await?;
+        self.checksums_refresh(tx.conn()).await?;
         sqlx::query(
             "INSERT INTO setting (name, value) VALUES ('fields', $1) ON CONFLICT (name) DO UPDATE SET value = $1",
         )
@@ -256,4 +261,31 @@ async fn hidden(
         }
     }
     Ok(hidden)
+}
+
+/// The inline relation values of these members that point outside their org.
+pub(crate) async fn dropped(
+    conn: &mut SqliteConnection,
+    scope: i64,
+    owners: &[Uuid],
+) -> Result<HashMap<Uuid, HashSet<String>>, sqlx::Error> {
+    let mut dropped: HashMap<Uuid, HashSet<String>> = HashMap::new();
+    if owners.is_empty() {
+        return Ok(dropped);
+    }
+    let found: Vec<(Uuid, String)> = sqlx::query_as(
+        "SELECT r.owner, t.uri FROM json_each($1) j
+         CROSS JOIN relation r ON r.owner = unhex(j.value) AND r.linked = 0 AND r.predicate <> $3
+         CROSS JOIN entity t ON t.id = r.target
+         WHERE NOT EXISTS (SELECT 1 FROM scope_entry s WHERE s.entity = r.target AND s.scope = $2 AND s.present = 1)",
+    )
+    .bind(rows::id_array(owners))
+    .bind(scope)
+    .bind(SUB_CLASS_OF)
+    .fetch_all(conn)
+    .await?;
+    for (owner, uri) in found {
+        dropped.entry(owner).or_default().insert(uri);
+    }
+    Ok(dropped)
 }

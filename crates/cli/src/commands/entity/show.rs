@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use taosync_model::canonical::{self, MAX_INLINE_VALUES};
 use taosync_model::delivery::PackageRef;
+use taosync_model::tao::TaoChecksum;
 use taosync_model::{Digest, Entity, EntityType, OrgId, Value, vocabulary};
 use taosync_store::settings::Role;
 
@@ -27,6 +28,9 @@ struct Shown {
     package: Option<PackageRef>,
     /// Of the body without long lists, which have digests of their own.
     digest: Digest,
+    /// TAO's checksum of all of it, in the view of nobody's org; at central only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tao_checksum: Option<TaoChecksum>,
     orgs: BTreeSet<OrgId>,
 }
 
@@ -47,7 +51,8 @@ pub async fn show(context: &Context, uri: &str) -> Result<(), Failure> {
 async fn at_central(node: &Node, uri: &str) -> Result<Shown, Failure> {
     let stored = node.store.entity_get(uri).await?.ok_or_else(|| not_found(uri))?;
     let (types, orgs) = (stored.types.into_iter().collect(), stored.orgs.into_iter().collect());
-    Ok(Shown::new(stored.entity, types, orgs, Some(stored.digest)))
+    let shown = Shown::new(stored.entity, types, orgs, Some(stored.digest));
+    Ok(Shown { tao_checksum: stored.tao_checksum, ..shown })
 }
 
 /// The entity as the orgs of this server see it together: what one org does not see, another may.
@@ -87,6 +92,7 @@ impl Shown {
             label: entity.label().to_owned(),
             package: entity.package.clone(),
             digest: digest.unwrap_or_else(|| body_digest(&entity)),
+            tao_checksum: None,
             orgs,
             properties: entity,
         }
