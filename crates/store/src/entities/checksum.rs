@@ -12,7 +12,9 @@ pub(crate) fn kept_links(links: &[Property]) -> Vec<Property> {
     let kept = |property: &Property| {
         let mut values = property.values.clone();
         if predicates::known_code(&property.predicate).is_some() {
-            values.iter_mut().for_each(|value| value.lang = None);
+            for value in &mut values {
+                value.lang = None;
+            }
         }
         values.sort_unstable();
         values.dedup();

@@ -64,7 +64,9 @@ impl Store {
         let mut lists: HashMap<Uuid, Vec<Property>> = HashMap::new();
         for (owner, values) in self.links_of(conn, &ids).await? {
             let mut bearer = taosync_model::Entity::default();
-            values.into_iter().for_each(|(predicate, value)| bearer.push(&predicate, value));
+            for (predicate, value) in values {
+                bearer.push(&predicate, value);
+            }
             lists.insert(owner, kept_links(&bearer.properties));
         }
         let mut right: Vec<(String, String, i64)> = Vec::new();
