@@ -253,6 +253,7 @@ mod tests {
             types: vec![EntityType::TestTaker],
             entity,
             digest: taosync_model::Digest::default(),
+            tao_checksum: None,
             orgs: vec![],
         };
         let lookup = |text: &str, types| Lookup { types, by: LookupBy::Login, text: text.to_owned() };
