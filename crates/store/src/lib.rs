@@ -2,7 +2,8 @@
 //!
 //! * [`tx`]: every transaction: named, flushed or relaxed, one writer at a time.
 //! * Central: [`entities`] (what is true), [`scopes`] (who may see what, and the feed's sequence numbers), [`feed`]
-//!   (reading it), [`received`] (results that came in), [`consumers`] and their [`tokens`], [`nodes`].
+//!   (reading it), [`received`] (results that came in), [`consumers`] and their [`tokens`], [`nodes`], [`tao`]
+//!   (what TAO clients ask).
 //! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`].
 //! * Both: [`packages`] and their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`].
 
@@ -32,6 +33,7 @@ pub mod runner_keys;
 pub mod scopes;
 pub mod settings;
 mod sqlite;
+pub mod tao;
 pub mod tokens;
 pub mod tx;
 mod values;

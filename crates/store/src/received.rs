@@ -9,6 +9,7 @@ use taosync_model::{Digest, OrgId};
 use taosync_vault::receipts;
 use uuid::Uuid;
 
+pub use judge::{Editions, ItemKey};
 pub use listing::{ReceivedCounts, ReceivedFilter, ReceivedItem, ReceivedPayload};
 
 use crate::rows;
@@ -43,7 +44,7 @@ pub struct Handover<'a> {
     pub epoch: Uuid,
     /// Organisation of the token.
     pub org: &'a OrgId,
-    /// Node of the token; none with TAO's protocol.
+    /// Node of the token; of a TAO box, an id made from what it calls itself.
     pub node: Option<Uuid>,
 }
 

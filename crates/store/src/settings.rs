@@ -1,5 +1,7 @@
 //! Settings of a node: named texts and counters, and who the node is.
 
+use std::collections::HashMap;
+
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -67,6 +69,17 @@ impl Store {
             .fetch_optional(&self.pools.readers)
             .await
             .map_err(StoreError::sql("setting_get"))
+    }
+
+    /// All settings whose names begin so.
+    pub async fn settings_named(&self, prefix: &str) -> Result<HashMap<String, String>, StoreError> {
+        let found: Vec<(String, String)> =
+            sqlx::query_as("SELECT name, value FROM setting WHERE substr(name, 1, length($1)) = $1")
+                .bind(prefix)
+                .fetch_all(&self.pools.readers)
+                .await
+                .map_err(StoreError::sql("settings_named"))?;
+        Ok(found.into_iter().collect())
     }
 
     /// Sets a setting.

@@ -11,6 +11,9 @@ use crate::{Durability, Store, StoreError};
 /// uses one, each of its programs that runs beside may use another.
 pub const TOKENS_OF_NODE: u32 = 16;
 
+/// As [`TOKENS_OF_NODE`], for tokens without a node: all boxes of a school may share a consumer.
+pub const TOKENS_WITHOUT_NODE: u32 = 1_000;
+
 /// A token to be kept.
 #[derive(Clone, Copy, Debug)]
 pub struct NewToken<'a> {
@@ -35,6 +38,8 @@ pub struct TokenFacts {
     pub client_key: String,
     /// The one organisation the token is for.
     pub org: OrgId,
+    /// All organisations of the consumer.
+    pub orgs: Vec<OrgId>,
     /// Node the token is bound to.
     pub node: Option<Uuid>,
     /// Thumbprint of that node's key: requests must be signed with it.
@@ -59,7 +64,7 @@ impl Store {
         .bind(token.consumer)
         .bind(token.node)
         .bind(token.org.as_str())
-        .bind(TOKENS_OF_NODE - 1)
+        .bind(if token.node.is_some() { TOKENS_OF_NODE } else { TOKENS_WITHOUT_NODE } - 1)
         .execute(tx.conn())
         .await
         .map_err(&sql)?;
@@ -96,7 +101,8 @@ impl Store {
     /// What a token stands for; `None` when it is unknown, expired or revoked.
     pub async fn token_check(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<TokenFacts>, StoreError> {
         let row = sqlx::query(
-            "SELECT t.consumer, c.client_key, t.org, t.node, n.thumbprint, c.user, c.role
+            "SELECT t.consumer, c.client_key, t.org, t.node, n.thumbprint, c.user, c.role,
+               (SELECT json_group_array(org) FROM (SELECT org FROM consumer_org WHERE consumer = c.id ORDER BY org)) AS orgs
              FROM token t JOIN consumer c ON c.id = t.consumer LEFT JOIN node n ON n.id = t.node
              WHERE t.hash = $1 AND t.expires_at > $2 AND c.revoked_at IS NULL AND n.revoked_at IS NULL",
         )
@@ -111,6 +117,7 @@ impl Store {
             consumer: row.get("consumer")?,
             client_key: row.get("client_key")?,
             org: row.word("org")?,
+            orgs: row.json("orgs")?,
             node: row.get("node")?,
             thumbprint: row.get("thumbprint")?,
             user: row.get("user")?,

@@ -6,6 +6,7 @@
 //! * [`packages`]: publish (central), fetch and compile (local).
 //! * [`up`]: collect → push (local) → receive (central) → acknowledge (local).
 //! * [`runner`]: what a test runner does on a local server.
+//! * [`tao`]: central as TAO's clients see it.
 //! * [`session`]: one whole sync, its record and its report.
 
 pub mod down;
@@ -13,4 +14,5 @@ pub mod link;
 pub mod packages;
 pub mod runner;
 pub mod session;
+pub mod tao;
 pub mod up;

@@ -91,7 +91,8 @@ impl Properties {
         self.0.is_empty()
     }
 
-    fn add_missing(&mut self, predicate: &str, text: &str) {
+    /// Adds a text to a predicate that has none.
+    pub fn add_missing(&mut self, predicate: &str, text: &str) {
         if !text.is_empty() && self.texts(predicate).is_empty() {
             self.0.push((predicate.to_owned(), Merged::One(text.to_owned())));
         }

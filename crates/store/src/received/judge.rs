@@ -9,10 +9,51 @@ use uuid::Uuid;
 use super::IncomingItem;
 use crate::settings::RECEIPT_NO;
 use crate::values::Record;
-use crate::{StoreError, Tx, rows};
+use crate::{Store, StoreError, Tx, rows};
 
-type ItemKey = (ItemKind, Uuid);
+/// An item, by kind and id.
+pub type ItemKey = (ItemKind, Uuid);
+/// A version of an item.
 type Edition = (u32, Digest);
+
+/// The versions of an item that are held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Editions {
+    /// Version and digest of each.
+    pub held: Vec<(u32, Digest)>,
+    /// The newest that is not in conflict.
+    pub head: Option<(u32, Digest)>,
+}
+
+impl Store {
+    /// What an org holds of these items, for items whose makers do not count versions.
+    pub async fn received_editions(
+        &self,
+        org: &OrgId,
+        items: &[Uuid],
+    ) -> Result<HashMap<ItemKey, Editions>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT kind, item, version, digest, head FROM received
+             WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND org = $2",
+        )
+        .bind(rows::id_array(items))
+        .bind(org.as_str())
+        .fetch_all(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("received_editions"))?;
+        let mut found: HashMap<ItemKey, Editions> = HashMap::new();
+        for row in &rows {
+            let row = Record::new("received", row);
+            let editions = found.entry((row.word("kind")?, row.get("item")?)).or_default();
+            let edition = (row.number("version")?, row.digest("digest")?);
+            editions.held.push(edition);
+            if row.flag("head")? {
+                editions.head = Some(edition);
+            }
+        }
+        Ok(found)
+    }
+}
 
 /// What is kept of a version of an item.
 #[derive(Clone, Copy)]

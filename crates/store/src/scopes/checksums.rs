@@ -12,19 +12,21 @@ use uuid::Uuid;
 
 use super::links::LinkVerdict;
 use super::register::Scopes;
-use super::{Verdict, views};
+use super::{Touched, Verdict, views};
 use crate::predicates;
 use crate::{Store, StoreError, rows};
 
 /// Owners whose checksums are made in one go: bounds memory, as lists may be long.
 const AT_ONCE: usize = 200;
 
-/// Entities that may own lists, and the orgs in which they look different.
+/// Whose checksums in which orgs are to be made after the rows are written.
 pub(super) struct Owners {
     /// A link of them came or went.
     changed: HashSet<(i64, Uuid)>,
-    /// They came, or look different.
+    /// They came, or look different: right already, unless they own lists.
     seen: HashSet<(i64, Uuid)>,
+    /// Written anew. Their digests may be what they were and their checksums not, which depend on the order of values.
+    rewritten: HashSet<Uuid>,
 }
 
 /// An owner in an org.
@@ -39,10 +41,23 @@ struct Owner {
 
 impl Owners {
     /// The candidates among what is to be written.
-    pub fn of(verdicts: &[Verdict], links: &[LinkVerdict]) -> Self {
+    pub fn of(touched: &[Touched], verdicts: &[Verdict], links: &[LinkVerdict]) -> Self {
         let seen = verdicts.iter().filter(|v| v.now.is_some()).map(|v| (v.place.0, v.place.2));
-        let changed: HashSet<_> = links.iter().map(|link| (link.scope, link.key.owner)).collect();
-        Self { seen: seen.filter(|place| !changed.contains(place)).collect(), changed }
+        Self {
+            changed: links.iter().map(|link| (link.scope, link.key.owner)).collect(),
+            seen: seen.collect(),
+            rewritten: touched.iter().filter(|t| t.old_types > 0 && t.new_types > 0).map(|t| t.id).collect(),
+        }
+    }
+
+    fn ids(&self) -> Vec<Uuid> {
+        let places = self.changed.iter().chain(&self.seen).map(|place| place.1);
+        places.chain(self.rewritten.iter().copied()).collect::<HashSet<_>>().into_iter().collect()
+    }
+
+    fn is_meant(&self, place: (i64, Uuid), links: i64) -> bool {
+        let is_right = self.seen.contains(&place) && links == 0;
+        self.changed.contains(&place) || !is_right && (self.seen.contains(&place) || self.rewritten.contains(&place.1))
     }
 }
 
@@ -164,26 +179,20 @@ impl Store {
 }
 
 async fn read_owners(conn: &mut SqliteConnection, owners: &Owners) -> Result<Vec<Owner>, sqlx::Error> {
-    let ids = |places: &HashSet<(i64, Uuid)>| places.iter().map(|p| p.1).collect::<HashSet<_>>().into_iter().collect();
-    let lists: [(Vec<Uuid>, i64); 2] = [(ids(&owners.changed), 0), (ids(&owners.seen), 1)];
     let mut list = Vec::new();
-    for (ids, fewest) in lists {
-        for part in ids.chunks(20_000) {
-            let found: Vec<(i64, i64, Uuid, bool, i64, Option<Vec<u8>>)> = sqlx::query_as(
-                "SELECT s.scope, s.type, s.entity, s.filtered, e.links, e.tao_md5 FROM json_each($1) j
-                 CROSS JOIN entity e ON e.id = unhex(j.value) AND e.links >= $2
-                 CROSS JOIN scope_entry s ON s.entity = e.id AND s.present = 1",
-            )
-            .bind(rows::id_array(part))
-            .bind(fewest)
-            .fetch_all(&mut *conn)
-            .await?;
-            list.extend(found.into_iter().filter_map(|(scope, code, id, filtered, links, unscoped)| {
-                let is_meant = owners.changed.contains(&(scope, id)) || owners.seen.contains(&(scope, id));
-                let entity_type = EntityType::from_code(code).filter(|_| is_meant)?;
-                Some(Owner { scope, entity_type, id, filtered, links, unscoped })
-            }));
-        }
+    for part in owners.ids().chunks(20_000) {
+        let found: Vec<(i64, i64, Uuid, bool, i64, Option<Vec<u8>>)> = sqlx::query_as(
+            "SELECT s.scope, s.type, s.entity, s.filtered, e.links, e.tao_md5 FROM json_each($1) j
+             CROSS JOIN entity e ON e.id = unhex(j.value)
+             CROSS JOIN scope_entry s ON s.entity = e.id AND s.present = 1",
+        )
+        .bind(rows::id_array(part))
+        .fetch_all(&mut *conn)
+        .await?;
+        list.extend(found.into_iter().filter_map(|(scope, code, id, filtered, links, unscoped)| {
+            let entity_type = EntityType::from_code(code).filter(|_| owners.is_meant((scope, id), links))?;
+            Some(Owner { scope, entity_type, id, filtered, links, unscoped })
+        }));
     }
     Ok(list)
 }

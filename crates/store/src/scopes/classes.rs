@@ -130,7 +130,7 @@ async fn write_use(
 }
 
 /// The loaded classes and their parents; some thousands at most.
-pub(super) struct Tree {
+pub(crate) struct Tree {
     pub classes: HashSet<Uuid>,
     parents: HashMap<Uuid, Vec<Uuid>>,
 }
@@ -150,7 +150,7 @@ impl Tree {
     }
 }
 
-pub(super) async fn read_tree(conn: &mut SqliteConnection) -> Result<Tree, sqlx::Error> {
+pub(crate) async fn read_tree(conn: &mut SqliteConnection) -> Result<Tree, sqlx::Error> {
     let edges: Vec<(Uuid, Option<Uuid>)> = sqlx::query_as(
         "SELECT e.id, r.target FROM entity e LEFT JOIN relation r ON r.owner = e.id AND r.predicate = $1
          WHERE (e.types & 1) <> 0",

@@ -28,6 +28,7 @@ use taosync_model::{Digest, Entity, EntityType, OrgId};
 use uuid::Uuid;
 
 pub use check::{ScopeCheck, ScopeProblem};
+pub(crate) use classes::read_tree;
 pub use guard::Turnover;
 pub use register::ScopeSummary;
 
@@ -165,7 +166,7 @@ impl Store {
         let verdicts = self.views_find(conn, &scopes, &touched, &moves, effects.unreadable).await?;
         let links = links::find(conn, &scopes, self.fields(), &effects.links, &moves).await.map_err(&sql)?;
         let uris: HashMap<Uuid, String> = effects.touched.iter().map(|t| (t.id, t.uri.clone())).collect();
-        let owners = checksums::Owners::of(&verdicts, &links);
+        let owners = checksums::Owners::of(&effects.touched, &verdicts, &links);
         let orgs = self.sequence_write(conn, &scopes, verdicts, links, uris).await?;
         self.linked_checksums_write(conn, &scopes, &owners).await?;
         Ok(orgs)

@@ -14,11 +14,11 @@ use taosync_store::StoreError;
 use taosync_store::executions::{Execution, Part, PartKind};
 
 /// Who gave the identifiers in `sessionIdentifier`: the delivery's URI, the execution's id.
-const SOURCE_DELIVERY: &str = "taosync:delivery";
+pub(crate) const SOURCE_DELIVERY: &str = "taosync:delivery";
 const SOURCE_EXECUTION: &str = "taosync:execution";
 
 /// Session status of an item whose runner says nothing else (QTI Results Reporting).
-const STATUS_FINAL: &str = "final";
+pub(crate) const STATUS_FINAL: &str = "final";
 
 /// Variables of one item, or of the test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

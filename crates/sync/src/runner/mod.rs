@@ -9,7 +9,7 @@
 mod eligible;
 mod error;
 mod finish;
-mod fold;
+pub(crate) mod fold;
 mod late;
 mod login;
 mod save;

@@ -1,0 +1,21 @@
+//! Central as TAO's clients see it (docs/TAO.md). What they ask is read with `wire::tao`, what they may see comes from the
+//! same scopes as everything else, what they hand in lands among the received items.
+//!
+//! * [`compat`]: what is switched on, and how.
+//! * [`reach`]: whose data a consumer may see.
+//! * [`listing`]: checksums, details, classes.
+//! * [`login`]: sync managers, and the handshake.
+//! * [`hand_in`]: results, logs, sessions, LTI users.
+//! * [`confirm`]: the record of a sync.
+
+pub mod compat;
+pub mod confirm;
+pub mod hand_in;
+mod ids;
+pub mod listing;
+pub mod login;
+pub mod reach;
+mod results;
+
+pub use compat::Compat;
+pub use reach::Reach;

@@ -1,0 +1,105 @@
+//! Sync managers: whose login counts here, and the handshake that connects a fresh box.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use taosync_model::scope::FieldChoice;
+use taosync_model::tao::Properties;
+use taosync_model::{Entity, EntityType, OrgId, vocabulary as v};
+use taosync_store::consumers::NewConsumer;
+use taosync_store::entities::Key;
+use taosync_store::{Store, StoreError};
+use taosync_vault::tokens::TokenHash;
+use taosync_vault::{passwords, random};
+use taosync_wire::tao::access::{HandshakeAnswer, OauthInfo};
+
+use super::listing;
+
+/// A sync manager who gave the right password.
+#[derive(Clone, Debug)]
+pub struct Manager {
+    entity: Entity,
+    /// Organisations of the manager's centers.
+    pub orgs: Vec<OrgId>,
+}
+
+/// Why nobody is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginRefused {
+    /// Unknown login or wrong password.
+    Wrong,
+    /// Right, but not a sync manager of an organisation.
+    NotAManager,
+}
+
+impl Manager {
+    /// The login.
+    pub fn login(&self) -> &str {
+        self.entity.first(v::USER_LOGIN).unwrap_or_default()
+    }
+}
+
+/// Checks login and password; an unknown login costs as much as a wrong password.
+pub async fn manager(
+    store: &Store,
+    login: &str,
+    password: &SecretString,
+) -> Result<Result<Manager, LoginRefused>, StoreError> {
+    let key = Key::Login(login.to_owned());
+    let found = store.entities_find(std::slice::from_ref(&key)).await?.remove(&key).unwrap_or_default();
+    // The index is blind to nothing, but several users may share a login.
+    let mut right = None;
+    if found.is_empty() {
+        passwords::tao_verify_nobody(password);
+    }
+    for stored in found {
+        let hash = stored.entity.first(v::USER_PASSWORD).unwrap_or_default();
+        if passwords::tao_verify(password, hash) {
+            right = Some(stored);
+        }
+    }
+    let Some(stored) = right else { return Ok(Err(LoginRefused::Wrong)) };
+    if !stored.types.contains(&EntityType::SyncManager) {
+        return Ok(Err(LoginRefused::NotAManager));
+    }
+    let orgs = orgs_of(store, &stored.entity).await?;
+    if orgs.is_empty() {
+        return Ok(Err(LoginRefused::NotAManager));
+    }
+    Ok(Ok(Manager { entity: stored.entity, orgs }))
+}
+
+/// The organisations named on the manager, and those of the manager's centers.
+async fn orgs_of(store: &Store, manager: &Entity) -> Result<Vec<OrgId>, StoreError> {
+    let centers: Vec<Key> = manager.values(v::ASSIGNED_SYNC_USER).iter().map(|c| Key::Uri(c.text.clone())).collect();
+    let centers = store.entities_find(&centers).await?;
+    let centers = centers.values().flatten().flat_map(|center| center.entity.values(v::ORGANISATION_ID));
+    let named = manager.values(v::ORGANISATION_ID).iter().chain(centers);
+    let mut orgs: Vec<OrgId> = named.filter_map(|value| OrgId::new(value.text.clone()).ok()).collect();
+    orgs.sort();
+    orgs.dedup();
+    Ok(orgs)
+}
+
+/// Makes a consumer for a manager's box, and says who the manager is.
+pub async fn handshake(store: &Store, manager: &Manager, token_url: String) -> Result<HandshakeAnswer, StoreError> {
+    let key = hex::encode(random::bytes::<16>());
+    let secret = random::token();
+    let new = NewConsumer {
+        client_key: key.clone(),
+        secret_hash: TokenHash::of(&secret),
+        user: manager.login().to_owned(),
+        role: v::ROLE_SYNC_MANAGER.to_owned(),
+        orgs: manager.orgs.clone(),
+    };
+    let consumer = store.consumer_create(&new).await?;
+    let uri = manager.entity.uri.clone();
+    let base = uri.rsplit_once('#').map_or(uri.as_str(), |(base, _)| base);
+    let mut entity = manager.entity.clone();
+    entity.set(v::CONSUMER_USER, vec![taosync_model::Value::plain(format!("{base}#i{}", consumer.simple()))]);
+    let mut properties = Properties::of(&entity, &[], EntityType::SyncManager, &FieldChoice::default());
+    if properties.texts(v::ORGANISATION_ID).is_empty() {
+        // A TAO client takes its organisation from here.
+        properties.add_missing(v::ORGANISATION_ID, manager.orgs.first().map_or("", OrgId::as_str));
+    }
+    let oauth_info = OauthInfo { key, secret: secret.expose_secret().to_owned(), token_url };
+    Ok(HandshakeAnswer { sync_user: listing::entity(uri, properties), oauth_info })
+}
