@@ -1,10 +1,12 @@
 //! The object store: chunks as files `chunks/ab/<hex>`, named by their BLAKE3 hash. A file under its name is always
 //! whole: it is written and flushed under a temporary name in the same folder, then renamed.
 
+mod disk;
+mod parts;
 mod pieces;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,8 @@ use jiff::Timestamp;
 use taosync_model::Digest;
 
 use crate::StoreError;
+
+pub use parts::Part;
 
 const LEFTOVER_PREFIX: &str = ".part-";
 
@@ -29,8 +33,8 @@ impl Blobs {
         Ok(blobs)
     }
 
-    /// Writes a batch: each file is flushed, then renamed; at the end each folder is flushed once. A file that is
-    /// there is replaced, which repairs a damaged one. Bytes that do not have their name's hash are refused, and then
+    /// Writes a batch: all files are flushed together, then renamed, then the names are flushed. A file that is there
+    /// is replaced, which repairs a damaged one. Bytes that do not have their name's hash are refused, and then
     /// nothing is written.
     pub async fn put_batch(&self, batch: Vec<(Digest, Vec<u8>)>) -> Result<(), StoreError> {
         self.run(move |blobs| blobs.put_all(&batch)).await
@@ -65,8 +69,8 @@ impl Blobs {
         self.run(move |blobs| names.iter().try_for_each(|name| remove_file(&blobs.path(*name)))).await
     }
 
-    /// Deletes temporary files that were last written before `before`: a process died while it wrote them. Says how
-    /// many.
+    /// Deletes temporary files that were last written before `before`: a process died while it wrote them, or nobody
+    /// has fetched the rest of a chunk. Says how many.
     pub async fn remove_leftovers(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.run(move |blobs| blobs.sweep(before)).await
     }
@@ -102,15 +106,15 @@ impl Blobs {
         let mut written = Vec::new();
         let mut folders = BTreeSet::new();
         for (name, bytes) in batch {
-            #[cfg(feature = "faults")]
-            crate::faults::write(self.folder.parent().unwrap_or(&self.folder))?;
+            self.may_write()?;
             let folder = self.folder_of(*name, &mut folders)?;
             written.push((write_temporary(&folder, bytes)?, self.path(*name)));
         }
+        self.flush_together(written.iter().map(|(temporary, _)| &**temporary))?;
         for (temporary, path) in written {
             temporary.persist(&path).map_err(|e| failed("write", &path, e.error))?;
         }
-        folders.iter().try_for_each(|folder| flush_folder(folder))
+        self.flush_together(folders.iter().map(PathBuf::as_path))
     }
 
     /// The folder of a chunk, made when it is the first there; it and its parent have to be flushed.
@@ -152,16 +156,12 @@ impl Blobs {
     }
 }
 
-fn write_temporary(folder: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, StoreError> {
+/// Only the name is kept: a batch has more files than a process may have open.
+fn write_temporary(folder: &Path, bytes: &[u8]) -> Result<tempfile::TempPath, StoreError> {
     let made = tempfile::Builder::new().prefix(LEFTOVER_PREFIX).tempfile_in(folder);
     let mut file = made.map_err(|e| failed("write in", folder, e))?;
     file.write_all(bytes).map_err(|e| failed("write", file.path(), e))?;
-    file.as_file().sync_all().map_err(|e| failed("flush", file.path(), e))?;
-    Ok(file)
-}
-
-fn flush_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| failed("flush", folder, e))
+    Ok(file.into_temp_path())
 }
 
 fn remove_file(path: &Path) -> Result<(), StoreError> {
@@ -177,7 +177,8 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 fn is_leftover(path: &Path, before: Timestamp) -> bool {
-    let named = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(LEFTOVER_PREFIX));
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let named = [LEFTOVER_PREFIX, parts::PART_PREFIX].iter().any(|prefix| name.starts_with(prefix));
     let written = fs::metadata(path).and_then(|found| found.modified()).ok();
     named && written.and_then(|time| Timestamp::try_from(time).ok()).is_some_and(|time| time < before)
 }

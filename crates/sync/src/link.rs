@@ -4,6 +4,7 @@
 mod connect;
 mod count;
 mod error;
+pub mod patience;
 mod request;
 mod token;
 

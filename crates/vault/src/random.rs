@@ -30,6 +30,11 @@ pub fn uuid() -> Uuid {
     uuid::Builder::from_random_bytes(bytes()).into_uuid()
 }
 
+/// A number from 0 to 1, both included, in steps of 2⁻³².
+pub fn unit() -> f64 {
+    f64::from(u32::from_le_bytes(bytes())) / f64::from(u32::MAX)
+}
+
 /// A token or client secret: 256 bits, base64url without padding (43 characters).
 pub fn token() -> SecretString {
     SecretString::from(URL_SAFE_NO_PAD.encode(*Zeroizing::new(bytes::<32>())))
@@ -45,6 +50,13 @@ mod tests {
         let (a, b) = (token(), token());
         assert_eq!(URL_SAFE_NO_PAD.decode(a.expose_secret()).unwrap().len(), 32);
         assert_ne!(a.expose_secret(), b.expose_secret());
+    }
+
+    #[test]
+    fn units_lie_between_their_ends() {
+        let units: Vec<f64> = (0..100).map(|_| unit()).collect();
+        assert!(units.iter().all(|unit| (0.0..=1.0).contains(unit)));
+        assert!(units.iter().any(|unit| *unit < 0.5) && units.iter().any(|unit| *unit > 0.5), "1 in 2^99 fails");
     }
 
     #[test]

@@ -5,8 +5,11 @@ use taosync_model::{EntityType, OrgId};
 use taosync_store::outbox::AfterReceipt;
 use taosync_store::settings::Role;
 use taosync_sync::down::guard::Removals;
+use taosync_sync::link::patience::Patience;
+use taosync_sync::session::summary::DeliveryCounts;
 use taosync_sync::session::{self, Mode, Plan, Summary, What};
 use taosync_sync::up::UpLimits;
+use taosync_vault::random;
 
 use crate::chores;
 use crate::config::ResultService;
@@ -145,6 +148,7 @@ fn plan(node: &Node, what: What, common: Common) -> Plan {
         mode: if common.dry_run { Mode::DryRun } else { Mode::Apply },
         removals: if common.accept_removals { Removals::Accepted } else { Removals::Guarded },
         chunk_size: node.config.sync_service.chunk_size as usize,
+        patience: Patience::usual(random::unit),
         up: up_limits(&node.config.result_service),
         actor: ACTOR.to_owned(),
         version: VERSION.to_owned(),
@@ -186,14 +190,11 @@ fn to_text(summary: &Summary, mode: Mode) -> String {
     }
     let (tests, results) = (&summary.deliveries, &summary.results);
     if tests.fetched + tests.failed > 0 {
+        let (verb, bytes) = (if mode == Mode::DryRun { "to fetch" } else { "fetched" }, output::bytes(tests.bytes));
+        let DeliveryCounts { fetched, files, chunks, failed, .. } = tests;
         output::add(
             &mut text,
-            format_args!(
-                "Tests: {} fetched ({}), {} not ready\n",
-                tests.fetched,
-                output::bytes(tests.bytes),
-                tests.failed
-            ),
+            format_args!("Tests: {fetched} {verb} ({files} files, {bytes} in {chunks} parts), {failed} not ready\n"),
         );
     }
     if results.sent + results.pending + results.refused > 0 {
@@ -231,7 +232,7 @@ fn sentence(summary: &Summary, mode: Mode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use taosync_sync::session::summary::{DeliveryCounts, ResultCounts, TypeCounts};
+    use taosync_sync::session::summary::{ResultCounts, TypeCounts};
 
     fn summary() -> Summary {
         let counts = TypeCounts { created: 12, updated: 1, removed: 0, unchanged: 187 };
@@ -240,7 +241,13 @@ mod tests {
             digest_equal: true,
             proof: "digest".into(),
             types: [(EntityType::TestTaker, counts), (EntityType::Proctor, TypeCounts::default())].into(),
-            deliveries: DeliveryCounts { fetched: 1, bytes: 2_500_000, ..DeliveryCounts::default() },
+            deliveries: DeliveryCounts {
+                fetched: 1,
+                bytes: 2_500_000,
+                files: 20,
+                chunks: 24,
+                ..DeliveryCounts::default()
+            },
             results: ResultCounts { sent: 27, ..ResultCounts::default() },
             requests: 5,
             bytes_down: 4_000,
@@ -297,7 +304,7 @@ mod tests {
         for field in ["created", "updated", "removed", "unchanged"] {
             assert!(value["types"]["test-taker"].get(field).is_some(), "{field}");
         }
-        for field in ["fetched", "compiled", "bytes", "files"] {
+        for field in ["fetched", "compiled", "bytes", "files", "chunks", "failed", "seconds"] {
             assert!(value["deliveries"].get(field).is_some(), "{field}");
         }
         for field in ["sent", "duplicate", "refused", "pending"] {

@@ -3,7 +3,7 @@
 use taosync_model::{Entity, EntityType, vocabulary as v};
 use taosync_store::packages::PackageState;
 use taosync_sync::packages::publish::{PublishRequest, publish, withdraw};
-use taosync_sync::packages::{contents, fetch};
+use taosync_sync::packages::{Readiness, contents, readiness};
 
 use crate::support::{Central, DELIVERY, Local, org, up};
 
@@ -27,7 +27,7 @@ async fn a_published_test_arrives_whole_and_ready() {
     assert_eq!(contents::problem_with(local.store(), &package).await.unwrap(), None);
     let manifest = contents::file(local.store(), &package, "imsmanifest.xml").await.unwrap().unwrap();
     assert!(String::from_utf8(manifest).unwrap().contains("manifest"));
-    assert!(fetch::readiness(local.store()).await.unwrap().iter().all(fetch::Readiness::is_ready));
+    assert!(readiness::readiness(local.store()).await.unwrap().iter().all(Readiness::is_ready));
     let second = local.sync_equal().await;
     assert_eq!((second.deliveries.fetched, second.deliveries.chunks), (0, 0));
 }

@@ -14,6 +14,7 @@ mod faults;
 mod guard;
 mod hostile;
 mod moving;
+mod packages_cut;
 mod random;
 mod results_up;
 mod stalled;

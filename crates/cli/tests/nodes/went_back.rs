@@ -4,7 +4,7 @@ use taosync_model::EntityType;
 use taosync_store::entities::Change;
 use taosync_store::outbox::AfterReceipt;
 use taosync_store::received::ReceivedFilter;
-use taosync_sync::packages::fetch;
+use taosync_sync::packages::{Readiness, readiness};
 use taosync_sync::session::{Summary, What};
 use taosync_sync::up::UpLimits;
 
@@ -124,13 +124,13 @@ async fn another_test_with_the_number_of_a_lost_one_takes_its_place_once_nobody_
     let blocked = sync_hiding(&one, What::All).await;
     assert!(blocked.digest_equal && blocked.deliveries.failed == 1, "{blocked:#?}");
     assert!(blocked.advice.iter().any(|advice| advice.contains("1 executions run on a package")), "{blocked:#?}");
-    let tests = fetch::readiness(one.store()).await.unwrap();
+    let tests = readiness::readiness(one.store()).await.unwrap();
     assert!(tests.iter().any(|test| !test.is_ready() && test.uri == DELIVERY), "{tests:?}");
     assert_eq!(one.store().package_current(DELIVERY).await.unwrap().unwrap().reference, lost);
     one.runner().await.terminate(execution, "starts again").await.unwrap();
     one.sync_equal().await;
     assert_eq!(one.store().package_current(DELIVERY).await.unwrap().unwrap().reference, now);
-    assert!(fetch::readiness(one.store()).await.unwrap().iter().all(fetch::Readiness::is_ready));
+    assert!(readiness::readiness(one.store()).await.unwrap().iter().all(Readiness::is_ready));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use taosync_model::{EntityType, OrgId};
 use taosync_store::Store;
-use taosync_sync::packages::fetch;
+use taosync_sync::packages::readiness;
 
 use crate::world::{Looks, World};
 use crate::{CANARY, ensure};
@@ -69,7 +69,7 @@ pub async fn replica_is_whole(store: &Store) -> Result<(), String> {
 
 /// Every test central names is complete here, and it is that one.
 pub async fn tests_are_ready(store: &Store) -> Result<(), String> {
-    for test in fetch::readiness(store).await.unwrap().into_iter().filter(|test| test.wanted.is_some()) {
+    for test in readiness::readiness(store).await.unwrap().into_iter().filter(|test| test.wanted.is_some()) {
         ensure!(test.is_ready() && test.ready == test.wanted, "a test is not ready: {test:?}");
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use taosync_model::EntityType;
+use taosync_model::{Entity, EntityType};
 use taosync_store::Store;
 use taosync_store::replica::ReplicaScope;
 use taosync_wire::v1;
@@ -128,6 +128,48 @@ async fn feed_ahead(
     let request = feed_request(replica, plan, &wanted_types(plan));
     let mut frames = link.send(request).await?.frames::<FeedFrame>()?;
     Ok(first_frame(&mut frames).await?.counts)
+}
+
+/// Deliveries that a sync would bring (`Some`) or take away; nothing is applied. Where positions cannot be trusted, all
+/// there are.
+pub async fn deliveries_ahead(
+    link: &Link,
+    replica: &ReplicaScope,
+    plan: &PullPlan,
+) -> Result<BTreeMap<String, Option<Entity>>, SyncError> {
+    let plan = PullPlan { types: vec![EntityType::Delivery], ..plan.clone() };
+    if !must_compare(replica) {
+        match deliveries_after(link, replica, &plan).await {
+            Err(SyncError::Link(LinkError::Problem(problem))) if needs_comparison(&problem.code) => {}
+            other => return other,
+        }
+    }
+    let nothing = ReplicaScope { epoch: None, types: BTreeMap::new(), ..replica.clone() };
+    deliveries_after(link, &nothing, &plan).await
+}
+
+async fn deliveries_after(
+    link: &Link,
+    replica: &ReplicaScope,
+    plan: &PullPlan,
+) -> Result<BTreeMap<String, Option<Entity>>, SyncError> {
+    let request = feed_request(replica, plan, &wanted_types(plan));
+    let mut frames = link.send(request).await?.frames::<FeedFrame>()?;
+    let mut deliveries = BTreeMap::new();
+    while let Some((frame, body)) = frames.next().await? {
+        match frame {
+            FeedFrame::Upsert(head) if head.entity_type == EntityType::Delivery => {
+                let delivery = super::read::entity(&head, &body)?;
+                deliveries.insert(delivery.uri.clone(), Some(delivery));
+            }
+            FeedFrame::Remove(gone) if gone.entity_type == EntityType::Delivery => {
+                deliveries.insert(gone.uri, None);
+            }
+            FeedFrame::Failed(problem) => return Err(LinkError::Problem(problem).into()),
+            _ => {}
+        }
+    }
+    Ok(deliveries)
 }
 
 fn feed_request(replica: &ReplicaScope, plan: &PullPlan, types: &[EntityType]) -> Request {

@@ -28,11 +28,16 @@ pub(super) fn add(chunk: &mut Chunk, frame: FeedFrame, body: Vec<u8>) -> Result<
     Ok(())
 }
 
-fn upsert(head: feed::Upsert, body: Vec<u8>) -> Result<Upsert, LinkError> {
-    let entity: Entity = serde_json::from_slice(&body).map_err(|error| {
+/// The entity that a frame brings.
+pub(super) fn entity(head: &feed::Upsert, body: &[u8]) -> Result<Entity, LinkError> {
+    serde_json::from_slice(body).map_err(|error| {
         let (seq, column) = (head.seq, error.column());
         LinkError::Protocol(format!("{} number {seq} is not an entity (column {column})", head.entity_type))
-    })?;
+    })
+}
+
+fn upsert(head: feed::Upsert, body: Vec<u8>) -> Result<Upsert, LinkError> {
+    let entity = entity(&head, &body)?;
     let is_person = matches!(head.entity_type, EntityType::Administrator | EntityType::Proctor | EntityType::TestTaker);
     Ok(Upsert {
         entity_type: head.entity_type,

@@ -19,7 +19,9 @@ use crate::down::apply::{self, PullPlan, Pulled};
 use crate::down::pull;
 use crate::down::showing::Showing;
 use crate::link::{Address, Caller, Link, LinkError};
-use crate::packages::fetch::{self, FetchOutcome};
+use crate::packages::FetchOutcome;
+use crate::packages::ahead::look_ahead;
+use crate::packages::fetch;
 use crate::up::{self, UpError, UpOutcome};
 
 /// The code of [`SyncError::Diverged`].
@@ -205,9 +207,10 @@ async fn data(
     let (hello, compared) = (pulled.hello.clone(), pulled.comparison.is_some());
     let is_settled = pulled.equal || pulled.differs_by_held;
     done.pulled = Some(pulled);
-    if plan.types.is_empty() || plan.types.contains(&EntityType::Delivery) {
+    if brings_deliveries(plan) {
         let wanted = deliveries_of(store, &replica.org).await?;
-        done.fetched = Some(fetch::fetch(store, link, &wanted, progress).await?);
+        let outcome = done.fetched.insert(FetchOutcome::default());
+        fetch::fetch(store, link, &wanted, plan.patience, outcome, progress).await?;
     }
     let verified_at = done.pulled.as_ref().and_then(|p| p.verified_at);
     let learned = Learned {
@@ -225,6 +228,10 @@ async fn data(
     };
     store.replica_finish(replica.id, &learned).await?;
     Ok(())
+}
+
+fn brings_deliveries(plan: &Plan) -> bool {
+    plan.types.is_empty() || plan.types.contains(&EntityType::Delivery)
 }
 
 async fn deliveries_of(store: &Store, org: &OrgId) -> Result<BTreeMap<String, Entity>, SyncError> {
@@ -253,7 +260,7 @@ async fn settle(store: &Store, replica: &ReplicaScope, error: SyncError) -> Resu
     })
 }
 
-/// Asks for the feed's first frame only.
+/// Asks how much would come: the first frame of the feed, and what packages would bring.
 async fn dry_run(
     store: &Store,
     plan: &Plan,
@@ -270,6 +277,16 @@ async fn dry_run(
             let (created, updated) = if is_new { (words, 0) } else { (0, words) };
             let counts = TypeCounts { created, updated, removed: ahead.removals.unsigned_abs(), unchanged: 0 };
             done.would.insert(entity_type, counts);
+        }
+        if brings_deliveries(plan) {
+            let mut wanted = deliveries_of(store, &replica.org).await?;
+            for (uri, delivery) in pull::deliveries_ahead(link, replica, &pull_plan).await? {
+                match delivery {
+                    Some(delivery) => drop(wanted.insert(uri, delivery)),
+                    None => drop(wanted.remove(&uri)),
+                }
+            }
+            done.fetched = Some(look_ahead(store, link, &wanted).await?);
         }
     }
     Ok(())
@@ -348,6 +365,7 @@ impl Done {
             files: f.files,
             chunks: f.chunks,
             failed: f.failed.len() as u64,
+            seconds: f.seconds,
         })
     }
 

@@ -10,6 +10,7 @@ use super::org;
 use super::summary::{Progress, Summary};
 use super::{SyncError, report};
 use crate::down::guard::Removals;
+use crate::link::patience::Patience;
 use crate::up::UpLimits;
 
 /// Which directions.
@@ -58,6 +59,8 @@ pub struct Plan {
     pub removals: Removals,
     /// Rows of a chunk at most (`[sync_service] chunk_size`).
     pub chunk_size: usize,
+    /// What is borne from a bad line while packages are fetched.
+    pub patience: Patience,
     /// Limits of handing in.
     pub up: UpLimits,
     /// Who started it, for the history.
@@ -132,6 +135,7 @@ fn merge(summary: &mut Summary, part: Summary) {
     sum.files += more.files;
     sum.chunks += more.chunks;
     sum.failed += more.failed;
+    sum.seconds += more.seconds;
     let (sum, more) = (&mut summary.results, part.results);
     sum.sent += more.sent;
     sum.duplicate += more.duplicate;

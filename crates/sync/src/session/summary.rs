@@ -105,8 +105,8 @@ pub struct TypeCounts {
     pub unchanged: u64,
 }
 
-/// What happened to packages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What happened to packages; in a dry run, what would.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryCounts {
     /// Packages fetched whole.
     pub fetched: u64,
@@ -120,6 +120,9 @@ pub struct DeliveryCounts {
     pub chunks: u64,
     /// Packages that could not be made ready.
     pub failed: u64,
+    /// How long fetching took.
+    #[serde(default)]
+    pub seconds: f64,
 }
 
 /// What happened to results.
@@ -149,12 +152,16 @@ pub enum Progress {
         /// Expected.
         of: u64,
     },
-    /// Package bytes fetched so far.
-    Bytes {
-        /// Done.
-        done: u64,
-        /// Expected.
-        of: u64,
+    /// How far the package is that is being fetched.
+    Package {
+        /// Bytes that came.
+        bytes_done: u64,
+        /// Bytes that have to come.
+        bytes_of: u64,
+        /// Files that are whole.
+        files_done: u64,
+        /// Files of the package; 0 while they are not known.
+        files_of: u64,
     },
     /// Results confirmed so far.
     Results {

@@ -4,12 +4,14 @@ pub mod connect_proxy;
 pub mod directories;
 pub mod false_central;
 pub mod proxy;
+pub mod scissors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
 
 use jiff::SignedDuration;
+use scissors::Scissors;
 use secrecy::{ExposeSecret as _, SecretString};
 use taosync_model::clock::ShiftedClock;
 use taosync_model::{Clock, Entity, EntityType, OrgId, Value, vocabulary as v};
@@ -21,6 +23,7 @@ use taosync_store::remotes::NewRemote;
 use taosync_store::settings::{Identity, Role};
 use taosync_store::{Durability, Store};
 use taosync_sync::down::guard::Removals;
+use taosync_sync::link::patience::Patience;
 use taosync_sync::runner::Runner;
 use taosync_sync::session::{self, Mode, Plan, Summary, SyncError, What};
 use taosync_sync::up::UpLimits;
@@ -83,6 +86,7 @@ pub struct Central {
     pub fingerprint: String,
     tls: Tls,
     listening: Listening,
+    scissors: Option<Scissors>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -97,7 +101,16 @@ impl Central {
         let tls = Tls::create(&node.dir.path().join("keys"), &hosts, node.clock.now()).unwrap();
         let fingerprint = tls.fingerprint();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut central = Self { node, address, fingerprint, tls, listening, running: None };
+        let mut central = Self { node, address, fingerprint, tls, listening, scissors: None, running: None };
+        central.listen().await;
+        central
+    }
+
+    /// A central whose answers with chunks can be cut.
+    pub async fn start_behind(scissors: &Scissors) -> Self {
+        let mut central = Self::start().await;
+        central.stop().await;
+        central.scissors = Some(scissors.clone());
         central.listen().await;
         central
     }
@@ -119,13 +132,15 @@ impl Central {
         let identity = self.node.store.identity().await.unwrap();
         let mut state = CentralState::new(self.node.store.clone(), blobs, identity);
         state.chunk_size = 50;
+        let router = central_router(state);
+        let router = self.scissors.as_ref().map_or(router.clone(), |scissors| scissors.around(router));
         let (stop, stopped) = oneshot::channel::<()>();
         let (config, limits) = (self.tls.server_config(), self.listening.limits);
         let task = tokio::spawn(async move {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            serve(listener, central_router(state), Some(config), limits, shutdown).await.unwrap();
+            serve(listener, router, Some(config), limits, shutdown).await.unwrap();
         });
         self.running = Some((stop, task));
     }
@@ -279,6 +294,7 @@ pub fn plan(what: What) -> Plan {
         mode: Mode::Apply,
         removals: Removals::Guarded,
         chunk_size: 100,
+        patience: Patience::none(),
         up: UpLimits::default(),
         actor: "test".into(),
         version: "0.1.0".into(),

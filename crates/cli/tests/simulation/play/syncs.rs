@@ -123,6 +123,7 @@ pub(super) fn start_sync(nodes: &Nodes, local: usize, wish: &Wish) -> Work<Resul
         mode: Mode::Apply,
         removals: if wish.accept { Removals::Accepted } else { Removals::Guarded },
         chunk_size: wish.chunk_size,
+        patience: taosync_sync::link::patience::Patience::none(),
         up: UpLimits { items: wish.items, after_receipt, ..UpLimits::default() },
         actor: "test".into(),
         version: "0.1.0".into(),

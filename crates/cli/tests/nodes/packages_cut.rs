@@ -1,0 +1,223 @@
+//! Packages over bad lines and from damaged stores: nothing that came is asked for again, and one broken test holds up
+//! no other.
+
+use std::io::{Cursor, Write as _};
+use std::time::Duration;
+
+use taosync_model::{Digest, Entity, EntityType, vocabulary as v};
+use taosync_store::packages::PackageState;
+use taosync_sync::link::patience::Patience;
+use taosync_sync::packages::contents;
+use taosync_sync::packages::publish::{PublishRequest, Published, publish};
+use taosync_sync::session::{Mode, Plan, Summary, What};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use crate::support::scissors::Scissors;
+use crate::support::{Central, DELIVERY, Local, org, plan, up};
+
+const OTHER: &str = "http://central.example/t.rdf#delivery2";
+
+/// Bytes that do not compress, the same for the same words.
+fn noise(words: &str, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    blake3::Hasher::new().update(words.as_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// The demonstration test with media of these sizes beside it.
+fn zip_with(words: &str, sizes: &[usize]) -> Vec<u8> {
+    let mut zip = ZipWriter::new_append(Cursor::new(taosync_packages::demo_package())).unwrap();
+    for (n, size) in sizes.iter().enumerate() {
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        zip.start_file(format!("media/{words}{n}.bin"), options).unwrap();
+        zip.write_all(&noise(&format!("{words} {n}"), *size)).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+async fn publish_with(central: &Central, uri: &str, words: &str, sizes: &[usize]) -> Published {
+    let file = central.node.dir.path().join("published.zip");
+    std::fs::write(&file, zip_with(words, sizes)).unwrap();
+    let request = PublishRequest { file, label: words.into(), uri: Some(uri.into()), naming: "http://x/#".into() };
+    publish(central.store(), request).await.unwrap()
+}
+
+/// A second delivery for the org.
+async fn other_delivery(central: &Central) {
+    let eligibility = Entity::new("http://central.example/t.rdf#eligibility2", v::CLASS_ELIGIBILITY)
+        .with(v::ELIGIBLE_TEST_CENTER, "http://central.example/t.rdf#center-A")
+        .with(v::ELIGIBLE_DELIVERY, OTHER);
+    central.change(vec![up(EntityType::Eligibility, eligibility)]).await;
+}
+
+async fn assert_whole(local: &Local, uri: &str) {
+    let package = local.store().package_current(uri).await.unwrap().unwrap();
+    assert_eq!(package.state, PackageState::Ready);
+    assert_eq!(contents::problem_with(local.store(), &package).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_cut_at_every_border_and_inside_chunks_costs_no_chunk_that_came() {
+    let scissors = Scissors::default();
+    let central = Central::start_behind(&scissors).await;
+    central.change(org("A", 0..3)).await;
+    publish_with(&central, DELIVERY, "Maths", &[4_500_000, 300_000, 150_000, 40_000, 30_000, 20_000]).await;
+    let whole = Local::joined(&central, "A").await.sync_equal().await.deliveries;
+    let clean = scissors.seen();
+    assert!(clean.batches >= 1 && clean.alone.len() == 4, "small ones together, large ones alone: {clean:#?}");
+
+    let local = Local::joined(&central, "A").await;
+    let (mut rounds, mut bytes) = (0, 0);
+    let last = loop {
+        assert!(rounds < 200, "it never ends: {:#?}", scissors.seen());
+        let share = [0.0, 0.4, 0.0, 0.999][rounds % 4];
+        scissors.cut_after(1, share);
+        let summary = local.sync(What::Data).await;
+        rounds += 1;
+        bytes += summary.deliveries.bytes;
+        if summary.code.is_none() {
+            break summary;
+        }
+        assert_eq!(summary.code.as_deref().map(|code| &code[..4]), Some("TS-2"), "{summary:#?}");
+        assert!(summary.temporary, "{summary:#?}");
+        let known = local.store().package_current(DELIVERY).await.unwrap();
+        assert!(known.is_none(), "half a package is never visible");
+    };
+    assert_eq!(last.status, "success");
+    let seen = scissors.seen();
+    let chunks = whole.chunks as usize;
+    assert!(rounds >= chunks, "a cut after every chunk: {rounds} rounds, {chunks} chunks");
+    assert!(seen.between >= chunks as u64 / 3 && seen.inside >= chunks as u64 / 3, "{seen:#?}");
+    assert!(seen.ranges > 0, "the rest of a chunk was asked for");
+    // Once for the local server without cuts, once for this one.
+    let again: Vec<_> = seen.whole.iter().filter(|(_, times)| **times != 2).collect();
+    assert!(again.is_empty(), "asked for again: {again:?}");
+    for (name, bytes) in &clean.alone {
+        assert_eq!(seen.alone[name], 2 * bytes, "no byte of a large chunk comes twice");
+    }
+    assert!(bytes >= whole.bytes, "{bytes} of {} bytes", whole.bytes);
+    scissors.mend();
+    local.sync_equal().await;
+    assert_whole(&local, DELIVERY).await;
+    assert_eq!(local.members("A").await, central.members("A").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_cut_is_borne_within_the_sync() {
+    let patience = Patience { tries: 1, pause: Duration::from_millis(20), dice: || 1.0 };
+    for (chunks, share) in [(0, 0.0), (3, 0.5), (7, 0.5), (12, 0.0)] {
+        let scissors = Scissors::default();
+        let central = Central::start_behind(&scissors).await;
+        central.change(org("A", 0..3)).await;
+        publish_with(&central, DELIVERY, "Maths", &[500_000, 300_000, 40_000, 30_000, 20_000]).await;
+        let local = Local::joined(&central, "A").await;
+        scissors.cut_once_after(chunks, share);
+        let summary = local.sync_with(Plan { patience, ..plan(What::Data) }).await.unwrap();
+        let seen = scissors.seen();
+        assert_eq!((summary.status.as_str(), seen.between + seen.inside), ("success", 1), "{summary:#?} {seen:#?}");
+        assert!(seen.whole.values().all(|times| *times == 1), "nothing came twice: {seen:#?}");
+        assert_whole(&local, DELIVERY).await;
+    }
+}
+
+/// Flips a bit of a chunk in central's object store.
+fn damage(central: &Central, name: Digest) {
+    let hex = name.to_hex();
+    let path = central.node.dir.path().join("chunks").join(&hex[..2]).join(&hex);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[9] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+}
+
+/// The chunk of a file of a package at central.
+async fn chunk_of(central: &Central, uri: &str, path: &str) -> Digest {
+    let package = central.store().package_current(uri).await.unwrap().unwrap();
+    let key = central.store().package_open(package.id).await.unwrap().key.unwrap();
+    let blobs = taosync_store::blobs::Blobs::open(central.store().dir()).await.unwrap();
+    let tree = contents::read_tree(&blobs, package.reference.sealed_tree, &key).await.unwrap();
+    tree.file(path).unwrap().chunks[0].name
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_chunk_at_central_puts_only_its_test_aside_until_it_is_published_again() {
+    for size in [20_000, 300_000] {
+        let central = Central::start().await;
+        central.change(org("A", 0..3)).await;
+        other_delivery(&central).await;
+        publish_with(&central, DELIVERY, "Maths", &[size]).await;
+        publish_with(&central, OTHER, "French", &[size]).await;
+        damage(&central, chunk_of(&central, DELIVERY, "media/Maths0.bin").await);
+
+        let local = Local::joined(&central, "A").await;
+        let summary = local.sync(What::All).await;
+        assert_eq!(summary.status, "partial", "{summary:#?}");
+        assert_eq!((summary.deliveries.fetched, summary.deliveries.failed), (1, 1), "{summary:#?}");
+        assert!(summary.advice.iter().any(|line| line.contains(DELIVERY) && line.contains("hash")), "{summary:#?}");
+        assert!(summary.digest_equal, "data are not held up");
+        assert_whole(&local, OTHER).await;
+        let aside = local.store().package_get(DELIVERY, 1).await.unwrap().unwrap();
+        assert_eq!(aside.state, PackageState::Failed);
+        assert!(aside.reason.unwrap().contains("hash"));
+
+        publish_with(&central, DELIVERY, "Maths", &[size]).await;
+        local.sync_equal().await;
+        assert_whole(&local, DELIVERY).await;
+    }
+}
+
+async fn dry_run(local: &Local) -> Summary {
+    local.sync_with(Plan { mode: Mode::DryRun, ..plan(What::All) }).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_to_the_byte_what_will_travel_and_fetches_nothing() {
+    let scissors = Scissors::default();
+    let central = Central::start_behind(&scissors).await;
+    central.change(org("A", 0..3)).await;
+    other_delivery(&central).await;
+    publish_with(&central, DELIVERY, "Maths", &[400_000, 20_000]).await;
+    publish_with(&central, OTHER, "French", &[300_000]).await;
+    let local = Local::joined(&central, "A").await;
+    let would = dry_run(&local).await.deliveries;
+    assert!(local.store().chunks_list().await.unwrap().is_empty(), "nothing is kept");
+    assert!(local.store().packages_list().await.unwrap().is_empty());
+    assert_eq!(would.fetched, 2);
+
+    // After a cut inside a chunk, what is here counts as here.
+    scissors.cut_after(8, 0.5);
+    let cut = local.sync(What::Data).await;
+    assert!(cut.code.is_some() && scissors.seen().inside == 1, "the fault must have fired: {cut:#?}");
+    scissors.mend();
+    let rest = dry_run(&local).await.deliveries;
+    assert!(rest.bytes < would.bytes, "{rest:?} {would:?}");
+    let did = local.sync_equal().await.deliveries;
+    assert_eq!((did.fetched, did.bytes, did.chunks, did.files), (rest.fetched, rest.bytes, rest.chunks, rest.files));
+    let nothing = dry_run(&local).await.deliveries;
+    assert_eq!((nothing.fetched, nothing.bytes, nothing.chunks), (0, 0, 0));
+
+    let fresh = Local::joined(&central, "A").await;
+    let did = fresh.sync_equal().await.deliveries;
+    assert_eq!(
+        (did.fetched, did.bytes, did.chunks, did.files),
+        (would.fetched, would.bytes, would.chunks, would.files)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_asks_for_no_chunk_and_a_changed_file_for_its_own() {
+    let scissors = Scissors::default();
+    let central = Central::start_behind(&scissors).await;
+    central.change(org("A", 0..3)).await;
+    publish_with(&central, DELIVERY, "Maths", &[400_000, 20_000]).await;
+    let local = Local::joined(&central, "A").await;
+    local.sync_equal().await;
+    let before = scissors.seen().requests;
+    assert!(before > 0);
+    local.sync_equal().await;
+    assert_eq!(scissors.seen().requests, before);
+    publish_with(&central, DELIVERY, "Maths", &[400_000, 20_001]).await;
+    let changed = local.sync_equal().await.deliveries;
+    assert!((20_001..25_000).contains(&changed.bytes), "{changed:?}");
+    assert_whole(&local, DELIVERY).await;
+}

@@ -1,0 +1,130 @@
+//! Bringing chunks here: first a plan, then requests side by side, while what has arrived reaches the disk. Small
+//! chunks come many in one request, large ones each by itself, so that a cut inside one costs nothing that came.
+
+mod batch;
+mod plan;
+mod ranged;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use taosync_model::Digest;
+use taosync_store::Store;
+use taosync_store::blobs::Blobs;
+use taosync_store::packages::ChunkRef;
+use tokio::sync::mpsc;
+
+use super::meter::Meter;
+use crate::link::patience::Patience;
+use crate::link::{Link, LinkError};
+use crate::session::SyncError;
+use plan::{Piece, TransferPlan};
+
+pub(super) use batch::in_memory;
+
+/// Requests at once: enough to fill a line while one of them waits for its answer.
+const AT_ONCE: usize = 4;
+/// Groups of chunks that may wait for the disk before requests wait too.
+const GROUPS: usize = 64;
+/// Room that must stay free on the disk.
+const SPARE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A way from central's object store to ours.
+pub(super) struct Transfer<'a> {
+    pub store: &'a Store,
+    pub link: &'a Link,
+    pub blobs: &'a Blobs,
+    pub patience: Patience,
+    pub meter: &'a Meter<'a>,
+}
+
+/// Chunks that arrived whole under their temporary names.
+type Arrived = mpsc::Sender<Vec<ChunkRef>>;
+
+impl Transfer<'_> {
+    /// Brings those of the chunks that are not here. What arrives is kept also when others fail.
+    pub async fn bring(&self, wanted: &[ChunkRef]) -> Result<(), SyncError> {
+        let missing = self.missing(wanted).await?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let held = self.blobs.parts_held(missing.clone()).await?;
+        let plan = TransferPlan::of(wanted, &missing, &held);
+        self.room_for(plan.bytes).await?;
+        self.meter.expect(plan.bytes);
+        let (sender, receiver) = mpsc::channel(GROUPS);
+        let (asked, landed) = tokio::join!(self.ask(plan, sender), self.land(receiver));
+        landed.and(asked)
+    }
+
+    /// Those of the chunks that are not here.
+    pub async fn missing(&self, wanted: &[ChunkRef]) -> Result<Vec<Digest>, SyncError> {
+        let names: Vec<Digest> = wanted.iter().map(|chunk| chunk.name).collect();
+        Ok(self.store.chunks_missing(&names).await?)
+    }
+
+    /// Asks for the pieces of a plan, several at once. After a failure nothing more is asked for, but what is on its
+    /// way comes to its end: it may be here already.
+    async fn ask(&self, plan: TransferPlan, arrived: Arrived) -> Result<(), SyncError> {
+        let mut pieces = plan.pieces.into_iter();
+        let mut asked: FuturesUnordered<_> =
+            pieces.by_ref().take(AT_ONCE).map(|piece| self.piece(piece, &arrived)).collect();
+        let mut result = Ok(());
+        while let Some(done) = asked.next().await {
+            result = result.and(done);
+            if let (Ok(()), Some(piece)) = (&result, pieces.next()) {
+                asked.push(self.piece(piece, &arrived));
+            }
+        }
+        result
+    }
+
+    async fn piece(&self, piece: Piece, arrived: &Arrived) -> Result<(), SyncError> {
+        match piece {
+            Piece::Batch(asked) => self.batch(asked, arrived).await,
+            Piece::Large(chunk) => Box::pin(self.ranged(chunk, arrived)).await,
+        }
+    }
+
+    /// Makes chunks of what arrived: whatever came while the disk was busy is flushed together.
+    async fn land(&self, mut arrived: mpsc::Receiver<Vec<ChunkRef>>) -> Result<(), SyncError> {
+        while let Some(mut chunks) = arrived.recv().await {
+            while let Ok(more) = arrived.try_recv() {
+                chunks.extend(more);
+            }
+            self.blobs.parts_land(chunks.iter().map(|chunk| chunk.name).collect()).await?;
+            self.store.chunks_add(&chunks).await?;
+            self.meter.landed(&chunks);
+        }
+        Ok(())
+    }
+
+    /// Hands over what arrived; when nobody takes it any more, the disk has failed, and that is told there.
+    async fn arrived(&self, chunks: Vec<ChunkRef>, arrived: &Arrived) {
+        if !chunks.is_empty() {
+            let _ = arrived.send(chunks).await;
+        }
+    }
+
+    async fn room_for(&self, bytes: u64) -> Result<(), SyncError> {
+        let free = self.blobs.free_bytes().await?;
+        if free >= bytes.saturating_add(SPARE_BYTES) {
+            return Ok(());
+        }
+        let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
+        Err(SyncError::Package(format!(
+            "the disk of this machine is too full for it: it needs {} MB more and {} MB to spare, and {} MB are free. \
+             Delete what is not needed from the disk, then synchronise again",
+            megabytes(bytes),
+            SPARE_BYTES / 1_000_000,
+            free / 1_000_000
+        )))
+    }
+
+    /// Waits before another try, or gives the error back when it is enough.
+    async fn wait(&self, failures: u32, error: LinkError) -> Result<(), LinkError> {
+        let Some(pause) = self.patience.pause_after(failures, &error) else { return Err(error) };
+        tracing::info!(%error, ?pause, "trying again");
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! Many small chunks in one request (`POST chunks`).
+
+use std::collections::BTreeMap;
+
+use taosync_model::Digest;
+use taosync_store::packages::ChunkRef;
+use taosync_wire::v1;
+use taosync_wire::v1::packages::{ChunkFrame, ChunksWanted};
+
+use super::plan::Asked;
+use super::{Arrived, Transfer};
+use crate::link::{Link, LinkError, Request};
+use crate::session::SyncError;
+
+/// Chunks of one request whose answers are held in memory.
+const AT_ONCE_IN_MEMORY: usize = 64;
+
+impl Transfer<'_> {
+    /// Fetches a batch; after a cut only what has not come is asked for again.
+    pub(super) async fn batch(&self, mut asked: Asked, arrived: &Arrived) -> Result<(), SyncError> {
+        let (mut failures, mut missing) = (0, None);
+        loop {
+            let answer = answer(self.link, &mut asked).await;
+            missing = missing.or(answer.missing);
+            let chunks: Vec<_> =
+                answer.chunks.iter().map(|(name, body)| ChunkRef { name: *name, bytes: body.len() as u64 }).collect();
+            failures = if chunks.is_empty() { failures + 1 } else { 1 };
+            self.meter.add(chunks.iter().map(|chunk| chunk.bytes).sum());
+            self.blobs.parts_put(answer.chunks).await?;
+            self.arrived(chunks, arrived).await;
+            match answer.end {
+                Ok(()) if asked.0.is_empty() => return all_there(missing),
+                Ok(()) => return Err(LinkError::Protocol("not all of the chunks that were asked for".into()).into()),
+                Err(error) => self.wait(failures, error).await?,
+            }
+        }
+    }
+}
+
+/// Small chunks that are read and not kept, in requests of bounded size. Those that central lacks are an error.
+pub(in crate::packages) async fn in_memory(
+    link: &Link,
+    wanted: &[ChunkRef],
+    missing: &[Digest],
+) -> Result<BTreeMap<Digest, Vec<u8>>, SyncError> {
+    let mut read = BTreeMap::new();
+    let sizes: BTreeMap<Digest, u64> = wanted.iter().map(|chunk| (chunk.name, chunk.bytes)).collect();
+    for names in missing.chunks(AT_ONCE_IN_MEMORY) {
+        let mut asked = Asked(names.iter().map(|name| (*name, sizes.get(name).copied().unwrap_or(0))).collect());
+        let answer = answer(link, &mut asked).await;
+        answer.end?;
+        all_there(answer.missing)?;
+        read.extend(answer.chunks);
+    }
+    Ok(read)
+}
+
+/// What came of a request before it ended.
+struct Answer {
+    chunks: Vec<(Digest, Vec<u8>)>,
+    /// What central does not have.
+    missing: Option<Digest>,
+    end: Result<(), LinkError>,
+}
+
+/// Asks once. What comes is struck out of `asked`.
+async fn answer(link: &Link, asked: &mut Asked) -> Answer {
+    let mut answer = Answer { chunks: Vec::new(), missing: None, end: Ok(()) };
+    answer.end = read(link, asked, &mut answer.chunks, &mut answer.missing).await;
+    answer
+}
+
+async fn read(
+    link: &Link,
+    asked: &mut Asked,
+    chunks: &mut Vec<(Digest, Vec<u8>)>,
+    missing: &mut Option<Digest>,
+) -> Result<(), LinkError> {
+    let names = asked.0.keys().copied().collect();
+    let mut frames =
+        link.send(Request::post_json(v1::PATH_CHUNKS, &ChunksWanted { names })).await?.frames::<ChunkFrame>()?;
+    loop {
+        match frames.next().await? {
+            Some((ChunkFrame::Chunk(head), body)) => {
+                asked.take(head.name, &body)?;
+                chunks.push((head.name, body));
+            }
+            Some((ChunkFrame::Missing(name), _)) => {
+                asked.strike(name)?;
+                *missing = Some(name);
+            }
+            Some((ChunkFrame::End, _)) | None => return Ok(()),
+        }
+    }
+}
+
+/// The error about a chunk that central does not have.
+fn all_there(name: Option<Digest>) -> Result<(), SyncError> {
+    match name {
+        None => Ok(()),
+        Some(name) => Err(SyncError::Package(format!("central has no chunk {name} for it; publish it again there"))),
+    }
+}

@@ -1,0 +1,116 @@
+//! A large chunk by itself (`GET chunks/{name}`): what has come is kept, the rest is asked for by range.
+
+use http::StatusCode;
+use taosync_store::StoreError;
+use taosync_store::blobs::Part;
+use taosync_store::packages::ChunkRef;
+use taosync_wire::v1;
+
+use super::{Arrived, Transfer};
+use crate::link::{LinkError, Request, Response};
+use crate::session::SyncError;
+
+/// Bytes that are gathered before they are written.
+const WRITE_BYTES: usize = 512 * 1024;
+
+impl Transfer<'_> {
+    /// Fetches a chunk, in as many tries as it takes while each brings something.
+    pub(super) async fn ranged(&self, chunk: ChunkRef, arrived: &Arrived) -> Result<(), SyncError> {
+        let mut part = self.blobs.part_take_up(chunk.name, chunk.bytes).await?;
+        let mut is_from_earlier = part.bytes() > 0;
+        let mut failures = 0;
+        loop {
+            let before = part.bytes();
+            let (more, end) = self.rest(part, chunk).await?;
+            part = more;
+            failures = if part.bytes() > before { 1 } else { failures + 1 };
+            if let Err(error) = end {
+                self.wait(failures, error).await?;
+                continue;
+            }
+            match part.check().await {
+                Ok(()) => {
+                    self.arrived(vec![chunk], arrived).await;
+                    return Ok(());
+                }
+                // A start that a dead machine left may be no longer what it was.
+                Err(StoreError::Damaged { .. }) if is_from_earlier => {
+                    is_from_earlier = false;
+                    part = self.blobs.part_take_up(chunk.name, chunk.bytes).await?;
+                    self.meter.expect(chunk.bytes);
+                }
+                Err(StoreError::Damaged { .. }) => {
+                    return Err(LinkError::Protocol("a chunk that does not have its name's hash".into()).into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Asks for what is missing of a chunk, and gives what is here then. Fails only when the disk does.
+    async fn rest(&self, part: Part, chunk: ChunkRef) -> Result<(Part, Result<(), LinkError>), StoreError> {
+        if part.bytes() == chunk.bytes {
+            return Ok((part, Ok(())));
+        }
+        let mut request = Request::get(format!("{}/{}", v1::PATH_CHUNKS, chunk.name));
+        if part.bytes() > 0 {
+            request = request.header("range", format!("bytes={}-", part.bytes()));
+        }
+        let response = match self.link.send(request).await {
+            Ok(response) => response,
+            Err(error) => return Ok((part, Err(error))),
+        };
+        let part = match begins_at(&response) {
+            Some(at) if at == part.bytes() => part,
+            Some(0) => {
+                self.meter.expect(part.bytes());
+                part.restart().await?
+            }
+            _ => return Ok((part, Err(LinkError::Protocol("another part of a chunk than was asked for".into())))),
+        };
+        self.read(response, part, chunk).await
+    }
+
+    async fn read(
+        &self,
+        mut response: Response,
+        mut part: Part,
+        chunk: ChunkRef,
+    ) -> Result<(Part, Result<(), LinkError>), StoreError> {
+        let mut gathered = Vec::with_capacity(WRITE_BYTES);
+        loop {
+            let come = response.chunk().await;
+            let here = part.bytes() + gathered.len() as u64;
+            let end = match come {
+                Ok(Some(bytes)) if here + bytes.len() as u64 > chunk.bytes => {
+                    Some(Err(LinkError::Protocol("a chunk of another size than the list of files says".into())))
+                }
+                Ok(Some(bytes)) => {
+                    self.meter.add(bytes.len() as u64);
+                    gathered.extend_from_slice(&bytes);
+                    None
+                }
+                Ok(None) if here < chunk.bytes => {
+                    Some(Err(LinkError::Protocol("a chunk of another size than the list of files says".into())))
+                }
+                Ok(None) => Some(Ok(())),
+                Err(error) => Some(Err(error)),
+            };
+            if end.is_some() || gathered.len() >= WRITE_BYTES {
+                part = part.add(std::mem::replace(&mut gathered, Vec::with_capacity(WRITE_BYTES))).await?;
+            }
+            if let Some(end) = end {
+                return Ok((part, end));
+            }
+        }
+    }
+}
+
+/// Where in the chunk an answer begins (RFC 9110 §14.4); `None` when it cannot be told.
+fn begins_at(response: &Response) -> Option<u64> {
+    if response.status == StatusCode::OK {
+        return Some(0);
+    }
+    let range = response.headers.get("content-range")?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
+}
