@@ -91,6 +91,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TS-408", "the address of central is not known yet"),
     ("TS-409", "the demonstration went wrong"),
     ("TS-410", "this central was put back to an older state"),
+    ("TS-411", "the zip of a package cannot be written"),
     ("TS-900", "a fault of taosync"),
 ];
 

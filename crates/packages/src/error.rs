@@ -44,6 +44,18 @@ pub enum PackageError {
     /// A tree that cannot be read, or contradicts itself.
     #[error("the file tree of the package is damaged: {0}; fetch it again")]
     DamagedTree(String),
+    /// A recipe that cannot be read, contradicts itself, or does not give the zip that was published.
+    #[error("the recipe of the package's zip is damaged: {0}; fetch the package again")]
+    DamagedRecipe(String),
+    /// The zip, on its way in or out.
+    #[error("the zip could not be {act}")]
+    Zip {
+        /// `read` or `written`.
+        act: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// JSON or compression failed.
     #[error("{0} could not be written")]
     Encode(&'static str, #[source] std::io::Error),

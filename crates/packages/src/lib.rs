@@ -14,15 +14,18 @@
 //! [`demo`] is a package of our own, to try all this without any other.
 
 pub mod archive;
+mod bytes;
 pub mod check;
 mod checks;
 pub mod compile;
+mod deflate;
 pub mod demo;
 pub mod error;
 mod href;
 pub mod limits;
 pub mod manifest;
 pub mod problem;
+pub mod recipe;
 pub mod tree;
 mod xml;
 

@@ -88,7 +88,7 @@ fn zip_and_tree_compile_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let keys = Keyring::create(&folder.path().join("keys")).unwrap();
     let mut chunks = BTreeMap::new();
-    let tree = build(&package, keys.chunks(), &mut |name, bytes| {
+    let tree = build(&package.archive, keys.chunks(), &mut |name, bytes| {
         chunks.insert(*name, bytes.to_vec());
         Ok(())
     });

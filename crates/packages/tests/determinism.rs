@@ -67,7 +67,7 @@ fn digests(zip: &[u8]) -> (Digest, Digest) {
     let package = package.unwrap_or_else(|| panic!("{report}"));
     let folder = tempfile::tempdir().unwrap();
     let keys = Keyring::create(&folder.path().join("keys")).unwrap();
-    let tree = tree::build(&package, keys.chunks(), &mut |_, _| Ok(())).unwrap();
+    let tree = tree::build(&package.archive, keys.chunks(), &mut |_, _| Ok(())).unwrap();
     (package.compiled.digest, tree.tree_digest())
 }
 

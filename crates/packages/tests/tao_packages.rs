@@ -4,11 +4,11 @@
 
 mod zips;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use taosync_packages::{CheckReport, CheckedPackage, compile};
-use zips::{checked_at, codes, error_codes};
+use zips::{checked_at, codes, error_codes, packages};
 
 /// Packages that are refused, with every code of their errors.
 const REFUSED: &[(&str, &[&str])] = &[
@@ -42,22 +42,6 @@ const WARNED: &[(&str, &[&str])] = &[
     ("qti-2.1/invalid/WrongManifestFileItemHref.zip", &["unlisted-file", "unlisted-item"]),
     ("qti-2.1/invalid/WrongManifestFileTestAssetHref.zip", &["unlisted-file"]),
 ];
-
-fn packages(folder: &Path) -> Vec<PathBuf> {
-    let (mut waiting, mut found) = (vec![folder.to_owned()], Vec::new());
-    while let Some(path) = waiting.pop() {
-        for entry in std::fs::read_dir(path).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                waiting.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "zip") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
 
 fn expected<'t>(table: &'t [(&str, &[&'static str])], name: &str) -> &'t [&'static str] {
     table.iter().find(|(path, _)| *path == name).map_or(&[], |(_, codes)| codes)

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
 
 use taosync_model::Digest;
+use taosync_packages::recipe::make;
 use taosync_packages::tree::{CHUNK_BYTES, Pages, build, read_file};
 use taosync_packages::{PackageError, Tree, demo_package};
 use taosync_vault::Keyring;
@@ -26,7 +27,7 @@ fn built(zip: &[u8], keys: &Keyring) -> (Tree, Chunks) {
     let (report, package) = checked(zip);
     let package = package.unwrap_or_else(|| panic!("{report}"));
     let mut chunks = Chunks::new();
-    let tree = build(&package, keys.chunks(), &mut |name, bytes| {
+    let tree = build(&package.archive, keys.chunks(), &mut |name, bytes| {
         assert_eq!(*name, Digest::of(bytes), "chunks are named by their ciphertext");
         chunks.insert(*name, bytes.to_vec());
         Ok(())
@@ -147,7 +148,7 @@ fn chunks_of_another_file_are_refused() {
 fn a_store_that_fails_stops_the_build() {
     let (_, package) = checked(&demo_package());
     let taken = RefCell::new(0);
-    let full = build(&package.unwrap(), keyring().chunks(), &mut |_, _| {
+    let full = build(&package.unwrap().archive, keyring().chunks(), &mut |_, _| {
         *taken.borrow_mut() += 1;
         if *taken.borrow() == 3 { Err(Error::from(ErrorKind::StorageFull)) } else { Ok(()) }
     });
@@ -158,12 +159,16 @@ fn a_store_that_fails_stops_the_build() {
 #[test]
 fn a_sealed_tree_opens_with_its_key_and_shows_nothing_without() {
     let keys = keyring();
-    let (tree, _) = built(&demo_package(), &keys);
+    let (_, package) = checked(&demo_package());
+    let archive = package.unwrap().archive;
     let mut chunks = Chunks::new();
-    let pages = Pages::of(&tree, keys.chunks(), &mut |name, bytes| {
+    let mut sink = |name: &Digest, bytes: &[u8]| {
         chunks.insert(*name, bytes.to_vec());
         Ok(())
-    });
+    };
+    let tree = build(&archive, keys.chunks(), &mut sink).unwrap();
+    let recipe = make(&archive, &tree, keys.chunks(), &mut sink).unwrap().recipe;
+    let pages = Pages::of(&tree, recipe, keys.chunks(), &mut sink);
     let key = DeliveryKey::generate();
     let sealed = pages.unwrap().seal(&key).unwrap();
     assert_eq!(Pages::open(&sealed, &key).unwrap().read(&fetch(&chunks)).unwrap(), tree);

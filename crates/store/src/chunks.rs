@@ -43,6 +43,19 @@ impl Store {
         in_order(names, &missing)
     }
 
+    /// Whether all chunks of a package are here, as far as the database knows.
+    pub async fn package_has_chunks(&self, package: Uuid) -> Result<bool, StoreError> {
+        let missing: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM package_chunk pc WHERE pc.package = $1
+             AND NOT EXISTS (SELECT 1 FROM chunk c WHERE c.name = pc.chunk))",
+        )
+        .bind(package)
+        .fetch_one(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("package_has_chunks"))?;
+        Ok(!missing)
+    }
+
     /// Takes hold of chunks before a package needs them: those that were about to be deleted stay. Answers with those
     /// that are not here and have to be written.
     pub async fn chunks_claim(&self, names: &[Digest]) -> Result<Vec<Digest>, StoreError> {

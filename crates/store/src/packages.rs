@@ -242,6 +242,20 @@ impl Store {
         row.as_ref().map(package).transpose()
     }
 
+    /// Central: the newest published version older than this one.
+    pub async fn package_before(&self, delivery: &str, version: u32) -> Result<Option<Package>, StoreError> {
+        let row = sqlx::query(
+            "SELECT * FROM package WHERE delivery = $1 AND state = 'published' AND version < $2
+             ORDER BY version DESC LIMIT 1",
+        )
+        .bind(delivery)
+        .bind(version)
+        .fetch_optional(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("package_before"))?;
+        row.as_ref().map(package).transpose()
+    }
+
     /// Local: the package a new execution gets: the one central names when it is ready here, else the newest that is.
     pub async fn package_to_start(&self, delivery: &str, wanted: &PackageRef) -> Result<Option<Package>, StoreError> {
         let row = sqlx::query(

@@ -1,12 +1,14 @@
-//! Packages of deliveries: [`publish`] at central, [`mod@fetch`] at local ([`ahead`]: what it would bring), [`contents`]
-//! on both sides.
+//! Packages of deliveries: [`publish`] and [`mod@rollback`] at central, [`mod@fetch`] at local ([`ahead`]: what it would
+//! bring), [`contents`] and [`mod@export`] on both sides.
 
 pub mod ahead;
 pub mod contents;
+pub mod export;
 pub mod fetch;
 mod meter;
 pub mod publish;
 pub mod readiness;
+pub mod rollback;
 mod transfer;
 
 pub use fetch::FetchOutcome;

@@ -81,7 +81,7 @@ fn walk(archive: &Archive) {
 fn through_chunks(package: &CheckedPackage) {
     let keys = keys();
     let mut store: BTreeMap<Digest, Vec<u8>> = BTreeMap::new();
-    let tree = build(package, keys.chunks(), &mut |name, bytes| {
+    let tree = build(&package.archive, keys.chunks(), &mut |name, bytes| {
         store.insert(*name, bytes.to_vec());
         Ok(())
     })

@@ -1,5 +1,7 @@
 //! `taosync delivery`: tests, from a QTI package to what local servers fetch.
 
+mod versions;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -16,12 +18,14 @@ use crate::node::Node;
 use crate::output;
 use crate::progress::Bar;
 
-/// Check, publish and withdraw tests
+/// Check, publish, export and take back tests
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   taosync --dir /srv/central delivery check maths.zip
   taosync --dir /srv/central delivery publish maths.zip --label 'Maths, grade 6'
   taosync --dir /srv/central delivery publish maths-2.zip --label 'Maths, grade 6' --uri URI   (a new version)
+  taosync --dir /srv/central delivery rollback URI                                 (back to the version before)
+  taosync --dir /srv/local delivery export URI maths.zip
   taosync --dir /srv/central delivery withdraw URI")]
 pub struct Options {
     #[command(subcommand)]
@@ -55,6 +59,22 @@ enum Act {
         /// URI of the delivery
         uri: String,
     },
+    /// Write the zip of a test, byte for byte as it was published
+    Export {
+        /// URI of the delivery
+        uri: String,
+        /// Where to
+        #[arg(value_name = "FILE.zip")]
+        file: PathBuf,
+        /// An older version, or one that was taken back
+        #[arg(long, value_name = "NUMBER")]
+        version: Option<u32>,
+    },
+    /// Go back to the version published before (central)
+    Rollback {
+        /// URI of the delivery
+        uri: String,
+    },
     /// Take a published test back (central)
     Withdraw {
         /// URI of the delivery
@@ -70,6 +90,8 @@ impl Options {
             Act::Publish { file, label, uri } => publish_file(context, file, label, uri).await?,
             Act::List => list(context).await?,
             Act::Show { uri } => show(context, &uri).await?,
+            Act::Export { uri, file, version } => versions::export(context, &uri, &file, version).await?,
+            Act::Rollback { uri } => versions::rollback(context, &uri).await?,
             Act::Withdraw { uri } => withdraw(context, &uri).await?,
         }
         Ok(Exit::Done)

@@ -19,4 +19,5 @@ mod random;
 mod results_up;
 mod stalled;
 mod support;
+mod versions;
 mod went_back;

@@ -1,6 +1,7 @@
 //! Opening a zip from outside: its directory is walked with limits, nothing is ever written to disk, and what an
 //! entry really holds is measured while it is read, because declared sizes lie.
 
+pub(crate) mod members;
 pub mod pack;
 pub(crate) mod path;
 mod positioned;
@@ -20,6 +21,7 @@ use crate::PackageError;
 use crate::compile::document::FileFacts;
 use crate::limits::Limits;
 use crate::problem::Problem;
+use members::Member;
 use positioned::Positioned;
 
 /// A zip whose directory obeys the limits. Files are read one by one, from as many threads as wanted.
@@ -27,6 +29,7 @@ pub struct Archive {
     file: File,
     bytes: u64,
     files: BTreeMap<String, ZippedFile>,
+    members: Vec<Member>,
 }
 
 /// A file of the zip, with its digest once somebody has read it whole.
@@ -58,9 +61,26 @@ impl Archive {
         if bytes == 0 {
             return Err(vec![not_a_zip("it is empty")]);
         }
-        let files = walk::files(BufReader::new(Positioned::new(&file, bytes)), bytes, limits)?;
-        let files = files.into_iter().map(|(path, entry)| (path, ZippedFile { entry, digest: OnceLock::new() }));
-        Ok(Self { file, bytes, files: files.collect() })
+        let directory = walk::directory(BufReader::new(Positioned::new(&file, bytes)), bytes, limits)?;
+        let members = members::locate(&file, directory.listed)?;
+        let files =
+            directory.files.into_iter().map(|(path, entry)| (path, ZippedFile { entry, digest: OnceLock::new() }));
+        Ok(Self { file, bytes, files: files.collect(), members })
+    }
+
+    /// Bytes of the zip itself.
+    pub(crate) fn zip_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Where files and folders lie, in the order of the zip's bytes.
+    pub(crate) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// A part of the zip itself, up to the byte before `end`.
+    pub(crate) fn raw(&self, start: u64, end: u64) -> impl Read + use<'_> {
+        Positioned::at(&self.file, self.bytes, start).take(end.saturating_sub(start))
     }
 
     /// The files, sorted by path. Folders are not listed: a package has none beyond those its paths name.

@@ -13,7 +13,11 @@ pub(super) struct Positioned<'a> {
 
 impl<'a> Positioned<'a> {
     pub(super) fn new(file: &'a File, bytes: u64) -> Self {
-        Self { file, bytes, position: 0 }
+        Self::at(file, bytes, 0)
+    }
+
+    pub(super) fn at(file: &'a File, bytes: u64, position: u64) -> Self {
+        Self { file, bytes, position }
     }
 }
 

@@ -7,6 +7,7 @@ use zip::CompressionMethod;
 use zip::read::{Config, OwnedZipFileEntry, ZipFileEntry};
 use zip::unstable::read::ZipIterable;
 
+use super::members::Listed;
 use super::path::{self, folded, folders};
 use super::{file_too_large, not_a_zip};
 use crate::limits::{self, Limits};
@@ -17,12 +18,16 @@ const KIND_MASK: u32 = 0o170_000;
 const KIND_FILE: u32 = 0o100_000;
 const KIND_FOLDER: u32 = 0o040_000;
 
-/// The files of a zip of `zip_bytes`, or every problem of its directory.
-pub(super) fn files<R: Read + Seek>(
-    reader: R,
-    zip_bytes: u64,
-    limits: &Limits,
-) -> Result<BTreeMap<String, OwnedZipFileEntry>, Vec<Problem>> {
+/// What the directory of a zip lists.
+pub(super) struct Directory {
+    /// Files by path.
+    pub(super) files: BTreeMap<String, OwnedZipFileEntry>,
+    /// Files and folders, in the order of the directory.
+    pub(super) listed: Vec<Listed>,
+}
+
+/// The directory of a zip of `zip_bytes`, or every problem of it.
+pub(super) fn directory<R: Read + Seek>(reader: R, zip_bytes: u64, limits: &Limits) -> Result<Directory, Vec<Problem>> {
     let mut directory =
         ZipIterable::try_new(reader, Config::default()).map_err(|e| vec![not_a_zip(&shown(&e.to_string()))])?;
     if directory.len() > limits.entries {
@@ -45,6 +50,7 @@ pub(super) fn files<R: Read + Seek>(
 struct Walk<'a> {
     limits: &'a Limits,
     files: BTreeMap<String, OwnedZipFileEntry>,
+    listed: Vec<Listed>,
     explicit_folders: BTreeSet<String>,
     /// Folded path of every entry, with the path as written.
     seen: HashMap<String, String>,
@@ -59,6 +65,7 @@ impl<'a> Walk<'a> {
         Self {
             limits,
             files: BTreeMap::new(),
+            listed: Vec::new(),
             explicit_folders: BTreeSet::new(),
             seen: HashMap::new(),
             total_bytes: 0,
@@ -84,6 +91,7 @@ impl<'a> Walk<'a> {
         if self.problems.len() > before {
             return;
         }
+        self.listed.push(Listed::new(&entry, &path, is_folder));
         if is_folder {
             self.explicit_folders.insert(path);
         } else {
@@ -156,7 +164,7 @@ impl<'a> Walk<'a> {
         self.directory_bytes > self.limits.directory_bytes
     }
 
-    fn finish(mut self, zip_bytes: u64) -> Result<BTreeMap<String, OwnedZipFileEntry>, Vec<Problem>> {
+    fn finish(mut self, zip_bytes: u64) -> Result<Directory, Vec<Problem>> {
         if self.directory_too_large() {
             self.problems.push(not_a_zip("the names and comments of its directory are too large"));
         }
@@ -170,7 +178,11 @@ impl<'a> Walk<'a> {
             self.problems.push(bomb(self.total_bytes, zip_bytes));
         }
         self.folder_clashes();
-        if self.problems.is_empty() { Ok(self.files) } else { Err(self.problems) }
+        if self.problems.is_empty() {
+            Ok(Directory { files: self.files, listed: self.listed })
+        } else {
+            Err(self.problems)
+        }
     }
 
     /// A name cannot be a file and a folder at once.

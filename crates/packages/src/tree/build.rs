@@ -6,12 +6,11 @@ use taosync_vault::chunk::ChunkSecret;
 use super::{CHUNK_BYTES, ChunkRef, ChunkSink, Tree, TreeFile, chunk_form};
 use crate::PackageError;
 use crate::archive::{Archive, Entry};
-use crate::check::CheckedPackage;
 
 /// Builds the tree of a package and hands every sealed chunk, by name, to `sink`. At most one chunk is in memory.
 /// A chunk may be handed over more than once when files share content; storing it again is harmless.
-pub fn build(package: &CheckedPackage, secret: &ChunkSecret, sink: &mut ChunkSink<'_>) -> Result<Tree, PackageError> {
-    let files = package.archive.entries().map(|entry| file(&package.archive, entry, secret, sink));
+pub fn build(archive: &Archive, secret: &ChunkSecret, sink: &mut ChunkSink<'_>) -> Result<Tree, PackageError> {
+    let files = archive.entries().map(|entry| file(archive, entry, secret, sink));
     Ok(Tree { files: files.collect::<Result<_, _>>()? })
 }
 
@@ -32,7 +31,7 @@ fn file(
     Ok(TreeFile { path: entry.path.to_owned(), bytes: entry.bytes, digest, chunks })
 }
 
-pub(super) fn chunk(piece: &[u8], secret: &ChunkSecret, sink: &mut ChunkSink<'_>) -> Result<ChunkRef, PackageError> {
+pub(crate) fn chunk(piece: &[u8], secret: &ChunkSecret, sink: &mut ChunkSink<'_>) -> Result<ChunkRef, PackageError> {
     let form = chunk_form::encode(piece).map_err(|e| PackageError::Encode("a chunk", e))?;
     let sealed = secret.seal(&form);
     sink(&sealed.name, &sealed.bytes).map_err(|source| PackageError::Store {

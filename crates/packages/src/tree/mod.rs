@@ -12,8 +12,10 @@ use taosync_model::Digest;
 use taosync_vault::chunk::ChunkKey;
 
 pub use build::build;
+pub(crate) use build::chunk;
 pub use read::{TreeFiles, open_piece, read_file, stream_file};
 pub use seal::Pages;
+pub(crate) use seal::ends_page;
 
 use crate::PackageError;
 use crate::archive::path;
@@ -58,6 +60,13 @@ pub struct ChunkRef {
     pub bytes: u64,
     /// Plain bytes.
     pub plain_bytes: u64,
+}
+
+impl ChunkRef {
+    /// Whether the sizes can be true: a fetch is then bounded.
+    pub(crate) fn is_possible(&self) -> bool {
+        self.plain_bytes <= CHUNK_BYTES as u64 && chunk_form::is_plausible(self)
+    }
 }
 
 impl Tree {

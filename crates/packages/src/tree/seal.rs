@@ -10,9 +10,10 @@ use taosync_vault::chunk::ChunkSecret;
 use taosync_vault::delivery_key::DeliveryKey;
 
 use super::read::open_piece;
-use super::{CHUNK_BYTES, ChunkFetch, ChunkRef, ChunkSink, Tree, TreeFile, build, chunk_form};
+use super::{ChunkFetch, ChunkRef, ChunkSink, Tree, TreeFile, build};
 use crate::PackageError;
 use crate::limits::Limits;
+use crate::recipe::{self, Recipe};
 
 const LEVEL: i32 = 3;
 /// JSON of the list of pages at most: some thousand pages of the largest tree that the limits allow, with room.
@@ -21,37 +22,58 @@ const LIST_BYTES: u64 = 8 * 1024 * 1024;
 const FILES_BYTES: u64 = 64 * 1024 * 1024;
 /// Window of the decompressor, as a power of two: what level 3 uses at most, with room.
 const WINDOW_LOG: u32 = 24;
-/// A page ends after a path whose hash begins below this: one in 64. The paths alone decide, so that a file that comes
+/// A page ends after a path whose hash begins below this: one in 32. The paths alone decide, so that a file that comes
 /// or goes changes its own page and leaves the others.
-const LAST_OF_PAGE: u8 = 4;
+const LAST_OF_PAGE: u8 = 8;
+/// A page also ends when it has so many files: where chance lets it grow, one changed file would cost too much.
+const PAGE_FILES: usize = 48;
 /// A page also ends when it has this much JSON.
 const PAGE_BYTES: usize = 128 * 1024;
 /// What stands for the path of a file where a page is damaged.
 const PAGE_NAME: &str = "the list of files";
 
-/// The pages of a tree, with their keys: kept and sent sealed only.
+/// Whether a page of so many files ends after this path.
+pub(crate) fn ends_page(files: usize, path: &str) -> bool {
+    files >= PAGE_FILES || Digest::of(path.as_bytes()).0[0] < LAST_OF_PAGE
+}
+
+/// The pages of a tree and of the recipe of its zip, with their keys: kept and sent sealed only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pages {
     /// One after the other; each is a JSON list of files.
     pub pages: Vec<ChunkRef>,
+    /// How the zip is made again from the files.
+    pub recipe: Recipe,
 }
 
 impl Pages {
     /// Cuts a tree into pages and hands every sealed one to `sink`. The same files always give the same pages.
-    pub fn of(tree: &Tree, secret: &ChunkSecret, sink: &mut ChunkSink<'_>) -> Result<Self, PackageError> {
+    pub fn of(
+        tree: &Tree,
+        recipe: Recipe,
+        secret: &ChunkSecret,
+        sink: &mut ChunkSink<'_>,
+    ) -> Result<Self, PackageError> {
         let mut pages = Vec::new();
-        let mut page = Vec::new();
+        let (mut page, mut files) = (Vec::new(), 0);
         for (at, file) in tree.files.iter().enumerate() {
             page.push(if page.is_empty() { b'[' } else { b',' });
             serde_json::to_writer(&mut page, file).map_err(|e| PackageError::Encode("the file tree", e.into()))?;
-            let is_full = page.len() >= PAGE_BYTES || Digest::of(file.path.as_bytes()).0[0] < LAST_OF_PAGE;
+            files += 1;
+            let is_full = page.len() >= PAGE_BYTES || ends_page(files, &file.path);
             if is_full || at + 1 == tree.files.len() {
                 page.push(b']');
                 pages.push(build::chunk(&page, secret, sink)?);
                 page.clear();
+                files = 0;
             }
         }
-        Ok(Self { pages })
+        Ok(Self { pages, recipe })
+    }
+
+    /// All pages: those of the list of files, and those of the recipe.
+    pub fn all(&self) -> impl Iterator<Item = &ChunkRef> {
+        self.pages.iter().chain(&self.recipe.pages)
     }
 
     /// Seals the list of pages. The bytes differ each time, as the vault's seal is random.
@@ -67,11 +89,10 @@ impl Pages {
             key.open(sealed).map_err(|_| PackageError::DamagedTree("it does not match the delivery key".into()))?;
         let pages: Self =
             serde_json::from_slice(&unpack(&packed)?).map_err(|_| damaged("it is not a list of pages"))?;
-        let is_possible = |page: &ChunkRef| page.plain_bytes <= CHUNK_BYTES as u64 && chunk_form::is_plausible(page);
-        if !pages.pages.iter().all(is_possible) {
+        if !pages.all().all(ChunkRef::is_possible) {
             return Err(damaged("it has a page of an impossible size"));
         }
-        let total = pages.pages.iter().fold(0, |sum: u64, page| sum.saturating_add(page.plain_bytes));
+        let total = pages.all().fold(0, |sum: u64, page| sum.saturating_add(page.plain_bytes));
         if total > FILES_BYTES { Err(damaged("it is too large")) } else { Ok(pages) }
     }
 
@@ -86,6 +107,12 @@ impl Pages {
         let tree = Tree { files };
         tree.validate(&Limits::default())?;
         Ok(tree)
+    }
+
+    /// Every chunk of a package whose tree was read from here: pages, files, and what the recipe has beside its pages.
+    pub fn chunks(&self, tree: &Tree, fetch: &ChunkFetch<'_>) -> Result<Vec<ChunkRef>, PackageError> {
+        let own = recipe::own_chunks(&self.recipe, fetch)?;
+        Ok(self.all().chain(tree.chunks()).cloned().chain(own).collect())
     }
 }
 
@@ -108,6 +135,7 @@ mod tests {
     use std::io;
 
     use super::*;
+    use crate::tree::CHUNK_BYTES;
     use proptest::prelude::*;
     use taosync_vault::Keyring;
 
@@ -122,9 +150,13 @@ mod tests {
         Keyring::create(&folder.path().join("keys")).unwrap()
     }
 
+    fn no_zip() -> Recipe {
+        Recipe { bytes: 0, digest: Digest::of(b""), pages: Vec::new() }
+    }
+
     fn paged(files: Vec<TreeFile>, keys: &Keyring) -> (Pages, Chunks) {
         let chunks = RefCell::new(Chunks::new());
-        let pages = Pages::of(&Tree { files }, keys.chunks(), &mut |name, bytes| {
+        let pages = Pages::of(&Tree { files }, no_zip(), keys.chunks(), &mut |name, bytes| {
             chunks.borrow_mut().insert(*name, bytes.to_vec());
             Ok(())
         });
@@ -190,9 +222,9 @@ mod tests {
         let key = DeliveryKey::generate();
         let huge = ChunkRef { plain_bytes: CHUNK_BYTES as u64, bytes: CHUNK_BYTES as u64, ..pages.pages[0].clone() };
         for (pages, is_good) in [(vec![huge.clone(); 16], true), (vec![huge.clone(); 17], false)] {
-            assert_eq!(Pages::open(&Pages { pages }.seal(&key).unwrap(), &key).is_ok(), is_good);
+            assert_eq!(Pages::open(&Pages { pages, recipe: no_zip() }.seal(&key).unwrap(), &key).is_ok(), is_good);
         }
-        let larger = Pages { pages: vec![ChunkRef { plain_bytes: CHUNK_BYTES as u64 + 1, ..huge }] };
+        let larger = Pages { pages: vec![ChunkRef { plain_bytes: CHUNK_BYTES as u64 + 1, ..huge }], recipe: no_zip() };
         assert!(Pages::open(&larger.seal(&key).unwrap(), &key).is_err());
     }
 

@@ -3,7 +3,7 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of these")]
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use taosync_packages::{CheckReport, CheckedPackage, Limits, Problem, check};
 use tempfile::NamedTempFile;
@@ -199,4 +199,21 @@ pub fn changed(mut files: Vec<(String, Vec<u8>)>, path: &str, from: &str, to: &s
     assert!(text.contains(from), "{path} has no '{from}'");
     file.1 = text.replacen(from, to, 1).into_bytes();
     files
+}
+
+/// Every zip below a folder, sorted by path.
+pub fn packages(folder: &Path) -> Vec<PathBuf> {
+    let (mut waiting, mut found) = (vec![folder.to_owned()], Vec::new());
+    while let Some(path) = waiting.pop() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "zip") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use taosync_model::canonical::entity_digest;
 use taosync_model::delivery::PackageRef;
 use taosync_model::{Digest, Entity, EntityType, vocabulary};
+use taosync_packages::recipe::make;
 use taosync_packages::tree::{Pages, build};
 use taosync_packages::{Limits, TreeFile, check, demo_package};
 use taosync_server::{ListenLimits, Local, local_router};
@@ -133,8 +134,9 @@ impl Room {
             Ok(())
         };
         let secret = store.keyring().chunks();
-        let tree = build(&package, secret, &mut sink).unwrap();
-        let pages = Pages::of(&tree, secret, &mut sink).unwrap();
+        let tree = build(&package.archive, secret, &mut sink).unwrap();
+        let recipe = make(&package.archive, &tree, secret, &mut sink).unwrap().recipe;
+        let pages = Pages::of(&tree, recipe, secret, &mut sink).unwrap();
         let key = DeliveryKey::generate();
         let sealed = pages.seal(&key).unwrap();
         let reference = PackageRef {

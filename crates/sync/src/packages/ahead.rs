@@ -81,10 +81,10 @@ impl Look<'_> {
         let head = ChunkRef { name: reference.sealed_tree, bytes: reference.sealed_tree_bytes };
         let sealed = self.read(&[head]).await?;
         let pages = Pages::open(sealed.get(&head.name).map_or(&[], Vec::as_slice), key).map_err(broken)?;
-        let list: Vec<_> = pages.pages.iter().map(|page| ChunkRef { name: page.name, bytes: page.bytes }).collect();
-        let read = self.read(&list).await?;
-        let tree = pages.read(&|name| read.get(name).cloned().ok_or(std::io::ErrorKind::NotFound.into()));
-        let mut chunks = chunk_refs(&tree.map_err(broken)?, &pages);
+        let read = self.read(&chunk_refs(pages.all())).await?;
+        let fetch = |name: &Digest| read.get(name).cloned().ok_or(std::io::ErrorKind::NotFound.into());
+        let tree = pages.read(&fetch).map_err(broken)?;
+        let mut chunks = chunk_refs(&pages.chunks(&tree, &fetch).map_err(broken)?);
         chunks.push(head);
         chunks.retain(|chunk| counted.insert(chunk.name));
         let names: Vec<_> = chunks.iter().map(|chunk| chunk.name).collect();

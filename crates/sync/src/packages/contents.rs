@@ -4,9 +4,11 @@ use taosync_model::Digest;
 use taosync_packages::tree::{Pages, TreeFiles, read_file};
 use taosync_packages::{PackageError, Tree, compile};
 use taosync_store::blobs::Blobs;
-use taosync_store::packages::{Package, PackageOpened};
+use taosync_store::packages::{ChunkRef, Package, PackageOpened};
 use taosync_store::{Store, StoreError};
 use taosync_vault::delivery_key::DeliveryKey;
+
+use super::publish::chunk_refs;
 
 /// Why a file of a package cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,18 @@ pub async fn read_tree(blobs: &Blobs, sealed_tree: Digest, key: &DeliveryKey) ->
     let pages = Pages::open(&blobs.get(sealed_tree).await?, key)?;
     let (blobs, handle) = (blobs.clone(), tokio::runtime::Handle::current());
     joined(tokio::task::spawn_blocking(move || pages.read(&fetch_with(&blobs, &handle))).await)
+}
+
+/// What the pages of a package tell: its tree, and every chunk it needs. The pages are here.
+pub(super) async fn read_pages(blobs: &Blobs, pages: Pages) -> Result<(Tree, Vec<ChunkRef>), ContentsError> {
+    let (blobs, handle) = (blobs.clone(), tokio::runtime::Handle::current());
+    let work = move || {
+        let fetch = fetch_with(&blobs, &handle);
+        let tree = pages.read(&fetch)?;
+        let chunks = chunk_refs(&pages.chunks(&tree, &fetch)?);
+        Ok((tree, chunks))
+    };
+    joined(tokio::task::spawn_blocking(work).await)
 }
 
 /// One file of a package, verified. Holds the whole file in memory: for items and ordinary media.
@@ -96,7 +110,8 @@ pub(super) fn fetch_with<'a>(
     move |name| handle.block_on(blobs.get(*name)).map_err(std::io::Error::other)
 }
 
-fn joined<T>(result: Result<Result<T, PackageError>, tokio::task::JoinError>) -> Result<T, ContentsError> {
+/// The same for work on a package.
+pub(super) fn joined<T>(result: Result<Result<T, PackageError>, tokio::task::JoinError>) -> Result<T, ContentsError> {
     match result {
         Ok(value) => Ok(value?),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),

@@ -17,7 +17,7 @@ use taosync_wire::v1;
 use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted};
 use uuid::Uuid;
 
-use super::contents::{fetch_with, joined_plain, read_tree};
+use super::contents::{fetch_with, joined_plain, read_pages};
 use super::meter::Meter;
 use super::publish::chunk_refs;
 use super::transfer::Transfer;
@@ -148,15 +148,13 @@ async fn one(transfer: &Transfer<'_>, package: &Todo, key: Option<&DeliveryKey>)
     let head = ChunkRef { name: reference.sealed_tree, bytes: reference.sealed_tree_bytes };
     transfer.bring(&[head]).await?;
     let pages = Pages::open(&transfer.blobs.get(head.name).await?, key).map_err(broken)?;
-    let list: Vec<_> = pages.pages.iter().map(|page| ChunkRef { name: page.name, bytes: page.bytes }).collect();
+    let list = chunk_refs(pages.all());
     needed(transfer.store, package, &list).await?;
     transfer.bring(&list).await?;
-    let tree =
-        read_tree(transfer.blobs, reference.sealed_tree, key).await.map_err(|e| SyncError::Package(e.to_string()))?;
+    let (tree, chunks) = read_pages(transfer.blobs, pages).await.map_err(|e| SyncError::Package(e.to_string()))?;
     if tree.tree_digest() != reference.tree_digest {
         return Err(SyncError::Package("its list of files is not the one that was published".into()));
     }
-    let chunks = chunk_refs(&tree, &pages);
     needed(transfer.store, package, &chunks).await?;
     transfer.meter.expect_files(&tree, &transfer.missing(&chunks).await?);
     transfer.bring(&chunks).await?;

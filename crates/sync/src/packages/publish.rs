@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use taosync_model::delivery::PackageRef;
 use taosync_model::{Digest, Entity, EntityType, Value, vocabulary};
 use taosync_packages::tree::{self, Pages};
-use taosync_packages::{COMPILER_VERSION, CheckReport, Limits, PackageError, Tree, check};
+use taosync_packages::{COMPILER_VERSION, CheckReport, Limits, PackageError, Tree, check, recipe};
 use taosync_store::blobs::Blobs;
 use taosync_store::entities::{Applied, Change, Stored};
 use taosync_store::packages::{ChunkRef, NewPackage};
@@ -108,8 +108,7 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
         files: cut.tree.files.len() as u64,
         bytes: cut.tree.bytes(),
     };
-    let chunks = chunk_refs(&cut.tree, &cut.pages);
-    let new = NewPackage { delivery: &uri, reference: &reference, chunks: &chunks };
+    let new = NewPackage { delivery: &uri, reference: &reference, chunks: &cut.chunks };
     store.package_publish(&mut tx, &new, &key).await?;
     if let Some((version, tree)) = lost_tree {
         // Nobody can read that version any more, and its tree cannot be sealed to the same bytes again.
@@ -160,6 +159,7 @@ fn delivery_entity(existing: Option<Stored>, uri: &str, label: &str, reference: 
 struct Cut {
     tree: Tree,
     pages: Pages,
+    chunks: Vec<ChunkRef>,
     compiled_digest: Digest,
     new_chunks: u64,
     report: CheckReport,
@@ -174,17 +174,20 @@ async fn cut(store: Store, blobs: Blobs, file: PathBuf) -> Result<Cut, PublishEr
         let mut writer =
             ChunkWriter { store: &store, blobs: &blobs, handle: &handle, batch: Vec::new(), bytes: 0, new: 0 };
         let secret = store.keyring().chunks();
-        let tree = tree::build(&package, secret, &mut |name, bytes| writer.add(*name, bytes.to_vec()))?;
-        let pages = Pages::of(&tree, secret, &mut |name, bytes| writer.add(*name, bytes.to_vec()))?;
+        let mut sink = |name: &Digest, bytes: &[u8]| writer.add(*name, bytes.to_vec());
+        let tree = tree::build(&package.archive, secret, &mut sink)?;
+        let made = recipe::make(&package.archive, &tree, secret, &mut sink)?;
+        let pages = Pages::of(&tree, made.recipe, secret, &mut sink)?;
+        let chunks = chunk_refs(pages.all().chain(tree.chunks()).chain(&made.chunks));
         writer.write().map_err(PublishError::from_io)?;
         let new_chunks = writer.new;
-        Ok(Cut { tree, pages, compiled_digest: package.compiled.digest, new_chunks, report })
+        Ok(Cut { tree, pages, chunks, compiled_digest: package.compiled.digest, new_chunks, report })
     };
     joined_plain(tokio::task::spawn_blocking(work).await)
 }
 
 /// Whether a chunk is on the disk as it was written.
-async fn is_whole(blobs: &Blobs, name: Digest) -> Result<bool, StoreError> {
+pub(super) async fn is_whole(blobs: &Blobs, name: Digest) -> Result<bool, StoreError> {
     match blobs.get(name).await {
         Ok(_) => Ok(true),
         Err(StoreError::NotFound { .. } | StoreError::Damaged { .. }) => Ok(false),
@@ -231,9 +234,8 @@ impl ChunkWriter<'_> {
     }
 }
 
-/// The chunks of a tree and of its pages, each once.
-pub(super) fn chunk_refs(tree: &Tree, pages: &Pages) -> Vec<ChunkRef> {
-    let all = tree.chunks().chain(&pages.pages);
-    let unique: std::collections::BTreeMap<Digest, u64> = all.map(|c| (c.name, c.bytes)).collect();
+/// Chunks as the store knows them, each once.
+pub(super) fn chunk_refs<'a>(chunks: impl IntoIterator<Item = &'a tree::ChunkRef>) -> Vec<ChunkRef> {
+    let unique: std::collections::BTreeMap<Digest, u64> = chunks.into_iter().map(|c| (c.name, c.bytes)).collect();
     unique.into_iter().map(|(name, bytes)| ChunkRef { name, bytes }).collect()
 }

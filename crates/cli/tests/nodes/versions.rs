@@ -1,0 +1,135 @@
+//! Versions of a test: a new one, going back, and the zip again.
+
+use std::io::{Cursor, Read as _, Write as _};
+
+use taosync_model::execution::ExecutionState;
+use taosync_store::packages::Package;
+use taosync_store::{Store, StoreError};
+use taosync_sync::packages::export::export;
+use taosync_sync::packages::publish::{PublishRequest, Published, publish};
+use taosync_sync::packages::rollback::rollback;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use crate::support::{Central, DELIVERY, Local, org, taker_uri};
+
+/// The demo package with the name of an edition in its test, compressed.
+fn edition(name: &str) -> Vec<u8> {
+    let mut demo = ZipArchive::new(Cursor::new(taosync_packages::demo_package())).unwrap();
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for at in 0..demo.len() {
+        let mut file = demo.by_index(at).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        let path = file.name().unwrap().into_owned();
+        if path == "test.xml" {
+            bytes.extend(format!("<!-- edition {name} -->").bytes());
+        }
+        zip.start_file(path, SimpleFileOptions::default().compression_method(CompressionMethod::Deflated)).unwrap();
+        zip.write_all(&bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+async fn publish_edition(central: &Central, name: &str) -> Published {
+    let file = central.node.dir.path().join("edition.zip");
+    std::fs::write(&file, edition(name)).unwrap();
+    let request =
+        PublishRequest { file, label: "Maths".into(), uri: Some(DELIVERY.into()), naming: "http://x/#".into() };
+    publish(central.store(), request).await.unwrap()
+}
+
+/// The zip that a node gives back.
+async fn exported(store: &Store, package: &Package) -> Vec<u8> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let done = export(store, package, file.reopen().unwrap()).await.unwrap();
+    let zip = std::fs::read(file.path()).unwrap();
+    assert_eq!((done.bytes, done.digest), (zip.len() as u64, taosync_model::Digest::of(&zip)));
+    zip
+}
+
+async fn version(store: &Store, version: u32) -> Package {
+    store.package_get(DELIVERY, version).await.unwrap().unwrap()
+}
+
+async fn started(local: &Local, taker: usize) -> u32 {
+    local.runner().await.start(DELIVERY, &taker_uri(taker)).await.unwrap().package_version
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_attempts_follow_versions_there_and_back_and_running_ones_stay() {
+    let central = Central::start().await;
+    central.change(org("A", 0..6)).await;
+    publish_edition(&central, "one").await;
+    let local = Local::joined(&central, "A").await;
+    local.sync_equal().await;
+    let runner = local.runner().await;
+    let first = runner.start(DELIVERY, &taker_uri(0)).await.unwrap();
+    assert_eq!(first.package_version, 1);
+
+    publish_edition(&central, "two").await;
+    assert_eq!(started(&local, 1).await, 1, "nothing changes before the sync");
+    assert_eq!(local.sync_equal().await.deliveries.fetched, 1);
+    assert_eq!((started(&local, 0).await, started(&local, 1).await), (1, 1), "they began with it");
+    let second = runner.start(DELIVERY, &taker_uri(2)).await.unwrap();
+    assert_eq!(second.package_version, 2);
+
+    let back = rollback(central.store(), DELIVERY).await.unwrap();
+    assert_eq!((back.from, back.to), (2, 1));
+    assert_eq!(started(&local, 3).await, 2, "nothing changes before the sync");
+    local.sync_equal().await;
+    assert_eq!(started(&local, 4).await, 1);
+    assert_eq!(started(&local, 2).await, 2, "it began with what was taken back");
+    for execution in [first, second] {
+        runner.finish(execution.id, ExecutionState::Finished, None).await.unwrap();
+    }
+    assert_eq!(local.sync_equal().await.results.sent, 2);
+
+    // A school that comes now gets the version that counts, and a new version has a number of its own.
+    let late = Local::joined(&central, "A").await;
+    assert_eq!(late.sync_equal().await.deliveries.fetched, 1);
+    assert_eq!(started(&late, 5).await, 1);
+    assert_eq!(publish_edition(&central, "two").await.reference.version, 3);
+    local.sync_equal().await;
+    assert_eq!(started(&local, 5).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_back_goes_one_step_further_each_time_and_ends_at_the_first() {
+    let central = Central::start().await;
+    central.change(org("A", 0..1)).await;
+    for name in ["one", "two", "three"] {
+        publish_edition(&central, name).await;
+    }
+    for (from, to) in [(3, 2), (2, 1)] {
+        let back = rollback(central.store(), DELIVERY).await.unwrap();
+        assert_eq!((back.from, back.to), (from, to));
+    }
+    let refused = rollback(central.store(), DELIVERY).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Refused(why) if why.contains("no version before 1")), "{refused}");
+    publish_edition(&central, "four").await;
+    let back = rollback(central.store(), DELIVERY).await.unwrap();
+    assert_eq!((back.from, back.to), (4, 1), "what was taken back is not gone back to");
+    let unknown = rollback(central.store(), "http://central.example/t.rdf#nothing").await.unwrap_err();
+    assert!(matches!(unknown, StoreError::NotFound { .. }), "{unknown}");
+    assert_eq!(central.store().scopes_check().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_give_back_every_published_zip_byte_for_byte() {
+    let central = Central::start().await;
+    central.change(org("A", 0..1)).await;
+    let local = Local::joined(&central, "A").await;
+    for (number, name) in [(1, "one"), (2, "two")] {
+        publish_edition(&central, name).await;
+        local.sync_equal().await;
+        for store in [central.store(), local.store()] {
+            assert!(exported(store, &version(store, number).await).await == edition(name), "version {number}");
+        }
+    }
+    rollback(central.store(), DELIVERY).await.unwrap();
+    assert!(
+        exported(central.store(), &version(central.store(), 2).await).await == edition("two"),
+        "also what was taken back"
+    );
+}
