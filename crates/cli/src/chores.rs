@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use taosync_store::settings::Role;
+use taosync_sync::packages::garbage;
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
@@ -44,13 +45,12 @@ pub async fn run(node: Node, mut stopped: oneshot::Receiver<()>) {
 /// One round; says how much was erased.
 pub async fn once(node: &Node) -> Result<u64, Failure> {
     let now = node.clock.now();
-    match node.identity.role {
-        Role::Central => Ok(node.store.tokens_sweep(now).await? + forget_removals(node).await?),
-        Role::Local => {
-            let resumable = node.store.executions_erase_resume(now).await?;
-            Ok(resumable + purge_confirmed(node).await?)
-        }
-    }
+    let erased = match node.identity.role {
+        Role::Central => node.store.tokens_sweep(now).await? + forget_removals(node).await?,
+        Role::Local => node.store.executions_erase_resume(now).await? + purge_confirmed(node).await?,
+    };
+    let collected = garbage::collect(&node.store, node.identity.role, garbage::WAIT).await?;
+    Ok(erased + collected.packages + collected.chunks + collected.leftovers)
 }
 
 /// Looks at everything stored once a day, gently; says how many problems there are, or nothing when it is not time yet.

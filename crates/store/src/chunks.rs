@@ -77,10 +77,29 @@ impl Store {
         tx.commit().await
     }
 
-    /// Marks chunks that no package has as dying, and says how many are newly so.
+    /// Marks chunks that no package has as dying, and says how many are newly so. Those that were dying and that a
+    /// package has come to need live again, and their wait begins anew the next time.
     pub async fn chunks_mark_dying(&self) -> Result<u64, StoreError> {
+        let is_right: bool = sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT 1 FROM chunk WHERE (dying_at IS NULL)
+             = (NOT EXISTS (SELECT 1 FROM package_chunk WHERE chunk = chunk.name)))",
+        )
+        .fetch_one(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("chunks_mark_dying"))?;
+        if is_right {
+            // Nothing is written: a server looks every few minutes.
+            return Ok(0);
+        }
         let mut tx = self.write("chunks_mark_dying", Durability::Flushed).await?;
         let sql = tx.sql();
+        sqlx::query(
+            "UPDATE chunk SET dying_at = NULL
+             WHERE dying_at IS NOT NULL AND EXISTS (SELECT 1 FROM package_chunk WHERE chunk = chunk.name)",
+        )
+        .execute(tx.conn())
+        .await
+        .map_err(&sql)?;
         let marked = sqlx::query(
             "UPDATE chunk SET dying_at = $1
              WHERE dying_at IS NULL AND NOT EXISTS (SELECT 1 FROM package_chunk WHERE chunk = chunk.name)",
@@ -92,6 +111,15 @@ impl Store {
         .rows_affected();
         tx.commit().await?;
         Ok(marked)
+    }
+
+    /// Whether chunks have been dying since before `marked_before`.
+    pub async fn chunks_are_dead(&self, marked_before: Timestamp) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM chunk WHERE dying_at < $1)")
+            .bind(marked_before.as_millisecond())
+            .fetch_one(&self.pools.readers)
+            .await
+            .map_err(StoreError::sql("chunks_are_dead"))
     }
 
     /// All chunks with their sizes, for verification.

@@ -5,7 +5,7 @@
 //!   (reading it), [`received`] (results that came in), [`consumers`] and their [`tokens`], [`nodes`], [`tao`]
 //!   (what TAO clients ask).
 //! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`].
-//! * Both: [`packages`] and their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`].
+//! * Both: [`packages`], which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`].
 
 pub mod audit;
 pub mod blobs;
@@ -28,6 +28,7 @@ pub mod received;
 pub mod remotes;
 pub mod replica;
 pub mod reported_runs;
+pub mod retention;
 mod rows;
 pub mod runner_keys;
 pub mod scopes;

@@ -380,18 +380,6 @@ impl Tx {
         Ok(())
     }
 
-    /// Forgets all versions of a delivery that is gone; its chunks become garbage once no other package has them.
-    pub async fn packages_forget(&mut self, delivery: &str) -> Result<(), StoreError> {
-        for statement in [
-            "DELETE FROM package_chunk WHERE package IN (SELECT id FROM package WHERE delivery = $1)",
-            "DELETE FROM package WHERE delivery = $1",
-        ] {
-            let sql = self.sql();
-            sqlx::query(statement).bind(delivery).execute(self.conn()).await.map_err(sql)?;
-        }
-        Ok(())
-    }
-
     /// A row becomes this package. What executions run on stays as it is until they are over.
     async fn package_becomes(&mut self, id: Uuid, reference: &str) -> Result<(), StoreError> {
         let sql = self.sql();

@@ -5,6 +5,7 @@ pub mod ahead;
 pub mod contents;
 pub mod export;
 pub mod fetch;
+pub mod garbage;
 mod meter;
 pub mod publish;
 pub mod readiness;

@@ -5,6 +5,7 @@ mod limits;
 mod line;
 mod node;
 mod package;
+mod packages;
 mod paths;
 mod process;
 mod report;
@@ -58,6 +59,8 @@ enum Group {
     Line,
     /// First syncs over such a line, killed at random moments.
     Kills,
+    /// A package of 200 MB: first fetch, little changed, a line of 100 ms and 10 Mbit/s.
+    Packages,
 }
 
 impl Group {
@@ -67,6 +70,7 @@ impl Group {
             Self::Eligibility | Self::Line => &[10_000],
             Self::Results => &[1_000, 10_000],
             Self::Import | Self::Kills => &[100_000],
+            Self::Packages => &[packages::FILES],
         }
     }
 }
@@ -114,6 +118,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
                 Group::Import => bench.import(size)?,
                 Group::Line => bench.slow(size)?,
                 Group::Kills => vec![bench.kills(size)?],
+                Group::Packages => bench.packages()?,
             });
         }
     }

@@ -50,6 +50,7 @@ pub struct SyncReport {
     pub status: String,
     pub digest_equal: bool,
     pub types: BTreeMap<String, TypeReport>,
+    pub deliveries: DeliveriesReport,
     pub results: ResultsReport,
     pub requests: u64,
     pub bytes_down: u64,
@@ -66,6 +67,18 @@ pub struct TypeReport {
     pub created: usize,
     pub updated: usize,
     pub removed: usize,
+}
+
+/// Packages fetched.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct DeliveriesReport {
+    pub fetched: usize,
+    pub failed: usize,
+    pub files: usize,
+    pub chunks: u64,
+    pub bytes: u64,
+    /// Wall time of fetching alone.
+    pub seconds: f64,
 }
 
 /// Items handed in.
@@ -131,6 +144,12 @@ impl Central {
     pub fn publish(&self, zip: &Path) -> anyhow::Result<String> {
         let finished = self.node.run(&["delivery", "publish", text(zip)?, "--label", "Bench", "--json"])?;
         Ok(answer::<Published>(&finished)?.uri)
+    }
+
+    /// Publishes a package as the next version of a delivery.
+    pub fn publish_version(&self, zip: &Path, uri: &str) -> anyhow::Result<()> {
+        self.node.run(&["delivery", "publish", text(zip)?, "--label", "Bench", "--uri", uri, "--json"])?;
+        Ok(())
     }
 
     /// Makes a consumer of the bench's org.

@@ -28,7 +28,7 @@ pub struct Bench {
 pub(super) struct School {
     pub(super) central: Central,
     pub(super) folder: tempfile::TempDir,
-    delivery: String,
+    pub(super) delivery: String,
     pub(super) takers: usize,
     per_eligibility: usize,
 }

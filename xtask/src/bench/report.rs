@@ -14,6 +14,8 @@ use super::process::Finished;
 pub struct Sample {
     pub wall: f64,
     pub sync: f64,
+    pub fetch: f64,
+    pub fetched_bytes: u64,
     pub cpu_local: f64,
     pub cpu_central: f64,
     pub peak_local: u64,
@@ -29,6 +31,8 @@ impl From<&Synced> for Sample {
         Self {
             wall: seconds(synced.wall),
             sync: synced.report.seconds,
+            fetch: synced.report.deliveries.seconds,
+            fetched_bytes: synced.report.deliveries.bytes,
             cpu_local: seconds(synced.local.cpu),
             cpu_central: seconds(synced.central.cpu),
             peak_local: synced.local.peak,
@@ -67,6 +71,10 @@ pub struct Line {
     pub wall: f64,
     /// Without start and end of the process, by the program's own clock; 0 for commands that are no sync.
     pub sync: f64,
+    /// Ciphertext bytes of packages.
+    pub fetched_bytes: u64,
+    /// Of this, fetching packages.
+    pub fetch: f64,
     pub cpu_local: f64,
     pub cpu_central: f64,
     pub peak_local: u64,
@@ -92,6 +100,8 @@ impl Line {
             runs: samples.len(),
             wall,
             sync: time(|s| s.sync),
+            fetch: time(|s| s.fetch),
+            fetched_bytes: count(|s| s.fetched_bytes),
             cpu_local: time(|s| s.cpu_local),
             cpu_central: time(|s| s.cpu_central),
             peak_local: count(|s| s.peak_local),
@@ -120,6 +130,7 @@ pub fn table(lines: &[Line]) -> String {
         "size",
         "wall s",
         "sync s",
+        "fetch s",
         "CPU s local / central",
         "peak MB local / central",
         "requests",
@@ -138,6 +149,7 @@ pub fn table(lines: &[Line]) -> String {
             line.size.to_string(),
             format!("{:.3}", line.wall),
             format!("{:.3}", line.sync),
+            format!("{:.3}", line.fetch),
             format!("{:.2} / {:.2}", line.cpu_local, line.cpu_central),
             format!("{:.0} / {:.0}", megabytes(line.peak_local), megabytes(line.peak_central)),
             line.requests.to_string(),

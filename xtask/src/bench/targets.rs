@@ -3,14 +3,28 @@
 use comfy_table::{Table, presets};
 
 use super::report::Line;
-use super::{data, slow};
+use super::{data, packages, slow};
 
 /// What one figure is to be, and what it is.
-struct Target {
+pub struct Target {
     what: String,
     target: String,
     measured: String,
-    holds: bool,
+    pub holds: bool,
+}
+
+impl Target {
+    /// Not more than this.
+    pub fn at_most(what: &str, unit: &str, most: f64, measured: f64) -> Self {
+        let (target, holds) = (format!("at most {most} {unit}"), measured <= most);
+        Self { what: what.to_owned(), target, measured: format!("{} {unit}", rounded(measured)), holds }
+    }
+
+    /// Not less than this.
+    pub fn at_least(what: &str, unit: &str, least: f64, measured: f64) -> Self {
+        let (target, holds) = (format!("at least {least} {unit}"), measured >= least);
+        Self { what: what.to_owned(), target, measured: format!("{} {unit}", rounded(measured)), holds }
+    }
 }
 
 /// `target | measured | holds` for all lines that were measured.
@@ -27,10 +41,7 @@ fn targets(lines: &[Line]) -> Vec<Target> {
     let line = |path: &str, size: usize| lines.iter().find(|line| line.path == path && line.size == size);
     let mut targets = Vec::new();
     let mut at_most = |what: &str, unit: &str, most: f64, measured: Option<f64>| {
-        let Some(measured) = measured else { return };
-        let holds = measured <= most;
-        let (target, measured) = (format!("at most {most} {unit}"), format!("{} {unit}", rounded(measured)));
-        targets.push(Target { what: what.to_owned(), target, measured, holds });
+        targets.extend(measured.map(|measured| Target::at_most(what, unit, most, measured)));
     };
     for (size, most) in [(100_000, 3.0), (10_000, 6.0)] {
         let ratio = line("initial", size).map(|l| l.sync / l.limits.insert);
@@ -70,6 +81,7 @@ fn targets(lines: &[Line]) -> Vec<Target> {
     at_most("thin line, no change: longer than without the line", "round trips", 3.0, trips);
     let again = line(slow::KILLED, 100_000).map(|l| l.bytes_down as f64 / 1024.0);
     at_most("sent again after a kill", "KiB", 256.0, again);
+    targets.extend(packages::targets(lines));
     targets
 }
 

@@ -11,6 +11,7 @@ mod deliveries;
 mod dice;
 mod erasure;
 mod faults;
+mod garbage;
 mod guard;
 mod hostile;
 mod moving;

@@ -177,8 +177,62 @@ async fn garbage_waits_is_revived_by_a_publisher_and_then_goes() {
     t.clock.shift(60);
     let mut tx = t.write("collect", Durability::Flushed).await.unwrap();
     assert_eq!(tx.chunks_take_dead(t.clock.now(), 100).await.unwrap(), [name("orphan")]);
-    tx.packages_forget(DELIVERY).await.unwrap();
     tx.commit().await.unwrap();
+    // Nothing names the delivery, so it is gone; its number is not used again.
+    assert_eq!(t.packages_retire_at_central(t.in_seconds(1)).await.unwrap(), 1);
+    assert_eq!(t.packages_retire_at_central(t.in_seconds(1)).await.unwrap(), 0);
+    assert_eq!(t.packages_list().await.unwrap().iter().map(|p| p.version).collect::<Vec<_>>(), [2]);
     assert_eq!(t.chunks_mark_dying().await.unwrap(), 6);
     assert_eq!(t.chunks_list().await.unwrap().len(), 6);
+}
+
+#[tokio::test]
+async fn central_keeps_the_version_in_use_and_the_one_before() {
+    let t = open().await;
+    t.run("INSERT INTO entity (id, uri, types, body, changed_at) VALUES (x'01', 'http://example.org/#delivery', 64, x'00', 0)")
+        .await;
+    for version in 1..=4 {
+        publish(&t, DELIVERY, version, &["a", &format!("own {version}")]).await.unwrap();
+    }
+    assert_eq!(t.packages_retire_at_central(t.in_seconds(-60)).await.unwrap(), 0, "they wait");
+    assert_eq!(t.packages_retire_at_central(t.in_seconds(60)).await.unwrap(), 2);
+    let versions = async || t.packages_list().await.unwrap().iter().map(|p| p.version).collect::<Vec<_>>();
+    assert_eq!(versions().await, [3, 4]);
+    let mut tx = t.write("withdraw", Durability::Flushed).await.unwrap();
+    tx.package_withdraw(DELIVERY, 4).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(t.packages_retire_at_central(t.in_seconds(60)).await.unwrap(), 0, "3 counts again, and 4 is above it");
+    assert_eq!(t.chunks_mark_dying().await.unwrap(), 4, "own chunks and lists of the first two");
+}
+
+#[tokio::test]
+async fn local_keeps_what_central_names_what_was_before_and_what_somebody_works_on() {
+    let t = open().await;
+    t.run(
+        "INSERT INTO replica_entry (id, scope, type, uri, seq, digest, body) \
+           VALUES (x'01', 1, 6, 'http://example.org/#delivery', 1, x'00', x'00')",
+    )
+    .await;
+    for version in 1..=6 {
+        let new = NewPackage { delivery: DELIVERY, reference: &reference(version), chunks: &chunks(&["a"]) };
+        let id = t.package_fetching(&new).await.unwrap();
+        t.package_ready(id, &PackageContents::default()).await.unwrap();
+    }
+    let org = OrgId::new("A").unwrap();
+    let start = NewExecution { org: &org, delivery: DELIVERY, test_taker: "http://x/#anna", package_version: 1 };
+    let running = t.execution_start(&start).await.unwrap();
+    let other = t.execution_start(&NewExecution { package_version: 2, ..start }).await.unwrap();
+    t.execution_terminate(other, "fire alarm", Some(t.in_seconds(60))).await.unwrap();
+    let named = [(DELIVERY.to_owned(), 3)];
+    let versions = async || t.packages_list().await.unwrap().iter().map(|p| p.version).collect::<Vec<_>>();
+    assert_eq!(t.packages_retire_at_local(&named, t.in_seconds(-60)).await.unwrap(), 0, "they wait");
+    assert_eq!(t.packages_retire_at_local(&named, t.in_seconds(60)).await.unwrap(), 1);
+    assert_eq!(versions().await, [1, 2, 3, 5, 6], "running, can go on, named, the newest two");
+    t.execution_terminate(running, "over", None).await.unwrap();
+    t.clock.shift(120);
+    t.executions_erase_resume(t.clock.now()).await.unwrap();
+    assert_eq!(t.packages_retire_at_local(&named, t.in_seconds(60)).await.unwrap(), 2);
+    assert_eq!(versions().await, [3, 5, 6]);
+    t.run("DELETE FROM replica_entry").await;
+    assert_eq!(t.packages_retire_at_local(&[], t.in_seconds(60)).await.unwrap(), 3, "the delivery is gone");
 }

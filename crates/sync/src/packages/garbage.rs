@@ -1,0 +1,58 @@
+//! What is no longer needed of packages goes, on both sides, in two steps with a long wait between (DESIGN §6): versions
+//! that nobody can come back to are forgotten, chunks that no package has are marked; much later, if still nobody needs
+//! them, they are deleted. A publication or a fetch that begins before the deletion keeps what it needs.
+
+use jiff::SignedDuration;
+use taosync_store::blobs::Blobs;
+use taosync_store::settings::Role;
+use taosync_store::{Durability, Store, StoreError};
+
+/// How long everything waits that is to go: longer than any publication or fetch takes, cuts included.
+pub const WAIT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Chunks deleted in one transaction: nobody else can write meanwhile.
+const AT_ONCE: u32 = 200;
+
+/// What was collected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Versions of packages that were forgotten.
+    pub packages: u64,
+    /// Chunks that were deleted.
+    pub chunks: u64,
+    /// Temporary files that were deleted.
+    pub leftovers: u64,
+}
+
+/// One round.
+pub async fn collect(store: &Store, role: Role, wait: SignedDuration) -> Result<Collected, StoreError> {
+    let Ok(before) = store.clock().now().checked_sub(wait) else { return Ok(Collected::default()) };
+    let blobs = Blobs::open(store.dir()).await?;
+    let packages = match role {
+        Role::Central => store.packages_retire_at_central(before).await?,
+        Role::Local => store.packages_retire_at_local(&named(store).await?, before).await?,
+    };
+    store.chunks_mark_dying().await?;
+    let mut chunks = 0;
+    if store.chunks_are_dead(before).await? {
+        loop {
+            let mut tx = store.write("chunks_collect", Durability::Flushed).await?;
+            let dead = tx.chunks_take_dead(before, AT_ONCE).await?;
+            let count = dead.len() as u64;
+            // Before the commit: whoever needs one of them again writes it after that.
+            blobs.remove(dead).await?;
+            tx.commit().await?;
+            chunks += count;
+            if count < u64::from(AT_ONCE) {
+                break;
+            }
+        }
+    }
+    let leftovers = blobs.remove_leftovers(before).await?;
+    Ok(Collected { packages, chunks, leftovers })
+}
+
+/// Deliveries and versions that central names.
+async fn named(store: &Store) -> Result<Vec<(String, u32)>, StoreError> {
+    let deliveries = store.replica_deliveries().await?;
+    Ok(deliveries.into_iter().filter_map(|(uri, entity)| Some((uri, entity.package?.version))).collect())
+}
