@@ -68,6 +68,22 @@ pub(crate) async fn gather(body: Body, room: &Semaphore) -> Result<Gathered<'_>,
     Ok(gathered)
 }
 
+/// A body of at most `limit` bytes in one piece, with the room it takes while it is held; otherwise the status that says
+/// what is wrong.
+pub(crate) async fn gather_whole(
+    body: Body,
+    limit: usize,
+    room: &Semaphore,
+) -> Result<(Bytes, Option<SemaphorePermit<'_>>), StatusCode> {
+    let status = |error: ApiError| StatusCode::from_u16(error.problem().status).unwrap_or(StatusCode::BAD_REQUEST);
+    let Gathered { mut pieces, taken } = match gather(Body::new(Limited::new(body, limit)), room).await {
+        Ok(gathered) => gathered,
+        Err(error) => return Err(status(error)),
+    };
+    let whole = if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() };
+    Ok((whole, taken))
+}
+
 /// A body that is here, and the room it takes.
 pub(crate) struct Gathered<'a> {
     pieces: Vec<Bytes>,

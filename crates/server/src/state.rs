@@ -28,6 +28,8 @@ const NODES_OF_CONSUMER: u32 = 1_000;
 const COMPARISONS: usize = 2;
 /// KiB of lists and questions that wait to be compared, together; the largest list has 122 MiB, the largest question 190.
 const QUESTIONS: usize = 256 * 1024;
+/// Requests with results of TAO clients unpacked at once; each may take some hundred megabytes.
+const HAND_INS: usize = 2;
 /// How long a comparison waits for those before it.
 const COMPARISON_WAIT: Duration = Duration::from_secs(60);
 
@@ -38,11 +40,15 @@ pub struct Central {
     pub(crate) identity: Identity,
     pub(crate) wrong_secrets: SlowDown,
     pub(crate) comparisons: Semaphore,
-    /// KiB that bodies of comparisons may still take.
+    /// KiB that bodies of comparisons, and of TAO clients, may still take.
     pub(crate) questions: Semaphore,
+    /// Requests of TAO clients with results that are unpacked at once.
+    pub(crate) hand_ins: Semaphore,
     /// Addresses under which local servers reach this central, such as `https://central.example/`; proofs must name one
     /// of them. Empty: the address the request itself names.
     pub public_urls: Vec<Url>,
+    /// Path before TAO's own paths; empty, or with a slash at its beginning.
+    pub tao_base_path: String,
     /// How long a token lives.
     pub token_lifetime: SignedDuration,
     /// Entities between two checkpoints of a feed.
@@ -65,6 +71,8 @@ impl Central {
             wrong_secrets: SlowDown::new(WRONG_SECRETS, WRONG_SECRETS_OF_NETWORK),
             comparisons: Semaphore::new(COMPARISONS),
             questions: Semaphore::new(QUESTIONS),
+            hand_ins: Semaphore::new(HAND_INS),
+            tao_base_path: String::new(),
             public_urls: Vec::new(),
             token_lifetime: TOKEN_LIFETIME,
             chunk_size: CHUNK_SIZE,

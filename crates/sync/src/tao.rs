@@ -6,6 +6,7 @@
 //! * [`listing`]: checksums, details, classes.
 //! * [`login`]: sync managers, and the handshake.
 //! * [`hand_in`]: results, logs, sessions, LTI users.
+//! * [`package`]: the zip of a delivery.
 //! * [`confirm`]: the record of a sync.
 
 pub mod compat;
@@ -14,6 +15,7 @@ pub mod hand_in;
 mod ids;
 pub mod listing;
 pub mod login;
+pub mod package;
 pub mod reach;
 mod results;
 

@@ -1,6 +1,7 @@
 //! What a browser, a monitor, and local servers ask.
 
 pub(crate) mod face;
+pub(crate) mod tao;
 pub(crate) mod v1;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::{envelope, oauth};
 pub fn central_router(central: Central) -> Router {
     let (store, clock) = (central.store.clone(), central.store.clock().clone());
     let path = |path: &str| format!("/{path}");
+    let central = Arc::new(central);
     let protocol = Router::new()
         .route(&path(PATH_TOKEN), post(oauth::token::token))
         .route(&path(PATH_FEED), get(v1::feed::feed))
@@ -31,6 +33,6 @@ pub fn central_router(central: Central) -> Router {
         .route(&path(PATH_DELIVERY_KEYS), post(v1::delivery_keys::delivery_keys))
         .route(&path(PATH_CHUNKS), post(v1::chunks::chunks))
         .route(&format!("/{PATH_CHUNKS}/{{name}}"), get(v1::chunk::chunk))
-        .with_state(Arc::new(central));
-    envelope::wrap(protocol.merge(face::router(store, Role::Central)), clock)
+        .with_state(central.clone());
+    envelope::wrap(protocol.merge(tao::router(&central)).merge(face::router(store, Role::Central)), clock)
 }

@@ -19,7 +19,7 @@ use crate::state::Central;
 const NOBODYS_HASH: [u8; 32] = [0; 32];
 
 /// A client key and a secret as they were given.
-pub(super) struct Credentials {
+pub(crate) struct Credentials {
     pub key: String,
     pub secret: SecretString,
 }
@@ -59,7 +59,7 @@ fn form_decoded(part: &str) -> Option<String> {
 }
 
 /// The consumer, if the secret is its own. An unknown consumer costs as much as a wrong secret, and both count.
-pub(super) async fn authenticate(
+pub(crate) async fn authenticate(
     central: &Central,
     peer: IpAddr,
     credentials: &Credentials,

@@ -10,4 +10,6 @@ mod slow_down;
 pub(crate) mod token;
 
 pub(crate) use bearer::Caller;
+pub(crate) use client::{Credentials, authenticate};
+pub(crate) use refusal::Refusal;
 pub(crate) use slow_down::SlowDown;

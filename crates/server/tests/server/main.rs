@@ -12,4 +12,5 @@ mod runner;
 mod runner_document;
 mod runner_packages;
 mod sizes;
+mod tao;
 mod tokens;

@@ -21,21 +21,19 @@ impl Reach {
 
     /// The scope of a request that names an organisation, or none. `None`: there is nothing under that name for this
     /// consumer, or it has to say which of its organisations it means.
-    pub async fn scope(&self, store: &Store, named: Option<&str>) -> Result<Option<TaoScope>, StoreError> {
+    pub fn scope(&self, named: Option<&str>) -> Option<TaoScope> {
         let everything = self.orgs.iter().find(|org| org.is_everything());
         let Some(named) = named else {
-            let only = everything.or(match &self.orgs[..] {
-                [only] => Some(only),
-                _ => None,
-            });
-            return Ok(only.cloned().map(|org| self.view(org)));
+            let only = if let [only] = &self.orgs[..] { Some(only) } else { None };
+            return everything.or(only).cloned().map(|org| self.view(org));
         };
-        let Ok(named) = OrgId::new(named) else { return Ok(None) };
+        let named = OrgId::new(named).ok()?;
         if self.trusts && !named.is_everything() {
-            return Ok(Some(TaoScope::Unfiltered(named)));
+            return Some(TaoScope::Unfiltered(named));
         }
-        let is_part = everything.is_some() && store.scope_show(&named).await?.is_some();
-        Ok((is_part || self.orgs.contains(&named)).then(|| self.view(named)))
+        // Where scopes are not set up, TAO does not look at the name: so it is for a consumer of everything.
+        let known = self.orgs.iter().find(|org| **org == named).or(everything);
+        known.cloned().map(|org| self.view(org))
     }
 
     /// All organisations it may reach, for requests that cannot name one.
