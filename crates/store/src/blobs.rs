@@ -16,6 +16,7 @@ use taosync_model::Digest;
 use crate::StoreError;
 
 pub use parts::Part;
+pub use pieces::Found;
 
 const LEFTOVER_PREFIX: &str = ".part-";
 

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 
 /// Longest header line in bytes. An envelope or a link with a long literal fits; a body never travels in a header.
 pub const MAX_HEADER: usize = 64 * 1024;
@@ -14,10 +15,12 @@ pub const MAX_HEADER: usize = 64 * 1024;
 pub const MAX_BODY: u64 = 32 * 1024 * 1024;
 /// Largest zstd window a sender may ask for: 8 MiB.
 const WINDOW_LOG_MAX: u32 = 23;
-/// Compressed bytes unpacked before frames are cut: even a bomb cannot unfold these to more than some megabytes.
-const STEP: usize = 256;
+/// Bytes that are unpacked before frames are cut: a bomb is noticed at its first frame that is too long.
+const STEP: usize = 64 * 1024;
 /// zstd level: above 3 costs much and gains nothing on this data (measured).
 const LEVEL: i32 = 3;
+/// zstd level for what cannot be compressed: it looks for nothing.
+const LEVEL_OF_SEALED: i32 = -7;
 
 /// The JSON line of a frame.
 pub trait Header {
@@ -83,6 +86,11 @@ impl FrameWriter {
         Ok(Self { encoder: zstd::stream::write::Encoder::new(Vec::new(), LEVEL)? })
     }
 
+    /// A new stream whose bodies are sealed or compressed already.
+    pub fn of_sealed() -> std::io::Result<Self> {
+        Ok(Self { encoder: zstd::stream::write::Encoder::new(Vec::new(), LEVEL_OF_SEALED)? })
+    }
+
     /// Adds a frame. `header.body_len()` must be the length of `body`.
     pub fn push(&mut self, header: &(impl Header + Serialize), body: &[u8]) -> std::io::Result<()> {
         debug_assert_eq!(header.body_len(), body.len() as u64);
@@ -125,7 +133,9 @@ impl FrameWriter {
 
 /// Reads a stream piece by piece, in any cuts.
 pub struct FrameReader<H> {
-    decoder: zstd::stream::write::Decoder<'static, Vec<u8>>,
+    decoder: Decoder<'static>,
+    /// Unpacked, and not yet cut off from `start` on.
+    plain: Vec<u8>,
     start: usize,
     frames: u64,
     waiting: Option<H>,
@@ -137,10 +147,11 @@ pub struct FrameReader<H> {
 impl<H: Header + DeserializeOwned> FrameReader<H> {
     /// A reader at the start of a stream.
     pub fn new() -> std::io::Result<Self> {
-        let mut decoder = zstd::stream::write::Decoder::new(Vec::new())?;
-        decoder.window_log_max(WINDOW_LOG_MAX)?;
+        let mut decoder = Decoder::new()?;
+        decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))?;
         Ok(Self {
             decoder,
+            plain: Vec::new(),
             start: 0,
             frames: 0,
             waiting: None,
@@ -150,16 +161,28 @@ impl<H: Header + DeserializeOwned> FrameReader<H> {
         })
     }
 
-    /// Takes the next bytes from the network. They are decompressed in small steps, so that a bomb is noticed at its
-    /// first frame that is too long.
+    /// Takes the next bytes from the network.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
-        for piece in bytes.chunks(STEP) {
-            let frame = self.frames;
-            self.decoder.write_all(piece).map_err(|source| FrameError::Compression { frame, source })?;
-            self.decoder.flush().map_err(|source| FrameError::Compression { frame, source })?;
+        let mut input = InBuffer::around(bytes);
+        loop {
+            let is_full = self.unpack(&mut input)?;
             self.cut()?;
+            if !is_full && input.pos() == bytes.len() {
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    /// Unpacks some of the input; says whether there may be more without further input.
+    fn unpack(&mut self, input: &mut InBuffer<'_>) -> Result<bool, FrameError> {
+        let before = self.plain.len();
+        self.plain.resize(before + STEP, 0);
+        let mut output = OutBuffer::around(&mut self.plain[before..]);
+        let unpacked = self.decoder.run(input, &mut output).map(|_| output.pos());
+        let frame = self.frames;
+        let unpacked = unpacked.map_err(|source| FrameError::Compression { frame, source })?;
+        self.plain.truncate(before + unpacked);
+        Ok(unpacked == STEP)
     }
 
     /// The next whole frame.
@@ -174,7 +197,7 @@ impl<H: Header + DeserializeOwned> FrameReader<H> {
 
     fn cut(&mut self) -> Result<(), FrameError> {
         loop {
-            let plain = &self.decoder.get_ref()[self.start..];
+            let plain = &self.plain[self.start..];
             if self.ended {
                 return if plain.is_empty() { Ok(()) } else { Err(FrameError::Trailing) };
             }
@@ -215,7 +238,7 @@ impl<H: Header + DeserializeOwned> FrameReader<H> {
             }
         }
         let start = std::mem::take(&mut self.start);
-        self.decoder.get_mut().drain(..start);
+        self.plain.drain(..start);
         Ok(())
     }
 }

@@ -70,8 +70,11 @@ impl Blobs {
                 }
                 blobs.may_write()?;
                 let path = blobs.part_path(*name);
-                blobs.part_folder(&path)?;
-                fs::write(&path, bytes).map_err(|e| failed("write", &path, e))?;
+                if fs::write(&path, bytes).is_err() {
+                    // Most often its folder is there.
+                    blobs.part_folder(&path)?;
+                    fs::write(&path, bytes).map_err(|e| failed("write", &path, e))?;
+                }
             }
             Ok(())
         })

@@ -2,7 +2,7 @@ use std::fs;
 
 use taosync_model::Digest;
 use taosync_store::StoreError;
-use taosync_store::blobs::Blobs;
+use taosync_store::blobs::{Blobs, Found};
 
 use crate::support::now;
 
@@ -71,6 +71,21 @@ async fn what_a_dead_process_left_is_never_a_chunk() {
     assert!(!leftover.exists());
     assert_eq!(blobs.get(name).await.unwrap(), bytes);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no temporary file stays");
+}
+
+#[tokio::test]
+async fn small_chunks_are_read_together_in_the_order_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).await.unwrap();
+    let (small, large, last) = (chunk("small"), chunk("rather large"), chunk("last"));
+    blobs.put_batch(vec![small.clone(), large.clone(), last.clone()]).await.unwrap();
+    let absent = Digest::of(b"absent");
+    let names = vec![large.0, absent, small.0, last.0];
+    let whole = |chunk: &(Digest, Vec<u8>)| (chunk.0, Found::Whole(chunk.1.clone()));
+    let all = [(large.0, Found::Large(12)), (absent, Found::Absent), whole(&small), whole(&last)];
+    assert_eq!(blobs.look(names.clone(), 11, 100).await.unwrap(), all);
+    assert_eq!(blobs.look(names.clone(), 11, 5).await.unwrap(), all[..3]);
+    assert_eq!(blobs.look(names, 12, 1).await.unwrap(), [whole(&large)]);
 }
 
 #[tokio::test]

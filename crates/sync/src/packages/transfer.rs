@@ -23,6 +23,8 @@ pub(super) use batch::in_memory;
 
 /// Requests at once: enough to fill a line while one of them waits for its answer.
 const AT_ONCE: usize = 4;
+/// Bytes that are flushed together.
+const LAND_BYTES: u64 = 8 * 1024 * 1024;
 /// Groups of chunks that may wait for the disk before requests wait too.
 const GROUPS: usize = 64;
 /// Room that must stay free on the disk.
@@ -85,10 +87,13 @@ impl Transfer<'_> {
         }
     }
 
-    /// Makes chunks of what arrived: whatever came while the disk was busy is flushed together.
+    /// Makes chunks of what arrived, in groups: a flush costs much more than a file. What has not landed survives the
+    /// process under its temporary name.
     async fn land(&self, mut arrived: mpsc::Receiver<Vec<ChunkRef>>) -> Result<(), SyncError> {
         while let Some(mut chunks) = arrived.recv().await {
-            while let Ok(more) = arrived.try_recv() {
+            while bytes_of(&chunks) < LAND_BYTES
+                && let Some(more) = arrived.recv().await
+            {
                 chunks.extend(more);
             }
             self.blobs.parts_land(chunks.iter().map(|chunk| chunk.name).collect()).await?;
@@ -127,4 +132,8 @@ impl Transfer<'_> {
         tokio::time::sleep(pause).await;
         Ok(())
     }
+}
+
+fn bytes_of(chunks: &[ChunkRef]) -> u64 {
+    chunks.iter().map(|chunk| chunk.bytes).sum()
 }

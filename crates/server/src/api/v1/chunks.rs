@@ -10,7 +10,7 @@ use futures_util::Stream;
 use http::StatusCode;
 use taosync_model::Digest;
 use taosync_store::StoreError;
-use taosync_store::blobs::Blobs;
+use taosync_store::blobs::{Blobs, Found};
 use taosync_wire::frame::FrameWriter;
 use taosync_wire::v1::packages::{ChunkFrame, ChunkHead, ChunksWanted, MAX_CHUNKS};
 
@@ -22,6 +22,9 @@ use crate::state::Central;
 
 /// Most bytes of the request: 1,000 names and what stands between them.
 const MAX_BODY: usize = 128 * 1024;
+/// Small chunks that are read together at most, and their bytes.
+const TOGETHER: usize = 64;
+const TOGETHER_BYTES: u64 = 256 * 1024;
 
 pub(crate) async fn chunks(
     State(central): State<Arc<Central>>,
@@ -34,9 +37,9 @@ pub(crate) async fn chunks(
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many", detail, "ask in several requests"));
     }
     let allowed = allowed(&central, &caller, &names).await?;
-    let writer = FrameWriter::new().map_err(|error| ApiError::internal(&error))?;
-    let sending =
-        Sending { blobs: central.blobs.clone(), names: names.into(), allowed, now: None, writer: Some(writer) };
+    let writer = FrameWriter::of_sealed().map_err(|error| ApiError::internal(&error))?;
+    let (blobs, names, ready) = (central.blobs.clone(), names.into(), VecDeque::new());
+    let sending = Sending { blobs, names, allowed, ready, now: None, writer: Some(writer) };
     Ok(body::streamed(FRAMES, sending.stream()))
 }
 
@@ -46,11 +49,12 @@ pub(super) async fn allowed(central: &Central, caller: &Caller, names: &[Digest]
     Ok(central.store.chunks_allowed(state.scope, names).await?.into_iter().collect())
 }
 
-/// Chunks on their way; at most one piece of one is in memory.
+/// Chunks on their way; some small ones, or one piece of a large one, are in memory.
 struct Sending {
     blobs: Blobs,
     names: VecDeque<Digest>,
     allowed: HashSet<Digest>,
+    ready: VecDeque<(Digest, Found)>,
     now: Option<Open>,
     /// Taken at the end.
     writer: Option<FrameWriter>,
@@ -97,17 +101,38 @@ impl Sending {
             }
             return Ok(true);
         }
-        let Some(name) = self.names.pop_front() else { return Ok(false) };
-        let size = if self.allowed.contains(&name) { self.blobs.size(name).await.map_err(cut)? } else { None };
-        match size {
-            None => writer.push(&ChunkFrame::Missing(name), &[])?,
-            Some(0) => writer.push(&ChunkFrame::Chunk(ChunkHead { name, len: 0 }), &[])?,
-            Some(bytes) => {
+        if self.ready.is_empty() {
+            self.look().await?;
+        }
+        let Some((name, found)) = self.ready.pop_front() else { return Ok(false) };
+        match found {
+            Found::Whole(bytes) => {
+                writer.push(&ChunkFrame::Chunk(ChunkHead { name, len: bytes.len() as u64 }), &bytes)?;
+            }
+            Found::Large(bytes) => {
                 writer.begin(&ChunkFrame::Chunk(ChunkHead { name, len: bytes }))?;
                 self.now = Some(Open { name, sent: 0, bytes });
             }
+            Found::Absent => writer.push(&ChunkFrame::Missing(name), &[])?,
         }
         Ok(true)
+    }
+
+    /// Reads the next small chunks together: looking for each by itself costs more than reading it.
+    async fn look(&mut self) -> Result<(), std::io::Error> {
+        let names: Vec<Digest> = self.names.iter().copied().take(TOGETHER).collect();
+        let asked = names.iter().copied().filter(|name| self.allowed.contains(name)).collect();
+        let mut found = self.blobs.look(asked, PIECE as u64, TOGETHER_BYTES).await.map_err(cut)?.into_iter().peekable();
+        for name in names {
+            let is_allowed = self.allowed.contains(&name);
+            match found.next_if(|(found, _)| *found == name) {
+                Some(chunk) => self.ready.push_back(chunk),
+                None if is_allowed => break,
+                None => self.ready.push_back((name, Found::Absent)),
+            }
+            self.names.pop_front();
+        }
+        Ok(())
     }
 }
 
