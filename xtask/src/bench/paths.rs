@@ -251,5 +251,6 @@ fn limits_of_bytes(samples: &[Sample], plain: &[u8]) -> anyhow::Result<Limits> {
         tls: median_of(runs, || tls::download(socket))?,
         hash: median_of(runs, || Ok(codec::hash(plain)))?,
         zstd: median_of(runs, || codec::zstd(plain))?,
+        disk: 0.0,
     })
 }

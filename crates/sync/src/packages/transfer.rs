@@ -111,18 +111,7 @@ impl Transfer<'_> {
     }
 
     async fn room_for(&self, bytes: u64) -> Result<(), SyncError> {
-        let free = self.blobs.free_bytes().await?;
-        if free >= bytes.saturating_add(SPARE_BYTES) {
-            return Ok(());
-        }
-        let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
-        Err(SyncError::Package(format!(
-            "the disk of this machine is too full for it: it needs {} MB more and {} MB to spare, and {} MB are free. \
-             Delete what is not needed from the disk, then synchronise again",
-            megabytes(bytes),
-            SPARE_BYTES / 1_000_000,
-            free / 1_000_000
-        )))
+        room(self.blobs.free_bytes().await?, bytes)
     }
 
     /// Waits before another try, or gives the error back when it is enough.
@@ -136,4 +125,31 @@ impl Transfer<'_> {
 
 fn bytes_of(chunks: &[ChunkRef]) -> u64 {
     chunks.iter().map(|chunk| chunk.bytes).sum()
+}
+
+/// Whether so many bytes fit on a disk with so many free ones, in words for whoever stands before the machine.
+fn room(free: u64, bytes: u64) -> Result<(), SyncError> {
+    if free >= bytes.saturating_add(SPARE_BYTES) {
+        return Ok(());
+    }
+    Err(SyncError::Package(format!(
+        "the disk of this machine is too full for it: it needs {} MB more and {} MB to spare, and {} MB are free. Delete \
+         what is not needed from the disk, then synchronise again",
+        bytes.div_ceil(1_000_000),
+        SPARE_BYTES / 1_000_000,
+        free / 1_000_000
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_is_told_before_anything_travels() {
+        assert!(room(SPARE_BYTES + 5, 5).is_ok());
+        let error = room(SPARE_BYTES + 4, 5).unwrap_err().to_string();
+        assert!(error.contains("needs 1 MB more and 67 MB to spare, and 67 MB are free"), "{error}");
+        assert!(room(u64::MAX - 1, u64::MAX).is_err(), "sizes are what central says");
+    }
 }

@@ -1,6 +1,7 @@
 //! The physical limits beside which each path stands, measured in the same run on the same bytes and rows.
 
 pub mod codec;
+pub mod disk;
 pub mod insert;
 pub mod tls;
 
@@ -17,6 +18,8 @@ pub struct Limits {
     pub hash: f64,
     /// zstd -3 of the same plain bytes, there and back.
     pub zstd: f64,
+    /// Writing the same plain bytes to the same disk as one file, and flushing it.
+    pub disk: f64,
 }
 
 /// The middle of as many measurements as the path beside it gets.
@@ -29,6 +32,6 @@ pub fn median_of(runs: usize, mut measure: impl FnMut() -> anyhow::Result<f64>) 
 impl Limits {
     /// All one after another: what a program without any work of its own would need on one core.
     pub fn total(&self) -> f64 {
-        self.insert + self.tls + self.hash + self.zstd
+        self.insert + self.tls + self.hash + self.zstd + self.disk
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::limits::{Limits, codec, median_of, tls};
+use super::limits::{Limits, codec, disk, median_of, tls};
 use super::line::{Line as Wire, Quality};
 use super::node::{Local, Synced};
 use super::paths::{Bench, School};
@@ -67,7 +67,7 @@ impl Bench {
             last = Some(local);
         }
         let local = last.ok_or_else(|| anyhow::anyhow!("at least one run"))?;
-        Ok((Line::new(path, contents.files(), &samples, limits(&samples)?), local))
+        Ok((Line::new(path, contents.files(), &samples, self.package_limits(&samples)?), local))
     }
 
     fn changed(
@@ -81,7 +81,7 @@ impl Bench {
             school.publish(&contents(run + 1))?;
             fetched(local.sync(&school.central)?, FILES)
         })?;
-        Ok(Line::new(path, FILES, &samples, limits(&samples)?))
+        Ok(Line::new(path, FILES, &samples, self.package_limits(&samples)?))
     }
 
     /// One run: it takes minutes. As limit stands, under TLS, what the line itself takes for the bytes.
@@ -96,6 +96,19 @@ impl Bench {
         let sample = Sample::from(&fetched(local.sync(&school.central)?, contents.files())?);
         let limits = Limits { tls: sample.bytes_socket as f64 / QUALITY.rate, ..Limits::default() };
         Ok(Line::new(THIN, FILES, &[sample], limits))
+    }
+}
+
+impl Bench {
+    fn package_limits(&self, samples: &[Sample]) -> anyhow::Result<Limits> {
+        let Some(last) = samples.last() else { return Ok(Limits::default()) };
+        let (runs, plain) = (samples.len(), contents::noise("plain", last.fetched_bytes as usize));
+        Ok(Limits {
+            tls: median_of(runs, || tls::download(last.bytes_socket))?,
+            hash: median_of(runs, || Ok(codec::hash(&plain)))?,
+            disk: median_of(runs, || disk::write(&self.scratch, &plain))?,
+            ..Limits::default()
+        })
     }
 }
 
@@ -116,16 +129,6 @@ fn fetched(synced: Synced, files: usize) -> anyhow::Result<Synced> {
         "one package of {files} files was to be fetched, it was {deliveries:?}"
     );
     Ok(synced)
-}
-
-fn limits(samples: &[Sample]) -> anyhow::Result<Limits> {
-    let Some(last) = samples.last() else { return Ok(Limits::default()) };
-    let plain = contents::noise("plain", last.fetched_bytes as usize);
-    Ok(Limits {
-        tls: median_of(samples.len(), || tls::download(last.bytes_socket))?,
-        hash: median_of(samples.len(), || Ok(codec::hash(&plain)))?,
-        ..Limits::default()
-    })
 }
 
 /// What the figures are held against.
