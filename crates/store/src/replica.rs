@@ -8,6 +8,7 @@ mod continuation;
 mod held;
 mod items;
 mod listing;
+mod parted;
 mod read;
 mod state;
 

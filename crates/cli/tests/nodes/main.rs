@@ -14,6 +14,7 @@ mod faults;
 mod garbage;
 mod guard;
 mod hostile;
+mod leaving;
 mod moving;
 mod packages_cut;
 mod random;

@@ -205,6 +205,19 @@ CREATE TABLE replica_entry (
 CREATE INDEX replica_entry_type ON replica_entry (type, id, scope);
 CREATE INDEX replica_entry_login ON replica_entry (login_index) WHERE login_index IS NOT NULL;
 
+-- Test takers and deliveries that central has removed while an attempt of theirs can go on or is not handed in: to sign
+-- in again and to go on, for nothing else. Rows of replica_entry as they were.
+CREATE TABLE parted_entry (
+    id          BLOB    NOT NULL PRIMARY KEY,
+    scope       INTEGER NOT NULL,
+    type        INTEGER NOT NULL,
+    uri         TEXT    NOT NULL,
+    body        BLOB    NOT NULL,
+    login_index BLOB
+) STRICT;
+CREATE INDEX parted_entry_login ON parted_entry (login_index) WHERE login_index IS NOT NULL;
+CREATE INDEX parted_entry_uri ON parted_entry (uri);
+
 -- owner_key and value_key: the first 16 bytes of BLAKE3 of owner URI, and of value and language.
 CREATE TABLE replica_link (
     scope     INTEGER NOT NULL,

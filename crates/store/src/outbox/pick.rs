@@ -96,6 +96,18 @@ impl Store {
         .map_err(&sql)
     }
 
+    /// Which of these rows follow versions that still wait: the row, and each version before it.
+    pub async fn outbox_waits_before(&self, rows: &[Uuid]) -> Result<Vec<(Uuid, u32)>, StoreError> {
+        sqlx::query_as(
+            "SELECT o.id, e.version FROM json_each($1) j CROSS JOIN outbox o ON o.id = unhex(j.value)
+             CROSS JOIN outbox e ON e.item = o.item AND e.kind = o.kind AND e.version < o.version AND e.state = 'pending'",
+        )
+        .bind(rows::id_array(rows))
+        .fetch_all(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("outbox_waits_before"))
+    }
+
     /// What waits.
     pub async fn outbox_waiting(&self, org: &OrgId, states: &[ExecutionState]) -> Result<Waiting, StoreError> {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(

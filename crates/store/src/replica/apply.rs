@@ -7,7 +7,7 @@ use taosync_model::canonical::{entry_member, link_member};
 use taosync_model::{Digest, EntityType, SetDigest, Value, vocabulary};
 use uuid::Uuid;
 
-use super::held;
+use super::{held, parted};
 use crate::entities::Tally;
 use crate::{Durability, Store, StoreError, Tx, predicates, rows};
 
@@ -184,6 +184,7 @@ impl Store {
                 gone.push(old.id);
             }
         }
+        parted::keep(conn, &gone).await.map_err(&sql)?;
         delete_entries(conn, &gone).await.map_err(&sql)?;
         // Nothing is held of what was never here.
         let held = held.into_iter().filter(|r| known.contains_key(&(r.entity_type, r.uri.clone()))).collect();

@@ -7,10 +7,11 @@ use std::sync::Mutex;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use taosync_model::{Entity, EntityType, OrgId, vocabulary};
+use taosync_store::executions::Execution;
 use taosync_vault::passwords;
 use uuid::Uuid;
 
-use super::eligible::Eligibilities;
+use super::eligible::{Eligibilities, Sitting};
 use super::{Runner, RunnerError};
 
 /// Wrong passwords that cost nothing.
@@ -66,7 +67,10 @@ impl Runner {
         }
         let users = self.store.replica_users(login).await?;
         let takers = users.into_iter().filter(|(_, entity_type, _)| *entity_type == EntityType::TestTaker);
-        let Some(taker) = whose_password(takers.map(|(_, _, entity)| entity), password) else {
+        let takers = takers.map(|(_, _, entity)| entity);
+        // Who was removed during an attempt may go on with it.
+        let parted = self.store.parted_takers(login).await?.into_iter().map(|(_, entity)| entity);
+        let Some(taker) = whose_password(takers.chain(parted), password) else {
             self.wrong_tries.wrong(key, now);
             return Err(RunnerError::WrongLogin);
         };
@@ -75,31 +79,30 @@ impl Runner {
         Ok(SignedIn { label: taker.label().to_owned(), test_taker: taker.uri, deliveries })
     }
 
-    /// What a test taker may start or continue now, each delivery once.
+    /// What a test taker may start or continue now, each delivery once. What runs may go on, whatever central has said
+    /// meanwhile.
     pub async fn deliveries_for(&self, test_taker: &str) -> Result<Vec<StartableDelivery>, RunnerError> {
         let mut list: Vec<StartableDelivery> = Vec::new();
-        for sitting in Eligibilities::new(&self.store).of(test_taker).await? {
-            if list.iter().any(|known| known.uri == sitting.delivery) {
+        for running in self.running(test_taker).await? {
+            let Execution { id, org, delivery, package_version, .. } = running;
+            let entity = match self.delivery(&org, &delivery).await? {
+                None => self.store.parted_get(&delivery).await?,
+                here => here,
+            };
+            let label = entity.map(|entity| entity.label().to_owned()).unwrap_or_default();
+            list.push(StartableDelivery { uri: delivery, label, org, package_version, running: Some(id) });
+        }
+        for Sitting { delivery, org } in Eligibilities::new(&self.store).of(test_taker).await? {
+            if list.iter().any(|known| known.uri == delivery) {
                 continue;
             }
-            let attempts = self.attempts(&sitting.org, &sitting.delivery, test_taker).await?;
-            let running = attempts.iter().rev().find(|attempt| !attempt.state.is_over());
-            let package_version = match running {
-                Some(attempt) => attempt.package_version,
-                None => match self.startable(&sitting.org, &sitting.delivery, test_taker).await {
-                    Ok(package) => package.version,
-                    Err(RunnerError::Store(error)) => return Err(error.into()),
-                    Err(_) => continue,
-                },
+            let package_version = match self.startable(&org, &delivery, test_taker).await {
+                Ok(package) => package.version,
+                Err(RunnerError::Store(error)) => return Err(error.into()),
+                Err(_) => continue,
             };
-            let label = self.delivery(&sitting.org, &sitting.delivery).await?.map(|d| d.label().to_owned());
-            list.push(StartableDelivery {
-                label: label.unwrap_or_default(),
-                uri: sitting.delivery,
-                org: sitting.org,
-                package_version,
-                running: running.map(|attempt| attempt.id),
-            });
+            let label = self.delivery(&org, &delivery).await?.map(|d| d.label().to_owned()).unwrap_or_default();
+            list.push(StartableDelivery { uri: delivery, label, org, package_version, running: None });
         }
         Ok(list)
     }

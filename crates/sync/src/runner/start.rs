@@ -17,22 +17,24 @@ const PERIOD_END: &str = "http://www.tao.lu/Ontologies/TAODelivery.rdf#PeriodEnd
 /// On a delivery: attempts of a taker at most; 0 or nothing for any number.
 const MAX_EXECUTIONS: &str = "http://www.tao.lu/Ontologies/TAODelivery.rdf#Maxexec";
 
-/// Attempts of one taker at one delivery that are looked at.
+/// Attempts of one taker that are looked at.
 const LISTED: u32 = 10_000;
 
 impl Runner {
     /// Starts an attempt; when one is running already, that one is given, so a start whose answer was lost can be
     /// repeated.
     pub async fn start(&self, delivery: &str, test_taker: &str) -> Result<Execution, RunnerError> {
+        let _turn = self.turn(pair_of(delivery, test_taker)).await;
+        // What runs goes on, also when central has removed taker or delivery meanwhile.
+        let running = self.running(test_taker).await?;
+        if let Some(running) = running.into_iter().find(|attempt| attempt.delivery == delivery) {
+            return Ok(running);
+        }
         let orgs = self.store.replica_eligible(test_taker, delivery).await?;
         let Some(org) = orgs.into_iter().min() else {
             return Err(RunnerError::NotEligible { delivery: delivery.to_owned() });
         };
-        let _turn = self.turn(pair_of(delivery, test_taker)).await;
         let attempts = self.attempts(&org, delivery, test_taker).await?;
-        if let Some(running) = attempts.iter().rev().find(|attempt| !attempt.state.is_over()) {
-            return Ok(running.clone());
-        }
         let package = self.may_start(&org, delivery, test_taker, &attempts).await?;
         let new = NewExecution { org: &org, delivery, test_taker, package_version: package.version };
         let id = self.store.execution_start(&new).await?;
@@ -43,6 +45,13 @@ impl Runner {
     pub async fn startable(&self, org: &OrgId, delivery: &str, test_taker: &str) -> Result<Package, RunnerError> {
         let attempts = self.attempts(org, delivery, test_taker).await?;
         self.may_start(org, delivery, test_taker, &attempts).await
+    }
+
+    /// Attempts of a taker that are not over, the newest first.
+    pub(super) async fn running(&self, test_taker: &str) -> Result<Vec<Execution>, RunnerError> {
+        let filter = ExecutionFilter { test_taker: Some(test_taker.to_owned()), ..ExecutionFilter::default() };
+        let attempts = self.store.executions_list(&filter, LISTED).await?;
+        Ok(attempts.into_iter().rev().filter(|attempt| !attempt.state.is_over()).collect())
     }
 
     pub(super) async fn attempts(

@@ -1,7 +1,7 @@
 //! Handing in (local): the outbox goes up in requests of bounded size, a few at a time, so that central stores one while
 //! the next is read and sent here. Answers are marked in the order of their requests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -88,6 +88,12 @@ pub struct Push<'a> {
     limits: &'a UpLimits,
     /// Where the walk through the outbox stands; none at its start.
     after: Option<(u32, Uuid)>,
+    /// Item and version of everything offered in this run.
+    offered: HashSet<(Uuid, u32)>,
+    /// A version was passed over: the one it follows ended behind the walk, which has to go round again.
+    passed_over: bool,
+    /// Requests made and not settled yet.
+    unsettled: usize,
     epoch: Option<Uuid>,
     outcome: UpOutcome,
 }
@@ -193,7 +199,18 @@ impl<'a> Push<'a> {
     ) -> Result<Self, UpError> {
         store.outbox_retry_all().await?;
         let outcome = UpOutcome { pending: store.outbox_waiting(org, &limits.states).await?.due, ..Default::default() };
-        Ok(Self { store, central, org, limits, after: None, epoch: None, outcome })
+        Ok(Self {
+            store,
+            central,
+            org,
+            limits,
+            after: None,
+            offered: HashSet::new(),
+            passed_over: false,
+            unsettled: 0,
+            epoch: None,
+            outcome,
+        })
     }
 
     /// Whether the next parcel is the first of a walk through the outbox. It must not meet items that are on their way.
@@ -205,6 +222,10 @@ impl<'a> Push<'a> {
     pub async fn next_parcel(&mut self) -> Result<Option<Parcel>, UpError> {
         let items = loop {
             match self.next_items().await? {
+                // What is on its way must not be met again.
+                None if self.passed_over && self.unsettled == 0 => {
+                    (self.passed_over, self.after) = (false, None);
+                }
                 None => return Ok(None),
                 // Nothing of this page can travel; what comes after it must not wait for it.
                 Some(items) if items.is_empty() => {}
@@ -218,6 +239,7 @@ impl<'a> Push<'a> {
         let answer = Acknowledge::new(self.central, self.org, sent).map_err(UpError::Pack)?;
         let body = pack(items).map_err(UpError::Pack)?.into();
         let mark = self.store.receipt_newest(self.org).await?;
+        self.unsettled += 1;
         Ok(Some(Parcel { body, answer, sizes, oldest, newest, mark, went_back: false }))
     }
 
@@ -232,7 +254,31 @@ impl<'a> Push<'a> {
         let items = self.store.outbox_pick(&pick).await?;
         let Some(last) = items.last() else { return Ok(None) };
         self.after = Some((last.envelope.version, last.id));
+        let items = self.in_turn(items).await?;
         self.sendable(items).await.map(Some)
+    }
+
+    /// Leaves out versions before which another one waits that was not offered yet: an attempt that ended, went on and
+    /// ended again while the walk was elsewhere. Central must never see the second first.
+    async fn in_turn(&mut self, mut items: Vec<OutboxItem>) -> Result<Vec<OutboxItem>, UpError> {
+        let later: Vec<Uuid> = items.iter().filter(|item| item.envelope.version > 1).map(|item| item.id).collect();
+        let mut before: HashMap<Uuid, Vec<u32>> = HashMap::new();
+        if !later.is_empty() {
+            for (row, version) in self.store.outbox_waits_before(&later).await? {
+                before.entry(row).or_default().push(version);
+            }
+        }
+        items.retain(|OutboxItem { id, envelope, .. }| {
+            let mut versions = before.get(id).into_iter().flatten();
+            let is_in_turn = versions.all(|version| self.offered.contains(&(envelope.item, *version)));
+            if is_in_turn {
+                self.offered.insert((envelope.item, envelope.version));
+            } else {
+                self.passed_over = true;
+            }
+            is_in_turn
+        });
+        Ok(items)
     }
 
     /// Items that fit the protocol; one that does not would break the whole stream, and is marked as refused instead.
@@ -253,6 +299,7 @@ impl<'a> Push<'a> {
     /// also when the line broke, and in the order of the requests.
     pub async fn settle(&mut self, parcel: Parcel) -> Result<(), UpError> {
         let Parcel { answer, sizes, mark, went_back, .. } = parcel;
+        self.unsettled = self.unsettled.saturating_sub(1);
         if went_back {
             // Before anything of this answer is believed: a newer receipt would hide what the older one shows.
             self.central_went_back().await?;

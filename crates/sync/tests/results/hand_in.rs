@@ -8,7 +8,7 @@ use taosync_model::item::ReceiptStatus;
 use taosync_store::outbox::{NewItem, OutboxFilter, OutboxState};
 use taosync_store::received::ReceivedFilter;
 use taosync_sync::up::export::{Editions, Source, Target, export};
-use taosync_sync::up::{Receiver, UpError};
+use taosync_sync::up::{Push, Receiver, UpError};
 use taosync_vault::random;
 use taosync_vault::receipts::BATCH;
 use taosync_wire::frame::{FrameError, FrameWriter, MAX_BODY};
@@ -390,5 +390,42 @@ async fn a_lower_number_in_the_same_history_is_noticed() {
         .await;
     assert!(end.is_ok() && outcome.went_back, "and a central that says so every time ends, too");
     assert_eq!((outcome.pending, outcome.duplicate), (0, 1));
+    check_promise(&school).await;
+}
+
+/// An attempt that ends, goes on and ends again.
+async fn two_versions(school: &School, taker: &str) -> uuid::Uuid {
+    let id = school.attempt(taker, "first").await;
+    school.runner.reactivate(id).await.unwrap();
+    school.runner.save_variables(id, random::uuid(), &[answers("item-1", "second")]).await.unwrap();
+    school.runner.finish(id, ExecutionState::Finished, None).await.unwrap();
+    id
+}
+
+#[tokio::test]
+async fn versions_made_during_a_push_arrive_in_their_order() {
+    let mut school = school().await;
+    school.limits.items = 1;
+    let anna = two_versions(&school, ANNA).await;
+    let mut push = Push::begin(&school.local, school.trust(), &school.org, &school.limits).await.unwrap();
+    let (mut made, mut bela) = (0, None);
+    while let Some(mut parcel) = push.next_parcel().await.unwrap() {
+        made += 1;
+        if made == 2 {
+            // The walk is among the second versions: it has passed where the first one of this attempt now lies.
+            bela = Some(two_versions(&school, BELA).await);
+        }
+        let answer = school.answer(&parcel.body.clone(), None).await;
+        parcel.feed(&answer);
+        push.settle(parcel).await.unwrap();
+    }
+    let outcome = push.finish().await.unwrap();
+    assert_eq!((outcome.sent, outcome.superseded, outcome.conflict, outcome.pending), (4, 2, 0, 0), "{outcome:?}");
+    let arrived: Vec<_> = held(&school).await.into_iter().map(|(item, version, _)| (item, version)).collect();
+    let bela = bela.unwrap();
+    for item in [anna, bela] {
+        let versions: Vec<_> = arrived.iter().filter(|(of, _)| *of == item).map(|(_, version)| *version).collect();
+        assert_eq!(versions.len(), 2, "{arrived:?}");
+    }
     check_promise(&school).await;
 }
