@@ -30,7 +30,7 @@ impl From<Exit> for std::process::ExitCode {
 }
 
 /// Every code this program gives, and what it means. TS-201 to TS-212 come from the link to central
-/// (`taosync_sync::link`), TS-301 to TS-311 from a sync (`taosync_sync::session`).
+/// (`taosync_sync::link`), TS-301 to TS-312 from a sync (`taosync_sync::session`).
 pub const CODES: &[(&str, &str)] = &[
     ("TS-001", "the command line is wrong"),
     ("TS-002", "the configuration is wrong"),
@@ -81,6 +81,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TS-309", "this server does not serve the organisation"),
     ("TS-310", "a package could not be made ready"),
     ("TS-311", "this machine is a copy, or was restored"),
+    ("TS-312", "a TAO central does not let in the version this server says it is"),
     ("TS-401", "a file to be brought in has wrong lines"),
     ("TS-402", "a large removal needs a person's word"),
     ("TS-403", "an organisation is not known"),

@@ -1,5 +1,6 @@
 //! The outbox on local: items that wait to be handed in, and what central said about them.
 
+mod acknowledged;
 mod answers;
 mod listing;
 mod pick;
@@ -11,6 +12,7 @@ use taosync_model::Digest;
 use taosync_model::item::{Envelope, ItemKind};
 use uuid::Uuid;
 
+pub use acknowledged::Acknowledged;
 pub use answers::{AfterReceipt, Marked};
 pub use listing::{OutboxCounts, OutboxFilter, OutboxResult, OutboxRow, OutboxState};
 pub use pick::{Pick, Waiting};

@@ -8,6 +8,36 @@ use uuid::Uuid;
 use crate::values::Record;
 use crate::{Durability, Store, StoreError, Tx};
 
+/// What a central speaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RemoteKind {
+    /// Our own protocol.
+    #[default]
+    Taosync,
+    /// TAO's.
+    Tao {
+        /// The version of TAO this server says it is: one that central lets in.
+        version: String,
+    },
+}
+
+impl RemoteKind {
+    /// The spelling on the command line and in JSON.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Taosync => "taosync",
+            Self::Tao { .. } => "tao",
+        }
+    }
+
+    fn version(&self) -> Option<&str> {
+        match self {
+            Self::Taosync => None,
+            Self::Tao { version } => Some(version),
+        }
+    }
+}
+
 /// What `taosync oauth import` brings.
 #[derive(Clone, Debug)]
 pub struct NewRemote {
@@ -21,6 +51,8 @@ pub struct NewRemote {
     pub secret: SecretString,
     /// SHA-256 of central's private certificate authority, pinned.
     pub ca_fingerprint: Option<String>,
+    /// What it speaks.
+    pub kind: RemoteKind,
 }
 
 /// A central.
@@ -36,6 +68,8 @@ pub struct Remote {
     pub client_key: String,
     /// SHA-256 of central's private certificate authority, pinned.
     pub ca_fingerprint: Option<String>,
+    /// What it speaks.
+    pub kind: RemoteKind,
     /// Central's node id, once it was met.
     pub central: Option<Uuid>,
     /// The key central signs receipts with, once it was met.
@@ -66,13 +100,13 @@ impl Store {
             .map_err(&sql)?;
         let id = known.unwrap_or_else(|| self.clock.new_id());
         sqlx::query(
-            "INSERT INTO remote (id, root_url, token_url, client_key, secret, ca_fingerprint, added_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
+            "INSERT INTO remote (id, root_url, token_url, client_key, secret, ca_fingerprint, added_at, tao_version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (id) DO UPDATE SET
                  central = CASE WHEN root_url = excluded.root_url THEN central END,
                  central_key = CASE WHEN root_url = excluded.root_url THEN central_key END,
                  root_url = excluded.root_url, token_url = excluded.token_url, secret = excluded.secret,
-                 ca_fingerprint = excluded.ca_fingerprint",
+                 ca_fingerprint = excluded.ca_fingerprint, tao_version = excluded.tao_version",
         )
         .bind(id)
         .bind(&new.root_url)
@@ -81,6 +115,7 @@ impl Store {
         .bind(self.seal("remote", id.as_bytes(), "secret", new.secret.expose_secret().as_bytes()))
         .bind(&new.ca_fingerprint)
         .bind(self.now_ms())
+        .bind(new.kind.version())
         .execute(tx.conn())
         .await
         .map_err(&sql)?;
@@ -197,12 +232,14 @@ fn remote(row: &SqliteRow) -> Result<Remote, StoreError> {
     let row = Record::new("remote", row);
     let key: Option<&[u8]> = row.get("central_key")?;
     let central_key = key.map(<[u8; 32]>::try_from).transpose();
+    let version: Option<String> = row.get("tao_version")?;
     Ok(Remote {
         id: row.get("id")?,
         root_url: row.get("root_url")?,
         token_url: row.get("token_url")?,
         client_key: row.get("client_key")?,
         ca_fingerprint: row.get("ca_fingerprint")?,
+        kind: version.map_or(RemoteKind::Taosync, |version| RemoteKind::Tao { version }),
         central: row.get("central")?,
         central_key: central_key.map_err(|_| StoreError::damaged("remote.central_key"))?,
         added_at: row.time("added_at")?,

@@ -10,10 +10,12 @@ mod items;
 mod listing;
 mod parted;
 mod read;
+mod staged;
 mod state;
 
 pub use apply::{AppliedChunk, Chunk, ChunkEffect, Link, Removal, RemovalRule, Upsert};
 pub use check::{ReplicaCheck, ReplicaProblem};
 pub use held::{HeldRemoval, HeldTally, HeldWeight};
 pub use items::{HeldLink, HeldMembers};
+pub use staged::Staged;
 pub use state::{Learned, ReplicaScope, ReplicaType, StandingHeard, Verdict};

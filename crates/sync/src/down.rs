@@ -9,5 +9,5 @@ pub mod compare;
 pub mod guard;
 pub mod offer;
 pub mod pull;
-mod read;
+pub(crate) mod read;
 pub mod showing;

@@ -7,6 +7,7 @@
 //! * [`up`]: collect → push (local) → receive (central) → acknowledge (local).
 //! * [`runner`]: what a test runner does on a local server.
 //! * [`tao`]: central as TAO's clients see it.
+//! * [`tao_remote`]: a local server at a TAO central.
 //! * [`session`]: one whole sync, its record and its report.
 
 pub mod down;
@@ -15,4 +16,5 @@ pub mod packages;
 pub mod runner;
 pub mod session;
 pub mod tao;
+pub mod tao_remote;
 pub mod up;

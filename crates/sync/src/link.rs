@@ -178,8 +178,30 @@ impl Link {
         self.exchange(request).await
     }
 
+    /// Sends a request in another protocol than ours, with this token if any. The answer is given whatever its status.
+    pub async fn send_foreign(&self, request: &Request, token: Option<&SecretString>) -> Result<Response, LinkError> {
+        let url = self.url(&request.path)?;
+        let mut builder = http::Request::builder().method(request.method.clone()).uri(url.as_str());
+        if let Some(token) = token {
+            builder = builder.header("authorization", format!("Bearer {}", token.expose_secret()));
+        }
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        let request = builder.body(Full::new(request.body.clone()));
+        self.answer_to(request.map_err(|_| LinkError::Request(url.to_string()))?).await
+    }
+
     /// Sends a request as it is; success gives the answer's head and its body to be read.
     async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Result<Response, LinkError> {
+        let response = self.answer_to(request).await?;
+        if response.status.is_success() {
+            return Ok(response);
+        }
+        Err(problem_of(response).await)
+    }
+
+    async fn answer_to(&self, request: http::Request<Full<Bytes>>) -> Result<Response, LinkError> {
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         self.traffic.count_request();
         let answer = tokio::time::timeout(self.silence, self.client.request(request))
@@ -187,11 +209,12 @@ impl Link {
             .map_err(|_| LinkError::Silent { host: host.clone(), seconds: self.silence.as_secs() })?
             .map_err(|error| LinkError::from_client(&host, error))?;
         let (head, body) = answer.into_parts();
-        let response = Response::new(head.status, head.headers, body, host, self.silence);
-        if response.status.is_success() {
-            return Ok(response);
-        }
-        Err(problem_of(response).await)
+        Ok(Response::new(head.status, head.headers, body, host, self.silence))
+    }
+
+    /// Where central gives tokens.
+    pub fn login(&self) -> (&Url, &str, &SecretString) {
+        (&self.address.token, &self.address.client_key, &self.address.secret)
     }
 
     fn url(&self, path: &str) -> Result<Url, LinkError> {

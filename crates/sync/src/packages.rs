@@ -1,6 +1,7 @@
 //! Packages of deliveries: [`publish`] and [`mod@rollback`] at central, [`mod@fetch`] at local ([`ahead`]: what it would
-//! bring), [`contents`] and [`mod@export`] on both sides.
+//! bring), [`contents`] and [`mod@export`] on both sides; [`adopt()`] at local where a TAO central sends zips.
 
+mod adopt;
 pub mod ahead;
 pub mod contents;
 pub mod export;
@@ -12,6 +13,7 @@ pub mod readiness;
 pub mod rollback;
 mod transfer;
 
+pub use adopt::adopt;
 pub use fetch::FetchOutcome;
 pub use publish::{PublishError, PublishRequest, Published};
 pub use readiness::Readiness;

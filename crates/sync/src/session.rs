@@ -6,6 +6,7 @@ mod org;
 mod report;
 mod run;
 pub mod summary;
+mod tao;
 
 pub use error::SyncError;
 pub use org::link_for;

@@ -12,7 +12,7 @@
 pub mod compat;
 pub mod confirm;
 pub mod hand_in;
-mod ids;
+pub(crate) mod ids;
 pub mod listing;
 pub mod login;
 pub mod package;

@@ -101,7 +101,7 @@ async fn list_remotes(context: &Context, node: &Node) -> Result<(), Failure> {
         .map(|r| {
             json!({
                 "remote": r.id, "key": r.client_key, "root_url": r.root_url, "token_url": r.token_url,
-                "ca_fingerprint": r.ca_fingerprint, "central": r.central, "added_at": r.added_at,
+                "ca_fingerprint": r.ca_fingerprint, "kind": r.kind.as_str(), "central": r.central, "added_at": r.added_at,
                 "orgs": orgs_of(r.id).collect::<Vec<_>>(),
             })
         })

@@ -224,6 +224,9 @@ fn sentence(summary: &Summary, mode: Mode) -> String {
         }
         _ if mode == Mode::DryRun => format!("({figures})\n"),
         (None, "success") if summary.proof == "digest" => format!("Equal to central ({figures}).\n"),
+        (None, "success") if summary.proof == "listing" => {
+            format!("Everything that central lists is here ({figures}).\n")
+        }
         (None, "success") => format!("Done ({figures}).\n"),
         _ => format!("Done, but something is left to do ({figures}).\n"),
     }

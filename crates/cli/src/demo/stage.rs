@@ -87,6 +87,7 @@ impl Stage {
             client_key: key.key,
             secret: SecretString::from(key.secret),
             ca_fingerprint: key.ca_fingerprint,
+            kind: taosync_store::remotes::RemoteKind::Taosync,
         };
         import::connect(&self.local.node, &new).await?;
         Ok(())

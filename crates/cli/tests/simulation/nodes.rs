@@ -289,6 +289,7 @@ impl Nodes {
             client_key,
             secret: SecretString::from(secret.expose_secret().to_owned()),
             ca_fingerprint: Some(tls.fingerprint()),
+            kind: taosync_store::remotes::RemoteKind::Taosync,
         };
         let store = local.store();
         local

@@ -144,6 +144,7 @@ CREATE INDEX scope_link_gone ON scope_link (gone_at) WHERE gone_at IS NOT NULL;
 
 -- ---------------------------------------------------------------- local: the replica, per remote and org
 
+-- tao_version: none at a taosync central; at a TAO central the version of TAO this server says it is.
 CREATE TABLE remote (
     id             BLOB    NOT NULL PRIMARY KEY,
     root_url       TEXT    NOT NULL,
@@ -153,6 +154,7 @@ CREATE TABLE remote (
     ca_fingerprint TEXT,
     central        BLOB,
     central_key    BLOB,
+    tao_version    TEXT,
     added_at       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -191,6 +193,7 @@ CREATE TABLE replica_type (
     PRIMARY KEY (scope, type)
 ) STRICT, WITHOUT ROWID;
 
+-- tao_md5: the checksum a TAO central gave with the entity; none elsewhere, or when it is to be asked for again.
 CREATE TABLE replica_entry (
     id          BLOB    NOT NULL PRIMARY KEY,
     scope       INTEGER NOT NULL,
@@ -200,6 +203,7 @@ CREATE TABLE replica_entry (
     digest      BLOB    NOT NULL,
     body        BLOB    NOT NULL,
     login_index BLOB,
+    tao_md5     BLOB,
     UNIQUE (uri, scope, type)
 ) STRICT;
 CREATE INDEX replica_entry_type ON replica_entry (type, id, scope);

@@ -67,7 +67,7 @@ impl Store {
         .map_err(sql)?
         .rows_affected();
         if after == AfterReceipt::Hide {
-            tx.hide_sent(&genuine).await?;
+            tx.hide_sent(genuine.iter().map(|receipt| &receipt.item)).await?;
         }
         tx.commit().await?;
         Ok(Marked { sent, forged: forged as u64, unknown: (genuine.len() as u64).saturating_sub(sent) })
@@ -171,8 +171,8 @@ impl Store {
 }
 
 impl Tx {
-    async fn hide_sent(&mut self, genuine: &[&Receipt]) -> Result<(), StoreError> {
-        let items = rows::id_array(genuine.iter().map(|receipt| &receipt.item));
+    pub(super) async fn hide_sent<'a>(&mut self, items: impl Iterator<Item = &'a Uuid>) -> Result<(), StoreError> {
+        let items = rows::id_array(items);
         // An execution that was reactivated meanwhile is running: what it saved stays.
         for statement in [
             "UPDATE outbox SET hidden = 1 WHERE state = 'sent' AND item IN (SELECT unhex(value) FROM json_each($1))",

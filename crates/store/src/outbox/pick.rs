@@ -3,6 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use taosync_model::OrgId;
 use taosync_model::execution::ExecutionState;
+use taosync_model::item::ItemKind;
 use uuid::Uuid;
 
 use super::OutboxItem;
@@ -25,6 +26,8 @@ pub struct Pick<'a> {
     pub org: &'a OrgId,
     /// States of attempts that are handed in (`status_executions_to_sync`).
     pub states: &'a [ExecutionState],
+    /// Of this kind only.
+    pub kind: Option<ItemKind>,
     /// Version and row of the last item of the page before: a walk meets every item once.
     pub after: Option<(u32, Uuid)>,
     /// Items at most.
@@ -70,13 +73,14 @@ impl Store {
         let sizes: Vec<(Uuid, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT id, coalesce(length(payload), 0) FROM outbox
              WHERE state = 'pending' AND org = $1 AND {IS_DUE} AND (version, id) > ($3, $4)
-             ORDER BY version, id LIMIT $5"
+             AND ($6 IS NULL OR kind = $6) ORDER BY version, id LIMIT $5"
         )))
         .bind(pick.org.as_str())
         .bind(states_array(pick.states))
         .bind(version)
         .bind(id)
         .bind(pick.max_items)
+        .bind(pick.kind.map(ItemKind::as_str))
         .fetch_all(snapshot.conn())
         .await
         .map_err(&sql)?;

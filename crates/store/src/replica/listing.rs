@@ -32,7 +32,7 @@ impl Store {
                 }
             }
             sqlx::query(
-                "UPDATE replica_entry SET digest = unhex(j.value ->> 1) FROM json_each($1) j
+                "UPDATE replica_entry SET digest = unhex(j.value ->> 1), tao_md5 = NULL FROM json_each($1) j
                  WHERE replica_entry.id = unhex(j.value ->> 0)",
             )
             .bind(serde_json::to_string(&changed).unwrap_or_default())

@@ -56,8 +56,8 @@ pub struct ReplicaType {
 /// What a finished sync learned.
 #[derive(Clone, Copy, Debug)]
 pub struct Learned<'a> {
-    /// Whose history the positions belong to.
-    pub epoch: Uuid,
+    /// Whose history the positions belong to; a TAO central does not say.
+    pub epoch: Option<Uuid>,
     /// What was shown to central, and how many steps it has counted with that; none when the step is not taken yet.
     pub step: Option<(&'a Shown, u64)>,
     /// Whether everything was compared.

@@ -12,6 +12,7 @@ fn remote(root: &str, secret: &str) -> NewRemote {
         client_key: "key".into(),
         secret: SecretString::from(secret),
         ca_fingerprint: None,
+        kind: taosync_store::remotes::RemoteKind::Taosync,
     }
 }
 

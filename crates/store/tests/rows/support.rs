@@ -43,7 +43,7 @@ impl TestStore {
     /// What is handed in next, whatever state it is in.
     pub async fn waiting(&self, org: &OrgId, max_items: u32, max_bytes: u64) -> Vec<OutboxItem> {
         let states = &ExecutionState::ALL;
-        self.outbox_pick(&Pick { org, states, after: None, max_items, max_bytes }).await.unwrap()
+        self.outbox_pick(&Pick { org, states, kind: None, after: None, max_items, max_bytes }).await.unwrap()
     }
 
     pub async fn number(&self, sql: &'static str) -> i64 {

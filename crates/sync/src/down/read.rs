@@ -37,14 +37,18 @@ pub(super) fn entity(head: &feed::Upsert, body: &[u8]) -> Result<Entity, LinkErr
 }
 
 fn upsert(head: feed::Upsert, body: Vec<u8>) -> Result<Upsert, LinkError> {
-    let entity = entity(&head, &body)?;
-    let is_person = matches!(head.entity_type, EntityType::Administrator | EntityType::Proctor | EntityType::TestTaker);
-    Ok(Upsert {
-        entity_type: head.entity_type,
-        seq: head.seq,
+    Ok(upsert_of(head.entity_type, head.seq, entity(&head, &body)?, body))
+}
+
+/// An entity, and its JSON as it came or was made, as a row of the replica.
+pub(crate) fn upsert_of(entity_type: EntityType, seq: i64, entity: Entity, body: Vec<u8>) -> Upsert {
+    let is_person = matches!(entity_type, EntityType::Administrator | EntityType::Proctor | EntityType::TestTaker);
+    Upsert {
+        entity_type,
+        seq,
         digest: entity_digest(&entity),
         login: is_person.then(|| entity.first(vocabulary::USER_LOGIN).map(ToOwned::to_owned)).flatten(),
         uri: entity.uri,
         body,
-    })
+    }
 }

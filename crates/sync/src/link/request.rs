@@ -59,7 +59,8 @@ pub struct Response {
     pub status: StatusCode,
     /// Headers.
     pub headers: HeaderMap,
-    pub(super) host: String,
+    /// Host and port that answered.
+    pub host: String,
     body: Incoming,
     silence: Duration,
 }

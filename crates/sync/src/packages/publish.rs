@@ -156,17 +156,19 @@ fn delivery_entity(existing: Option<Stored>, uri: &str, label: &str, reference: 
     entity
 }
 
-struct Cut {
-    tree: Tree,
-    pages: Pages,
-    chunks: Vec<ChunkRef>,
-    compiled_digest: Digest,
-    new_chunks: u64,
-    report: CheckReport,
+/// A package whose chunks are in the object store.
+pub(super) struct Cut {
+    pub tree: Tree,
+    pub pages: Pages,
+    pub chunks: Vec<ChunkRef>,
+    pub compiled_digest: Digest,
+    pub compiled: Vec<u8>,
+    pub new_chunks: u64,
+    pub report: CheckReport,
 }
 
 /// Checks the zip and writes the chunks that are new. Runs beside the other requests: it reads every byte.
-async fn cut(store: Store, blobs: Blobs, file: PathBuf) -> Result<Cut, PublishError> {
+pub(super) async fn cut(store: Store, blobs: Blobs, file: PathBuf) -> Result<Cut, PublishError> {
     let handle = tokio::runtime::Handle::current();
     let work = move || {
         let (report, package) = check(&file, &Limits::default());
@@ -181,7 +183,8 @@ async fn cut(store: Store, blobs: Blobs, file: PathBuf) -> Result<Cut, PublishEr
         let chunks = chunk_refs(pages.all().chain(tree.chunks()).chain(&made.chunks));
         writer.write().map_err(PublishError::from_io)?;
         let new_chunks = writer.new;
-        Ok(Cut { tree, pages, chunks, compiled_digest: package.compiled.digest, new_chunks, report })
+        let (compiled_digest, compiled) = (package.compiled.digest, package.compiled.bytes);
+        Ok(Cut { tree, pages, chunks, compiled_digest, compiled, new_chunks, report })
     };
     joined_plain(tokio::task::spawn_blocking(work).await)
 }

@@ -34,6 +34,16 @@ pub enum SyncError {
     /// Central has met this machine, or one with its identity, in a newer state.
     #[error("central gives this machine no data, because {0}; its results are taken all the same")]
     Diverged(Divergence),
+    /// A TAO central does not let in the version this server says it is.
+    #[error(
+        "central lets in TAO in the versions '{theirs}', and this server says it is '{ours}'; import the central again with --tao-version, or have the version added there"
+    )]
+    TaoVersion {
+        /// What this server says.
+        ours: String,
+        /// What central lets in.
+        theirs: String,
+    },
     /// There is nobody to sync with.
     #[error("this local server knows no central yet; run the 'taosync oauth import' command that the office gave you")]
     NoRemote,
@@ -89,6 +99,7 @@ impl SyncError {
             Self::UnknownOrg(_) => "TS-309",
             Self::Package(_) => "TS-310",
             Self::Diverged(_) => "TS-311",
+            Self::TaoVersion { .. } => "TS-312",
         }
     }
 }

@@ -85,6 +85,20 @@ pub async fn link_for(
     version: &str,
     proxy: Option<&str>,
 ) -> Result<Link, SyncError> {
+    let link = transport(store, replica, version, proxy).await?;
+    if let Some(kept) = store.access_kept(replica.id).await? {
+        link.take_up(&kept).await;
+    }
+    Ok(link)
+}
+
+/// The way to the central of a replica, without the token of the last sync.
+pub(super) async fn transport(
+    store: &Store,
+    replica: &ReplicaScope,
+    version: &str,
+    proxy: Option<&str>,
+) -> Result<Link, SyncError> {
     let login = store.remote_login(replica.remote).await?;
     let malformed = |text: &str| LinkError::Request(text.to_owned());
     let url = |text: &str| Url::parse(text).map_err(|_| malformed(text));
@@ -106,11 +120,7 @@ pub async fn link_for(
     };
     let known = store.replicas_list().await?;
     let served = known.into_iter().filter(|r| r.remote == replica.remote && r.id != replica.id).map(|r| r.org);
-    let link = Link::new(address, caller)?.beside(served.collect());
-    if let Some(kept) = store.access_kept(replica.id).await? {
-        link.take_up(&kept).await;
-    }
-    Ok(link)
+    Ok(Link::new(address, caller)?.beside(served.collect()))
 }
 
 /// What was done so far; kept outside of the steps, so that a failure half-way is told truly.
@@ -214,7 +224,7 @@ async fn data(
     }
     let verified_at = done.pulled.as_ref().and_then(|p| p.verified_at);
     let learned = Learned {
-        epoch: hello.epoch,
+        epoch: Some(hello.epoch),
         // A step is taken with a central that was proven to be the one it seems; else the same one is shown again.
         step: is_settled.then_some((&pull_plan.showing.continuation, hello.steps)),
         compared,
@@ -358,15 +368,7 @@ impl Done {
     }
 
     fn deliveries(&self) -> DeliveryCounts {
-        self.fetched.as_ref().map_or_else(DeliveryCounts::default, |f| DeliveryCounts {
-            fetched: f.fetched,
-            compiled: f.compiled,
-            bytes: f.bytes,
-            files: f.files,
-            chunks: f.chunks,
-            failed: f.failed.len() as u64,
-            seconds: f.seconds,
-        })
+        self.fetched.as_ref().map(delivery_counts).unwrap_or_default()
     }
 
     fn result_counts(&self) -> ResultCounts {
@@ -381,6 +383,19 @@ impl Done {
             counts.pending = last.pending;
         }
         counts
+    }
+}
+
+/// What fetching did, in figures.
+pub(super) fn delivery_counts(fetched: &FetchOutcome) -> DeliveryCounts {
+    DeliveryCounts {
+        fetched: fetched.fetched,
+        compiled: fetched.compiled,
+        bytes: fetched.bytes,
+        files: fetched.files,
+        chunks: fetched.chunks,
+        failed: fetched.failed.len() as u64,
+        seconds: fetched.seconds,
     }
 }
 
@@ -424,7 +439,7 @@ fn advise(summary: &mut Summary, done: &Done) {
 }
 
 /// The error and, for this node's own database, what it said; the network's own words help nobody at the button.
-fn in_words(error: &SyncError) -> String {
+pub(super) fn in_words(error: &SyncError) -> String {
     if matches!(error, SyncError::Link(_)) {
         return error.to_string();
     }

@@ -13,7 +13,7 @@ use super::org::{self, Done};
 use super::run::Plan;
 use super::summary::Summary;
 use crate::down::apply;
-use crate::link::{Link, Request};
+use crate::link::{Link, Request, Traffic};
 
 /// Reports sent at the end of one sync at most: older ones follow at the next.
 const REPORTS_AT_ONCE: u32 = 20;
@@ -47,11 +47,20 @@ pub(super) async fn end(
     if let Err(error) = send(store, replica, link).await {
         tracing::info!(%error, "the report waits for the next sync");
     }
-    let traffic = link.traffic();
+    close(store, summary, link.traffic()).await
+}
+
+/// What travelled, in figures.
+pub(super) fn count(summary: &mut Summary, traffic: Traffic) {
     summary.requests = traffic.requests;
     summary.bytes_down = traffic.bytes_down;
     summary.bytes_up = traffic.bytes_up;
     summary.bytes_socket = traffic.bytes_socket;
+}
+
+/// Writes the record.
+pub(super) async fn close(store: &Store, summary: &mut Summary, traffic: Traffic) -> Result<(), SyncError> {
+    count(summary, traffic);
     let outcome = match summary.status.as_str() {
         "success" => SyncOutcome::Success,
         "partial" => SyncOutcome::Partial,

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use taosync_model::{EntityType, OrgId};
 use taosync_store::Store;
+use taosync_store::remotes::RemoteKind;
 use taosync_store::replica::ReplicaScope;
 
 use super::org;
 use super::summary::{Progress, Summary};
-use super::{SyncError, report};
+use super::{SyncError, report, tao};
 use crate::down::guard::Removals;
 use crate::link::patience::Patience;
 use crate::up::UpLimits;
@@ -82,7 +83,10 @@ pub async fn run(
     let replicas = replicas(store, plan).await?;
     let mut summary = Summary { proof: "digest".into(), digest_equal: true, ..Summary::default() };
     for replica in replicas {
-        let part = org::sync(store, plan, &replica, progress).await?;
+        let part = match store.remote_login(replica.remote).await?.remote.kind {
+            RemoteKind::Taosync => org::sync(store, plan, &replica, progress).await?,
+            RemoteKind::Tao { version } => tao::sync(store, plan, &replica, &version, progress).await?,
+        };
         merge(&mut summary, part);
     }
     summary.status = report::status_of(&summary).to_owned();

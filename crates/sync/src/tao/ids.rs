@@ -16,12 +16,12 @@ pub(super) fn execution(id: &str) -> Uuid {
 }
 
 /// A log row of an execution.
-pub(super) fn log_row(execution: &str, row: &str) -> Uuid {
+pub(crate) fn log_row(execution: &str, row: &str) -> Uuid {
     named("log", &[execution, row])
 }
 
 /// The test session of an execution.
-pub(super) fn session(execution: &str) -> Uuid {
+pub(crate) fn session(execution: &str) -> Uuid {
     named("session", &[execution])
 }
 

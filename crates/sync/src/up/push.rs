@@ -247,6 +247,7 @@ impl<'a> Push<'a> {
         let pick = Pick {
             org: self.org,
             states: &self.limits.states,
+            kind: None,
             after: self.after,
             max_items: self.limits.items.max(1),
             max_bytes: self.limits.bytes,

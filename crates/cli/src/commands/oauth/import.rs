@@ -1,12 +1,14 @@
 //! `taosync oauth import`: takes the key and secret that central made, and proves at once that they work.
 
+mod tao;
+
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 use serde_json::json;
 use taosync_model::OrgId;
-use taosync_store::remotes::{NewRemote, Remote};
+use taosync_store::remotes::{NewRemote, Remote, RemoteKind};
 use taosync_store::settings::Role;
 use taosync_sync::link::{Access, Address, Link};
 use taosync_vault::tls::Fingerprint;
@@ -27,7 +29,11 @@ const MAX_SECRET: u64 = 4_096;
 
 Example:
   taosync --dir /srv/local oauth import -k KEY -s - -tu https://central.example:8443/api/v1/oauth/token \\
-      -u https://central.example:8443/ --ca-fingerprint F < secret.txt")]
+      -u https://central.example:8443/ --ca-fingerprint F < secret.txt
+
+A TAO central is known by its token URL, or named with --remote tao:
+  taosync --dir /srv/local oauth import -k KEY -s - -tu https://tao.example/taoOauth/TokenApi/requestToken \\
+      -u https://tao.example/ --organisation-id School-7 < secret.txt")]
 pub struct Options {
     /// The key
     #[arg(short, long, value_name = "KEY")]
@@ -44,6 +50,24 @@ pub struct Options {
     /// Fingerprint of central's certificate authority (SHA-256); without it, the authorities this machine trusts
     #[arg(long, value_name = "FINGERPRINT")]
     ca_fingerprint: Option<String>,
+    /// What central speaks; without it, its token URL tells
+    #[arg(long, value_name = "KIND")]
+    remote: Option<Speaks>,
+    /// At a TAO central: the organisation to ask for; without it, everything the key may see
+    #[arg(long, visible_alias = "org", value_name = "ORG")]
+    organisation_id: Option<OrgId>,
+    /// At a TAO central: the version of TAO to be known as; without it, the newest that it lets in
+    #[arg(long, value_name = "VERSION")]
+    tao_version: Option<String>,
+}
+
+/// What a central speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Speaks {
+    /// The protocol of taosync
+    Taosync,
+    /// That of TAO
+    Tao,
 }
 
 /// A secret on the command line; never shown.
@@ -68,6 +92,15 @@ impl Options {
     /// Imports the key.
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
         let node = Node::open_as(context, Role::Local).await?;
+        if self.speaks() == Speaks::Tao {
+            return tao::import(context, &node, self).await;
+        }
+        if self.organisation_id.is_some() || self.tao_version.is_some() {
+            return Err(Failure::wrong_text(
+                "--organisation-id and --tao-version are for a TAO central; a key of taosync knows its organisations",
+                "leave them out, or say --remote tao",
+            ));
+        }
         let new = self.new_remote()?;
         let Connected { remote, access, orgs } = connect(&node, &new).await?;
         let central = access.central.id;
@@ -79,6 +112,12 @@ impl Options {
                 node.place.dir().display()
             )
         })
+    }
+
+    /// By what was said, or else by where tokens are given.
+    fn speaks(&self) -> Speaks {
+        let is_tao = self.token_url.path().ends_with(taosync_wire::tao::PATH_TOKEN);
+        self.remote.unwrap_or(if is_tao { Speaks::Tao } else { Speaks::Taosync })
     }
 
     fn new_remote(self) -> Result<NewRemote, Failure> {
@@ -93,6 +132,7 @@ impl Options {
             client_key: self.key,
             secret: self.secret.read()?,
             ca_fingerprint: fingerprint.map(|f| f.to_string()),
+            kind: RemoteKind::Taosync,
         })
     }
 }
@@ -139,12 +179,17 @@ impl Secret {
 
 /// Asks for a token: only who holds the secret gets one.
 async fn prove(node: &Node, new: &NewRemote) -> Result<Access, Failure> {
+    Ok(Link::new(address_of(node, new)?, node.caller())?.access().await?)
+}
+
+/// Where a central is that is not kept yet.
+fn address_of(node: &Node, new: &NewRemote) -> Result<Address, Failure> {
     let url = |text: &str| {
         Url::parse(text).map_err(|error| {
             Failure::wrong_text(format!("'{text}' is not a URL"), "copy the command again").because(error)
         })
     };
-    let address = Address {
+    Ok(Address {
         root: url(&new.root_url)?,
         token: url(&new.token_url)?,
         client_key: new.client_key.clone(),
@@ -152,8 +197,7 @@ async fn prove(node: &Node, new: &NewRemote) -> Result<Access, Failure> {
         pin: new.ca_fingerprint.as_deref().map(str::parse).transpose()?,
         org: None,
         proxy: node.proxy(),
-    };
-    Ok(Link::new(address, node.caller())?.access().await?)
+    })
 }
 
 /// Keeps the login: in place of the one this server had for the same orgs of the same central, or as a new one.

@@ -231,6 +231,7 @@ impl Local {
             client_key,
             secret: SecretString::from(secret.expose_secret().to_owned()),
             ca_fingerprint: Some(central.fingerprint.clone()),
+            kind: taosync_store::remotes::RemoteKind::Taosync,
         };
         let remote = self.store().remote_put(&new).await.unwrap();
         for org in orgs {

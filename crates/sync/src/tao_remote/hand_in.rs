@@ -1,0 +1,319 @@
+//! Handing in at a TAO central. Its word is not signed, so an item counts as sent on its own success entry and on nothing
+//! else. Results go first; what an attempt's item also holds, its log and its session, becomes items of their own when
+//! the result is taken, since TAO takes them only then.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+use taosync_model::assessment::LogEntry;
+use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind, Refusal};
+use taosync_model::{Digest, OrgId};
+use taosync_store::Store;
+use taosync_store::outbox::{Acknowledged, NewItem, OutboxItem, Pick};
+use taosync_wire::tao::{PATH_LOGS, PATH_LTI_USERS, PATH_RESULTS, PATH_SESSIONS, PhpMap};
+use uuid::Uuid;
+
+use super::TaoLink;
+use super::variables::{name_of, result_of};
+use crate::link::LinkError;
+use crate::session::{Progress, SyncError};
+use crate::tao::ids;
+use crate::up::payload::{self, LogBatch, MAX_PLAIN};
+use crate::up::{UpError, UpLimits, UpOutcome};
+
+/// Results in a request: what TAO does, since more overload it (WIRE §9.1).
+const RESULTS_AT_ONCE: u32 = 10;
+
+/// The kinds, in the order TAO takes them.
+const ORDER: [ItemKind; 4] = [ItemKind::Attempt, ItemKind::Log, ItemKind::Session, ItemKind::LtiUser];
+
+/// Something as it is sent: under a name, by which it is acknowledged.
+struct Parcel {
+    item: OutboxItem,
+    name: String,
+    body: Value,
+    /// What waits once this is taken.
+    follow: Vec<NewItem>,
+}
+
+/// Why an item cannot go to a TAO central.
+struct Unfit(&'static str, &'static str);
+
+/// Hands in everything that waits for an org. `outcome` is told truly also on an error.
+pub async fn push(
+    store: &Store,
+    link: &TaoLink,
+    org: &OrgId,
+    limits: &UpLimits,
+    outcome: &mut UpOutcome,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<(), SyncError> {
+    store.outbox_retry_all().await?;
+    outcome.pending = store.outbox_waiting(org, &limits.states).await?.due;
+    let mut labels = HashMap::new();
+    for kind in ORDER {
+        let mut after = None;
+        loop {
+            let pick = Pick {
+                org,
+                states: &limits.states,
+                kind: Some(kind),
+                after,
+                max_items: limits.items.clamp(1, RESULTS_AT_ONCE),
+                max_bytes: limits.bytes,
+            };
+            let items = store.outbox_pick(&pick).await?;
+            let Some(last) = items.last() else { break };
+            after = Some((last.envelope.version, last.id));
+            let parcels = pack(store, kind, items, &mut labels, outcome).await?;
+            exchange(store, link, kind, parcels, limits, outcome).await?;
+            progress(Progress::Results { done: outcome.sent, of: outcome.pending.max(outcome.sent) });
+        }
+    }
+    Ok(())
+}
+
+async fn pack(
+    store: &Store,
+    kind: ItemKind,
+    items: Vec<OutboxItem>,
+    labels: &mut HashMap<String, String>,
+    outcome: &mut UpOutcome,
+) -> Result<Vec<Parcel>, SyncError> {
+    let sessions: Vec<Uuid> =
+        items.iter().filter_map(|item| item.envelope.execution).map(|id| ids::session(&name_of(id))).collect();
+    let with_session = store.outbox_sent_among(ItemKind::Session, &sessions).await?;
+    let (mut parcels, mut refusals) = (Vec::new(), Vec::new());
+    for item in items {
+        let packed = match kind {
+            ItemKind::Attempt => {
+                let label = label_of(store, labels, item.envelope.delivery.as_deref().unwrap_or_default()).await?;
+                result(item, &label)
+            }
+            ItemKind::Log => log(item, &with_session),
+            ItemKind::Session => session(item),
+            ItemKind::LtiUser => lti_user(item),
+        };
+        match packed {
+            Ok(parcel) => parcels.push(parcel),
+            Err((envelope, Unfit(code, reason))) => refusals.push(refusal(&envelope, code, reason)),
+        }
+    }
+    outcome.refused += store.outbox_mark_refused(&refusals).await?;
+    Ok(parcels)
+}
+
+async fn label_of(store: &Store, labels: &mut HashMap<String, String>, delivery: &str) -> Result<String, SyncError> {
+    if let Some(label) = labels.get(delivery) {
+        return Ok(label.clone());
+    }
+    let found = store.replica_get(delivery).await?;
+    let label = found.first().map_or(delivery, |(_, _, entity)| entity.label()).to_owned();
+    labels.insert(delivery.to_owned(), label.clone());
+    Ok(label)
+}
+
+type Packed = Result<Parcel, (Envelope, Unfit)>;
+
+fn result(item: OutboxItem, label: &str) -> Packed {
+    if item.envelope.form != FORM_ZSTD_JSON {
+        return Err((item.envelope, Unfit("sealed", "it is sealed for the results key, which a TAO central cannot open")));
+    }
+    let Ok(attempt) = taosync_results::decode_attempt(&item.payload, taosync_results::MAX_PLAIN) else {
+        return Err((item.envelope, Unfit("unreadable", "its payload cannot be read here")));
+    };
+    let name = name_of(item.envelope.item);
+    let result = result_of(&item.envelope, &attempt, label);
+    let mut follow = Vec::new();
+    if !attempt.log.is_empty() {
+        let id = ids::log_row(&name, &format!("attempt {}", item.envelope.version));
+        follow.extend(new_item(ItemKind::Log, id, &item.envelope, &LogBatch {
+            execution: item.envelope.item,
+            log: attempt.log,
+        }));
+    }
+    let session = json!({"execution": item.envelope.item, "session": attempt.session});
+    follow.extend(new_item(ItemKind::Session, ids::session(&name), &item.envelope, &session));
+    let body = serde_json::to_value(&result).unwrap_or_default();
+    Ok(Parcel { item, name, body, follow })
+}
+
+/// An item about an attempt that was taken.
+fn new_item(kind: ItemKind, id: Uuid, of: &Envelope, document: &impl serde::Serialize) -> Option<NewItem> {
+    let payload = payload::encode(document).ok()?;
+    let envelope = Envelope {
+        kind,
+        item: id,
+        version: 1,
+        previous: None,
+        digest: Digest::of(&payload),
+        size: payload.len() as u64,
+        form: FORM_ZSTD_JSON,
+        execution: Some(of.item),
+        state: None,
+        started_at: None,
+        finished_at: None,
+        counts: Counts::default(),
+        ..of.clone()
+    };
+    Some(NewItem { envelope, payload })
+}
+
+fn log(item: OutboxItem, with_session: &HashSet<Uuid>) -> Packed {
+    let batch = payload::decode(&item.payload, MAX_PLAIN).and_then(|json| serde_json::from_value::<LogBatch>(json).ok());
+    let Some(batch) = batch else {
+        return Err((item.envelope, Unfit("unreadable", "its payload cannot be read here")));
+    };
+    let name = name_of(batch.execution);
+    let is_late = with_session.contains(&ids::session(&name));
+    let row = |(at, entry): (usize, &LogEntry)| {
+        let micros = entry.at.as_microsecond();
+        json!({
+            "id": row_number(item.envelope.item, at),
+            "delivery_execution_id": name,
+            "event_id": entry.event,
+            "data": entry.data,
+            "created_at": format!("{}.{:06}", micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000)),
+            "created_by": entry.by.as_deref().unwrap_or_default(),
+            "is_synced": 0,
+            "log_is_after_session_sync": is_late,
+        })
+    };
+    let body = Value::Array(batch.log.iter().enumerate().map(row).collect());
+    Ok(Parcel { item, name, body, follow: Vec::new() })
+}
+
+/// A number for a row, as TAO has: always the same, and below 2^52, which every reader of JSON keeps exactly.
+fn row_number(item: Uuid, at: usize) -> u64 {
+    let digest = Digest::of(format!("{item} {at}").as_bytes()).0;
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    u64::from_be_bytes(bytes) >> 12
+}
+
+fn session(item: OutboxItem) -> Packed {
+    let Some(execution) = item.envelope.execution else {
+        return Err((item.envelope, Unfit("unreadable", "it names no attempt")));
+    };
+    let name = name_of(execution);
+    Ok(Parcel { body: Value::from(name.clone()), item, name, follow: Vec::new() })
+}
+
+/// The form of LTI users is not public: they go as they are, under an id by which they can be acknowledged.
+fn lti_user(item: OutboxItem) -> Packed {
+    let Some(Value::Object(mut user)) = payload::decode(&item.payload, MAX_PLAIN) else {
+        return Err((item.envelope, Unfit("unreadable", "its payload cannot be read here")));
+    };
+    let name = name_of(item.envelope.item);
+    user.insert("client_user_id".to_owned(), Value::from(name.clone()));
+    Ok(Parcel { item, name, body: Value::Object(user), follow: Vec::new() })
+}
+
+/// Sends what fits into one request, and believes what is said about each.
+async fn exchange(
+    store: &Store,
+    link: &TaoLink,
+    kind: ItemKind,
+    parcels: Vec<Parcel>,
+    limits: &UpLimits,
+    outcome: &mut UpOutcome,
+) -> Result<(), SyncError> {
+    let mut rest = parcels;
+    while !rest.is_empty() {
+        // A name stands for one thing in a request: of two batches of one log, the second waits for the next.
+        let mut names = HashSet::new();
+        let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|parcel| names.insert(parcel.name.clone()));
+        rest = later;
+        let (path, body) = request_of(link, kind, &now);
+        let answer: PhpMap<Value> = link.once(&TaoLink::post(path, &body)).await?;
+        settle(store, kind, now, &answer, limits, outcome).await?;
+    }
+    Ok(())
+}
+
+fn request_of(link: &TaoLink, kind: ItemKind, parcels: &[Parcel]) -> (&'static str, Value) {
+    let by_name = || parcels.iter().map(|parcel| (parcel.name.clone(), parcel.body.clone())).collect::<PhpMap<Value>>();
+    let list = || parcels.iter().map(|parcel| parcel.body.clone()).collect::<Vec<_>>();
+    let (path, field, content) = match kind {
+        ItemKind::Attempt => (PATH_RESULTS, "results", json!(by_name())),
+        ItemKind::Log => (PATH_LOGS, "delivery_logs", json!(by_name())),
+        ItemKind::Session => (PATH_SESSIONS, "test_sessions", json!(list())),
+        ItemKind::LtiUser => (PATH_LTI_USERS, "lti_users", json!(list())),
+    };
+    (path, json!({ field: content, "sync_params": link.caller().params() }))
+}
+
+/// Marks what has its own success entry, with what follows from it; what was said to have failed is shown as refused and
+/// sent again next time; what was not spoken of waits.
+async fn settle(
+    store: &Store,
+    kind: ItemKind,
+    parcels: Vec<Parcel>,
+    answer: &PhpMap<Value>,
+    limits: &UpLimits,
+    outcome: &mut UpOutcome,
+) -> Result<(), SyncError> {
+    let sent: HashSet<&str> = parcels.iter().map(|parcel| parcel.name.as_str()).collect();
+    outcome.unproven += answer.0.iter().filter(|(name, _)| !sent.contains(name.as_str())).count() as u64;
+    let (mut taken, mut follow, mut refusals, mut silent) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for parcel in &parcels {
+        match answer.get(&parcel.name).map(|entry| heard(kind, parcel, entry)) {
+            Some(Heard::Taken) => {
+                taken.push(Acknowledged::of(&parcel.item.envelope));
+                follow.extend(parcel.follow.iter().cloned());
+                outcome.bytes += parcel.item.envelope.size;
+            }
+            Some(Heard::Failed) => {
+                let reason = "central did not take it and gives no reason; it is sent again with the next sync";
+                refusals.push(refusal(&parcel.item.envelope, "tao_failed", reason));
+            }
+            Some(Heard::Unproven) | None => silent += 1,
+        }
+    }
+    outcome.sent += store.outbox_acknowledge(&taken, &follow, limits.after_receipt).await?;
+    outcome.refused += store.outbox_mark_refused(&refusals).await?;
+    if silent > 0 {
+        outcome.unproven += silent;
+        tracing::warn!(%kind, silent, "central did not speak of everything that was handed in");
+    }
+    if !parcels.is_empty() && answer.0.is_empty() {
+        let error = LinkError::Protocol("nothing that was handed in is acknowledged".into());
+        return Err(UpError::Link(error).into());
+    }
+    Ok(())
+}
+
+enum Heard {
+    Taken,
+    Failed,
+    Unproven,
+}
+
+fn heard(kind: ItemKind, parcel: &Parcel, entry: &Value) -> Heard {
+    let word = entry.get("success");
+    let is_one = word.is_some_and(|word| *word == json!(1) || *word == json!(true) || *word == json!("1"));
+    if !is_one {
+        return if word.is_some() { Heard::Failed } else { Heard::Unproven };
+    }
+    let is_about_it = match kind {
+        ItemKind::Attempt => {
+            let delivery = entry.get("deliveryId");
+            delivery.is_none_or(|delivery| delivery.is_null() || *delivery == parcel.body["deliveryId"])
+        }
+        ItemKind::Log => are_all_rows(parcel, entry.get("logsSynced")),
+        ItemKind::Session | ItemKind::LtiUser => true,
+    };
+    if is_about_it { Heard::Taken } else { Heard::Unproven }
+}
+
+/// Whether every row of a log is named: numbers and texts of them are the same.
+fn are_all_rows(parcel: &Parcel, synced: Option<&Value>) -> bool {
+    let text = |value: &Value| taosync_wire::tao::text_of(value);
+    let synced: HashSet<String> = synced.and_then(Value::as_array).into_iter().flatten().filter_map(text).collect();
+    let rows = parcel.body.as_array().into_iter().flatten();
+    rows.into_iter().all(|row| text(&row["id"]).is_some_and(|id| synced.contains(&id)))
+}
+
+fn refusal(envelope: &Envelope, code: &str, reason: &str) -> Refusal {
+    Refusal { item: envelope.item, version: envelope.version, code: code.to_owned(), reason: reason.to_owned() }
+}
