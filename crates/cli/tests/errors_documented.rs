@@ -133,10 +133,12 @@ fn of_tokens(source: &Source) -> Codes {
 }
 
 fn of_items(source: &Source) -> Codes {
-    if !is_in(source, &["crates/sync/src/up/", "crates/store/src/received", "crates/store/src/outbox"]) {
+    const PLACES: &[&str] =
+        &["crates/sync/src/up/", "crates/sync/src/tao_remote/", "crates/store/src/received", "crates/store/src/outbox"];
+    if !is_in(source, PLACES) {
         return Codes::new();
     }
-    let mut found = in_calls(&source.text, &["refuse("]);
+    let mut found = in_calls(&source.text, &["refuse(", "Unfit(", "refusal("]);
     found.extend(after(&source.text, "code: \""));
     found.extend(after(&source.text, "last_code = '"));
     found

@@ -17,6 +17,7 @@ pub mod hand_in;
 pub mod link;
 pub mod listing;
 pub mod packages;
+mod parcel;
 pub mod plan;
 pub mod pull;
 mod variables;

@@ -21,5 +21,6 @@ mod random;
 mod results_up;
 mod stalled;
 mod support;
+mod tao_remote;
 mod versions;
 mod went_back;

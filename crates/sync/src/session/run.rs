@@ -9,7 +9,7 @@ use taosync_store::replica::ReplicaScope;
 
 use super::org;
 use super::summary::{Progress, Summary};
-use super::{SyncError, report, tao};
+use super::{SyncError, tao};
 use crate::down::guard::Removals;
 use crate::link::patience::Patience;
 use crate::up::UpLimits;
@@ -89,7 +89,6 @@ pub async fn run(
         };
         merge(&mut summary, part);
     }
-    summary.status = report::status_of(&summary).to_owned();
     summary.seconds = since.elapsed().as_secs_f64();
     Ok(summary)
 }
@@ -106,6 +105,9 @@ async fn replicas(store: &Store, plan: &Plan) -> Result<Vec<ReplicaScope>, SyncE
 
 /// Adds what one org's sync did.
 fn merge(summary: &mut Summary, part: Summary) {
+    if rank(&part.status) >= rank(&summary.status) {
+        summary.status = part.status;
+    }
     if summary.orgs.is_empty() {
         summary.sync = part.sync;
         summary.epoch = part.epoch;
@@ -155,4 +157,13 @@ fn merge(summary: &mut Summary, part: Summary) {
     summary.bytes_up += part.bytes_up;
     summary.bytes_socket += part.bytes_socket;
     summary.orgs.extend(part.orgs);
+}
+
+/// The worst of all orgs' outcomes is that of the sync.
+fn rank(status: &str) -> u8 {
+    match status {
+        "failed" => 2,
+        "partial" => 1,
+        _ => 0,
+    }
 }

@@ -7,6 +7,7 @@ use taosync_wire::tao::items::{Confirmation, Confirmed};
 use taosync_wire::tao::{PATH_CONFIRM_FAILED, PATH_CONFIRM_FINISHED, SyncParams};
 
 use super::TaoLink;
+use crate::link::Request;
 use crate::session::Summary;
 
 /// Tells central how the sync went. When it cannot be told, the log says so.
@@ -15,13 +16,16 @@ pub async fn tell(store: &Store, link: &TaoLink, summary: &Summary) {
     let (path, confirmation) = match &summary.reason {
         None => {
             let client_state = Some(state_of(store).await);
-            (PATH_CONFIRM_FINISHED, Confirmation { params: SyncParams { client_state, ..params }, failure_reason: None })
+            (
+                PATH_CONFIRM_FINISHED,
+                Confirmation { params: SyncParams { client_state, ..params }, failure_reason: None },
+            )
         }
         Some(reason) => {
             (PATH_CONFIRM_FAILED, Confirmation { params, failure_reason: Some(Value::from(reason.clone())) })
         }
     };
-    if let Err(error) = link.once::<Confirmed>(&TaoLink::post(path, &confirmation)).await {
+    if let Err(error) = link.once::<Confirmed>(&Request::post_json(path, &confirmation)).await {
         tracing::info!(%error, "central was not told how the sync went");
     }
 }

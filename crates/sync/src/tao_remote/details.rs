@@ -9,7 +9,7 @@ use taosync_wire::tao::entities::{ClassesRequest, Details, DetailsRequest, TaoEn
 use taosync_wire::tao::{PATH_CLASSES, PATH_DETAILS};
 
 use super::TaoLink;
-use crate::link::LinkError;
+use crate::link::{LinkError, Request};
 
 /// Entities asked for at once: as many as a TAO client does with its usual pages.
 pub const AT_ONCE: usize = 100;
@@ -50,7 +50,7 @@ pub async fn fetch(
             entity_ids: Json::from(part.to_vec()),
             params: link.caller().params(),
         };
-        let answer: Details = link.ask(&TaoLink::post(PATH_DETAILS, &request)).await?;
+        let answer: Details = link.ask(&Request::post_json(PATH_DETAILS, &request)).await?;
         let asked: BTreeSet<&str> = part.iter().map(String::as_str).collect();
         for (uri, entity) in answer.0 {
             if uri != entity.id || !asked.contains(uri.as_str()) {
@@ -119,7 +119,7 @@ pub async fn classes(
     for part in missing.chunks(AT_ONCE) {
         let request =
             ClassesRequest { entity_type: entity_type.to_string(), requested_classes: Json::from(part.to_vec()) };
-        let answer: Details = link.ask(&TaoLink::post(PATH_CLASSES, &request)).await?;
+        let answer: Details = link.ask(&Request::post_json(PATH_CLASSES, &request)).await?;
         // A class that TAO does not know comes without properties.
         let real = answer.0.into_iter().filter(|(uri, class)| *uri == class.id && !class.properties.is_empty());
         found.extend(real.map(|(_, class)| kept_as(EntityType::Class, class)));

@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use taosync_model::OrgId;
 use taosync_wire::Problem;
@@ -127,11 +126,6 @@ impl TaoLink {
         self.send(request).await?.json(MAX_ANSWER).await
     }
 
-    /// JSON for a path.
-    pub fn post(path: &str, body: &impl Serialize) -> Request {
-        Request::post_json(path, body)
-    }
-
     /// Sends a request with the token; a refused one is replaced once. Anything but success is an error.
     pub async fn send(&self, request: &Request) -> Result<Response, LinkError> {
         let request = request.clone().header("accept", "application/json").header(BOX_ID_HEADER, &self.caller.box_id);
@@ -158,17 +152,20 @@ impl TaoLink {
         Ok(text)
     }
 
-    async fn fetch_token(&self) -> Result<SecretString, LinkError> {
+    fn token_request(&self) -> Request {
         let (url, key, secret) = self.link.login();
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("client_id", key);
         form.append_pair("client_secret", secret.expose_secret());
         form.append_pair("grant_type", "client_credentials");
-        let request = Request::post(url.as_str(), Bytes::from(form.finish()))
+        Request::post(url.as_str(), Bytes::from(form.finish()))
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")
-            .header(BOX_ID_HEADER, &self.caller.box_id);
-        let response = self.link.send_foreign(&request, None).await?;
+            .header(BOX_ID_HEADER, &self.caller.box_id)
+    }
+
+    async fn fetch_token(&self) -> Result<SecretString, LinkError> {
+        let response = self.link.send_foreign(&self.token_request(), None).await?;
         match response.status.as_u16() {
             200..=299 => {}
             400 | 401 => {
@@ -178,7 +175,8 @@ impl TaoLink {
             _ => return Err(failure_of(response).await),
         }
         let answer: TokenAnswer = response.json(MAX_SMALL).await?;
-        let is_token = |text: &str| !text.is_empty() && text.len() <= MAX_TOKEN && text.bytes().all(|b| b.is_ascii_graphic());
+        let is_token =
+            |text: &str| !text.is_empty() && text.len() <= MAX_TOKEN && text.bytes().all(|b| b.is_ascii_graphic());
         if !is_token(&answer.access_token) {
             return Err(LinkError::Protocol("the token is not one that can be sent back".into()));
         }
@@ -192,9 +190,5 @@ async fn failure_of(response: Response) -> LinkError {
     let body = response.bytes(MAX_SMALL).await.unwrap_or_default();
     let Ok(failure) = serde_json::from_slice::<Failure>(&body) else { return LinkError::Stranger { host, status } };
     let words: String = failure.error_msg.chars().filter(|c| !c.is_control()).take(WORDS).collect();
-    let advice = match status {
-        404 => "if its data are kept by organisation, import it with --organisation-id",
-        _ => "",
-    };
-    LinkError::Problem(Problem::new(status, "tao_failure", format!("TAO says '{words}' (status {status})"), advice))
+    LinkError::Problem(Problem::new(status, "tao_failure", format!("TAO says '{words}' (status {status})"), ""))
 }

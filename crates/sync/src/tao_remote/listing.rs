@@ -3,6 +3,7 @@
 
 use taosync_model::EntityType;
 use taosync_model::tao::{Properties, TaoChecksum};
+use taosync_wire::Problem;
 
 use super::TaoLink;
 use super::walk::{Checksums, End, Step, Walk};
@@ -39,7 +40,8 @@ async fn once(link: &TaoLink, entity_type: EntityType) -> Result<(Checksums, End
     let mut walk = Walk::new(entity_type, &params);
     let mut path = walk.begin();
     let end = loop {
-        match walk.take(link.ask(&Request::get(path)).await?)? {
+        let page = link.ask(&Request::get(path)).await.map_err(no_org)?;
+        match walk.take(page)? {
             Step::Ask(next) => path = next,
             Step::Ended(end) => break end,
         }
@@ -49,4 +51,15 @@ async fn once(link: &TaoLink, entity_type: EntityType) -> Result<(Checksums, End
     let mut entities = walk.seen;
     entities.retain(|_, checksum| *checksum != nothing);
     Ok((entities, end))
+}
+
+/// TAO's words do not say what it lacks.
+fn no_org(error: LinkError) -> LinkError {
+    match error {
+        LinkError::Problem(problem) if problem.status == 404 => {
+            let advice = "its data are kept by organisation: import it again with --organisation-id".to_owned();
+            LinkError::Problem(Problem { advice, ..problem })
+        }
+        other => other,
+    }
 }

@@ -85,12 +85,7 @@ fn is_of_this_machine(error: &SyncError) -> bool {
     matches!(error, SyncError::Store(_))
 }
 
-async fn one(
-    store: &Store,
-    link: &TaoLink,
-    uri: &str,
-    outcome: &mut FetchOutcome,
-) -> Result<PackageRef, SyncError> {
+async fn one(store: &Store, link: &TaoLink, uri: &str, outcome: &mut FetchOutcome) -> Result<PackageRef, SyncError> {
     let arriving = Arriving(store.dir().join(ARRIVING));
     outcome.bytes += download(link, uri, &arriving.0).await?;
     let adopted = adopt(store, uri, arriving.0.clone()).await.map_err(|error| match error {

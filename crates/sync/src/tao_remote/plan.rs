@@ -40,15 +40,8 @@ impl Differences {
 
     /// Whether the removals wait for a person: many of a type, or an empty list, which TAO also answers when it cannot
     /// search (WIRE §7.4).
-    pub fn rule(
-        &self,
-        entity_type: EntityType,
-        held: &Held,
-        listing: &Listing,
-        word: Removals,
-    ) -> Option<RemovalRule> {
-        let turnover =
-            Turnover { entered: self.new as u64, left: self.gone.len() as u64, before: held.len() as u64 };
+    pub fn rule(&self, entity_type: EntityType, held: &Held, listing: &Listing, word: Removals) -> Option<RemovalRule> {
+        let turnover = Turnover { entered: self.new as u64, left: self.gone.len() as u64, before: held.len() as u64 };
         let asks = listing.entities.is_empty() || turnover.is_large_removal(entity_type);
         let waits = word == Removals::Guarded && !self.gone.is_empty() && asks;
         waits.then_some(RemovalRule::Hold { approved: 0, before: turnover.before })
@@ -76,7 +69,8 @@ mod tests {
     #[test]
     fn only_what_differs_is_asked_for() {
         let list = listing(&[("new", 1), ("same", 2), ("changed", 3), ("unproven", 4), ("back", 5)], true);
-        let held = held(&[("same", Some(2)), ("changed", Some(9)), ("unproven", None), ("back", Some(5)), ("gone", None)]);
+        let held =
+            held(&[("same", Some(2)), ("changed", Some(9)), ("unproven", None), ("back", Some(5)), ("gone", None)]);
         let differences = Differences::of(&list, &held, &BTreeSet::from(["back".to_owned()]));
         assert_eq!(differences.ask, ["back", "changed", "new", "unproven"]);
         assert_eq!((differences.gone, differences.new), (vec!["gone".to_owned()], 1));

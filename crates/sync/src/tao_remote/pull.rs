@@ -14,7 +14,7 @@ use super::{TaoLink, packages};
 use crate::down::guard::Removals;
 use crate::down::read;
 use crate::packages::FetchOutcome;
-use crate::session::{Progress, SyncError, Plan};
+use crate::session::{Plan, Progress, SyncError};
 
 /// How often a type is read again when something of its list was not to be had: it may have gone meanwhile.
 const TRIES: usize = 2;
@@ -111,10 +111,7 @@ async fn mend(store: &Store, replica: &ReplicaScope) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn waiting(
-    store: &Store,
-    replica: &ReplicaScope,
-) -> Result<BTreeMap<EntityType, BTreeSet<String>>, StoreError> {
+async fn waiting(store: &Store, replica: &ReplicaScope) -> Result<BTreeMap<EntityType, BTreeSet<String>>, StoreError> {
     let mut waiting: BTreeMap<EntityType, BTreeSet<String>> = BTreeMap::new();
     for removal in store.removals_held().await?.into_iter().filter(|removal| removal.org == replica.org) {
         waiting.entry(removal.entity_type).or_default().insert(removal.uri);
@@ -167,7 +164,8 @@ fn is_as_listed(arrived: &Arrived, uri: &str, listing: &Listing) -> bool {
 fn doubts_of(entity_type: EntityType, listing: &Listing, arrivals: &Arrivals, vanished: usize) -> Vec<String> {
     let mut doubts = Vec::new();
     if !listing.is_whole {
-        doubts.push(format!("central's list of {entity_type}s could not be read to its end: nothing of it was removed"));
+        doubts
+            .push(format!("central's list of {entity_type}s could not be read to its end: nothing of it was removed"));
     }
     if vanished > 0 {
         doubts.push(format!("central lists {vanished} of type {entity_type} that it does not give"));
@@ -200,7 +198,9 @@ fn stage(plans: &[TypePlan], sync_no: i64, word: Removals) -> (Staged, BTreeMap<
         }
         let removal = |uri: &String| Removal { entity_type, seq: sync_no, uri: uri.clone() };
         staged.chunk.removes.extend(plan.differences.gone.iter().map(removal));
-        rules.extend(plan.differences.rule(entity_type, &plan.held, &plan.listing, word).map(|rule| (entity_type, rule)));
+        rules.extend(
+            plan.differences.rule(entity_type, &plan.held, &plan.listing, word).map(|rule| (entity_type, rule)),
+        );
     }
     (staged, rules)
 }

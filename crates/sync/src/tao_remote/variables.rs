@@ -154,6 +154,9 @@ mod tests {
     fn nothing_that_a_newer_tao_wants_is_missing() {
         let data = Value::Object(data_of(&variable("single", Some(&["choice_0 é"])), "0.5 1"));
         assert_eq!(data["candidateResponse"], "Y2hvaWNlXzAgw6k=");
-        assert_eq!((&data["baseType"], &data["correctResponse"], &data["epoch"]), (&json!("string"), &json!(true), &json!("0.5 1")));
+        assert_eq!(
+            (&data["baseType"], &data["correctResponse"], &data["epoch"]),
+            (&json!("string"), &json!(true), &json!("0.5 1"))
+        );
     }
 }

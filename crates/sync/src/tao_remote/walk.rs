@@ -14,6 +14,8 @@ use crate::link::LinkError;
 
 /// Entities of one type at most.
 const MAX_ENTITIES: usize = 1_000_000;
+/// Pages of one list at most, whatever they hold.
+const MAX_PAGES: u32 = 20_000;
 /// Bytes of an address at most.
 const MAX_ADDRESS: usize = 8 * 1024;
 /// Pages in a row that bring nothing new, until the list is given up: an entity with many labels makes some.
@@ -50,6 +52,7 @@ pub struct Walk<'a> {
     /// Everything seen.
     pub seen: Checksums,
     offset: u64,
+    pages: u32,
     repeated: u32,
     moved: bool,
 }
@@ -58,7 +61,7 @@ impl<'a> Walk<'a> {
     /// A list of a type, not asked for yet.
     pub const fn new(entity_type: EntityType, params: &'a SyncParams) -> Self {
         let seen = BTreeMap::new();
-        Self { entity_type, params, first: None, seen, offset: 0, repeated: 0, moved: false }
+        Self { entity_type, params, first: None, seen, offset: 0, pages: 0, repeated: 0, moved: false }
     }
 
     /// The path of the first page.
@@ -86,7 +89,8 @@ impl<'a> Walk<'a> {
         self.offset += read.len() as u64;
         self.first.get_or_insert_with(|| read.clone());
         self.seen.extend(read);
-        if self.seen.len() > MAX_ENTITIES {
+        self.pages += 1;
+        if self.seen.len() > MAX_ENTITIES || self.pages > MAX_PAGES {
             return Err(self.broken("has more entities than can be"));
         }
         if self.repeated > MAX_REPEATED {
@@ -228,6 +232,14 @@ mod tests {
     }
 
     #[test]
+    fn pages_that_are_always_new_are_given_up() {
+        let params = params(None);
+        let mut walk = Walk::new(EntityType::Eligibility, &params);
+        let end = (0..=MAX_PAGES).find_map(|n| walk.take(page(&[&format!("u:{n}")], Some("1"))).err());
+        assert!(end.is_some_and(|error| error.to_string().contains("more entities")));
+    }
+
+    #[test]
     fn pages_of_something_else_are_refused() {
         let params = params(None);
         let take = |change: fn(&mut ChecksumPage)| {
@@ -239,7 +251,9 @@ mod tests {
         assert!(take(|page| page.entity_type = "delivery".into()).is_err());
         assert!(take(|page| page.entities.0[0].1.id = "u:2".into()).is_err());
         assert!(take(|page| page.entities.0[0].1.checksum = "x".into()).is_err());
-        for next in ["https://evil.example/x", "//evil.example/taoSync", "/taoSync/SynchronisationApi/confirmSyncFailed?"] {
+        for next in
+            ["https://evil.example/x", "//evil.example/taoSync", "/taoSync/SynchronisationApi/confirmSyncFailed?"]
+        {
             let mut page = page(&["u:1"], None);
             page.next_call_url = Some(next.to_owned());
             assert!(Walk::new(EntityType::Eligibility, &params).take(page).is_err(), "{next}");

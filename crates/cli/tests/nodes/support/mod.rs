@@ -5,6 +5,7 @@ pub mod directories;
 pub mod false_central;
 pub mod proxy;
 pub mod scissors;
+pub mod tao_central;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
