@@ -19,4 +19,5 @@ mod people;
 mod results_xml;
 mod run;
 mod runner_client;
+mod tao_import;
 mod whole_test;

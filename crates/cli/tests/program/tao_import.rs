@@ -1,0 +1,87 @@
+//! `oauth import` of a TAO central: it is known by its token URL, and nothing is kept unless the key works.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::node::Node;
+use crate::run::{Run, says};
+
+/// A TAO that gives tokens for one secret and tells its versions; what else it is asked it does not know.
+fn tao(versions: &'static [&'static str]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let root = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut asked = Vec::new();
+            let mut piece = [0; 4096];
+            while !is_whole(&asked) {
+                let read = stream.read(&mut piece).unwrap();
+                asked.extend_from_slice(&piece[..read]);
+            }
+            let asked = String::from_utf8(asked).unwrap();
+            let (status, body) = answer(&asked, versions);
+            let body = body.to_string();
+            let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            stream.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice()).unwrap();
+        }
+    });
+    root
+}
+
+fn is_whole(asked: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(asked).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    length.is_none_or(|length| body.len() >= length.parse::<usize>().unwrap())
+}
+
+fn answer(asked: &str, versions: &[&str]) -> (u16, Value) {
+    let failure = |words: &str| json!({"success": false, "errorCode": 0, "errorMsg": words, "version": "x"});
+    if asked.starts_with("POST /taoOauth/TokenApi/requestToken") {
+        return match asked.contains("client_secret=right") {
+            true => (200, json!({"access_token": "token", "expires": 1})),
+            false => (401, failure("You are not authorized to perform this operation")),
+        };
+    }
+    match asked.starts_with("GET /taoSync/api/supportedVm") && asked.contains("Bearer token") {
+        true => (200, json!({"success": true, "data": versions})),
+        false => (403, failure("no")),
+    }
+}
+
+fn import(local: &Node, root: &str, secret: &str, more: &[&str]) -> Run {
+    let token = format!("{root}taoOauth/TokenApi/requestToken");
+    let known = ["oauth", "import", "-k", "key", "-s", secret, "-tu", &token, "-u", root];
+    local.run(&[&known[..], more].concat())
+}
+
+#[test]
+fn a_tao_central_is_known_and_its_key_is_proved() {
+    let local = Node::init("local");
+    let root = tao(&["2023.12", "2024.04 LTS"]);
+    import(&local, &root, "wrong", &[]).failed(1, "TS-210");
+    let told = import(&local, &root, "right", &["--tao-version", "3.0"]).failed(1, "TS-312");
+    says(&told, &["3.0", "2024.04 LTS"]);
+    assert_eq!(local.run(&["oauth", "list"]).done()["remotes"], json!([]), "nothing is kept");
+    let done = import(&local, &root, "right", &["--organisation_id=School-7"]).done();
+    assert_eq!((&done["kind"], &done["org"]), (&json!("tao"), &json!("School-7")));
+    assert_eq!((&done["tao_version"], &done["central"]), (&json!("2024.04 LTS"), &Value::Null));
+    let listed = &local.run(&["oauth", "list"]).done()["remotes"];
+    assert_eq!((&listed[0]["kind"], &listed[0]["orgs"]), (&json!("tao"), &json!(["School-7"])));
+    let failed = local.run(&["sync", "data"]).exits(1).json();
+    assert_eq!(
+        (&failed["status"], &failed["proof"], &failed["code"]),
+        (&json!("failed"), &json!("none"), &json!("TS-209"))
+    );
+}
+
+#[test]
+fn without_versions_nobody_is_let_in() {
+    let local = Node::init("local");
+    let told = import(&local, &tao(&[]), "right", &["--remote", "tao"]).failed(1, "TS-312");
+    says(&told, &["approved VMs"]);
+}
