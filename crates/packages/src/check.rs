@@ -17,10 +17,10 @@ pub struct CheckedPackage {
     pub compiled: Compiled,
 }
 
-/// Checks a zip. The package is given only when no error was found; warnings do not stop it.
+/// Checks a zip; `test` chooses one where the manifest names several. The package is given only when no error was found; warnings do not stop it.
 ///
 /// Reads every byte once, so a damaged picture is found here and not on the day of the exam. Blocking.
-pub fn check(path: &Path, limits: &Limits) -> (CheckReport, Option<CheckedPackage>) {
+pub fn check(path: &Path, limits: &Limits, test: Option<&str>) -> (CheckReport, Option<CheckedPackage>) {
     let mut report = CheckReport::default();
     let archive = match Archive::open(path, limits) {
         Ok(archive) => archive,
@@ -30,7 +30,7 @@ pub fn check(path: &Path, limits: &Limits) -> (CheckReport, Option<CheckedPackag
         }
     };
     report.extend(archive.entries().filter_map(|entry| archive.verify(entry.path).err().map(|p| *p)));
-    match compile::compile_noting(&archive, &mut report) {
+    match compile::compile_noting(&archive, test, &mut report) {
         Ok(Some(compiled)) => (report, Some(CheckedPackage { archive, compiled })),
         Ok(None) => (report, None),
         Err(error) => {

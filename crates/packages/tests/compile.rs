@@ -10,9 +10,9 @@ use std::io::{Error, ErrorKind};
 use taosync_model::Digest;
 use taosync_packages::compile::document::{Child, CompiledTest, Navigation, Submission};
 use taosync_packages::tree::{TreeFiles, build};
-use taosync_packages::{compile, demo_package};
+use taosync_packages::{Limits, check, compile, demo_package};
 use taosync_vault::Keyring;
-use zips::{checked, codes, error_codes, fixture, packed, small_package, small_with};
+use zips::{checked, codes, error_codes, fixture, on_disk, packed, small_package, small_with};
 
 fn demo() -> CompiledTest {
     checked(&demo_package()).1.unwrap().compiled.document
@@ -94,9 +94,9 @@ fn zip_and_tree_compile_to_the_same_bytes() {
     });
     let tree = tree.unwrap();
     let fetch = |name: &Digest| chunks.get(name).cloned().ok_or_else(|| Error::from(ErrorKind::NotFound));
-    let from_tree = compile(&TreeFiles::new(&tree, &fetch)).unwrap();
+    let from_tree = compile(&TreeFiles::new(&tree, &fetch), None).unwrap();
     assert_eq!(from_tree, package.compiled);
-    assert_eq!(compile(&package.archive).unwrap(), package.compiled);
+    assert_eq!(compile(&package.archive, None).unwrap(), package.compiled);
     assert_eq!(serde_json::from_slice::<CompiledTest>(&from_tree.bytes).unwrap(), from_tree.document);
 }
 
@@ -221,6 +221,33 @@ fn a_fault_is_placed_at_its_line() {
     assert_eq!((report.errors[0].line, report.errors[0].element.as_deref()), (Some(3), Some("choiceInteraction")));
     let (report, _) = checked(&small_with("imsmanifest.xml", "<file href=\"i/a.png\"/>", "<file href=\"i/b.png\"/>"));
     assert_eq!((report.errors[0].file.as_deref(), report.errors[0].line), (Some("imsmanifest.xml"), Some(3)));
+}
+
+#[test]
+fn of_several_tests_one_is_chosen() {
+    let mut files = small_package();
+    let text = |path: &str| String::from_utf8(files.iter().find(|(p, _)| p == path).unwrap().1.clone()).unwrap();
+    let manifest = text("imsmanifest.xml").replace(
+        "<resources>",
+        "<resources><resource identifier=\"T2\" type=\"imsqti_test_xmlv2p1\" href=\"other.xml\"><file href=\"other.xml\"/></resource>",
+    );
+    let other = text("test.xml").replace("identifier=\"t\"", "identifier=\"t2\"");
+    files.push(("other.xml".into(), other.into_bytes()));
+    files.iter_mut().find(|(path, _)| path == "imsmanifest.xml").unwrap().1 = manifest.into_bytes();
+    let file = on_disk(&packed(&files));
+    let chosen = |test| check(file.path(), &Limits::default(), test);
+    for (test, identifier) in [("T", "t"), ("T2", "t2")] {
+        let (report, package) = chosen(Some(test));
+        let package = package.unwrap_or_else(|| panic!("{report}"));
+        assert_eq!(package.compiled.document.test.identifier, identifier);
+        assert_eq!(compile(&package.archive, Some(test)).unwrap(), package.compiled);
+    }
+    for (test, code) in [(None, "several-tests"), (Some("T3"), "unknown-test")] {
+        let (report, _) = chosen(test);
+        assert_eq!(codes(&report.errors), [code]);
+        assert!(report.errors[0].message.contains("'T' (test.xml)") && report.errors[0].message.contains("'T2'"));
+        assert!(report.errors[0].advice.contains("--test"));
+    }
 }
 
 #[test]

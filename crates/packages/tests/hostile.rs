@@ -93,6 +93,53 @@ fn a_bomb_of_many_names_for_one_body_is_refused() {
 }
 
 #[test]
+fn entries_that_share_bytes_are_refused() {
+    let (one, other) = (Raw::stored("a", b"hello"), Raw::stored("b", b"hello"));
+    assert_eq!(
+        opened_entries(&[one.clone(), Raw { shared_offset: Some(0), ..other.clone() }]),
+        ["overlapping-entries"]
+    );
+    // A zip in a zip: the file that is seen inside the other is one of the package too.
+    let mut inner = b"PK\x03\x04".to_vec();
+    inner.extend([0; 26]);
+    inner.extend(b"b");
+    let outer = Raw::stored("a", &inner);
+    let inside = Raw { shared_offset: Some(31), compressed: Some(1), plain: 1, ..Raw::stored("b", b"") };
+    assert_eq!(opened_entries(&[outer, inside]), ["overlapping-entries"]);
+    let into_directory = Raw { compressed: Some(200), plain: 200, ..one.clone() };
+    assert_eq!(opened_entries(&[into_directory]), ["overlapping-entries"]);
+    assert_eq!(opened_entries(&[one, Raw { shared_offset: Some(3), ..other }]), ["damaged-entry"]);
+}
+
+/// A ZIP64 extra field with these numbers.
+fn zip64(numbers: &[u64]) -> Vec<u8> {
+    let mut extra = vec![1, 0];
+    extra.extend((8 * numbers.len() as u16).to_le_bytes());
+    extra.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+    extra
+}
+
+#[test]
+fn large_numbers_of_zip64_that_lie_are_refused() {
+    const MANY: u64 = 1 << 40;
+    let large = |numbers: &[u64]| Raw {
+        plain: u32::MAX,
+        compressed: Some(u32::MAX),
+        extra: zip64(numbers),
+        ..Raw::stored("a", b"hello")
+    };
+    assert!(opened_entries(&[large(&[5, 5])]).is_empty(), "true numbers in the long form");
+    assert_eq!(opened_entries(&[large(&[MANY, MANY])]), ["file-too-large", "package-too-large"]);
+    assert_eq!(opened_entries(&[large(&[1 << 30, 5])]), ["zip-bomb"]);
+    assert_eq!(opened_entries(&[large(&[5, MANY])]), ["overlapping-entries"]);
+    assert_eq!(opened_entries(&[large(&[5, u64::MAX])]), ["damaged-entry"]);
+    let far = Raw { shared_offset: Some(u32::MAX), extra: zip64(&[MANY]), ..Raw::stored("a", b"hello") };
+    assert_eq!(opened_entries(&[Raw::stored("b", b"x"), far]), ["damaged-entry"]);
+    // No numbers where they are announced.
+    assert_eq!(opened_entries(&[large(&[])]), ["not-a-zip"]);
+}
+
+#[test]
 fn sizes_that_lie_are_found_while_reading() {
     let honest = Raw::zeros("a", 100_000);
     for plain in [10, 99_999, 100_001, 150_000] {

@@ -97,8 +97,8 @@ fn zips_of_other_programs_come_back_and_cost_little() {
 #[test]
 fn a_file_packed_in_an_unknown_way_is_kept_as_it_is() {
     // The search of this crate's own packer is not that of zlib.
-    let text: String = (0..20_000).map(|n| format!("<p>{} and {}</p>", n % 97, n * n % 1_013)).collect();
-    let files = vec![("a.xml".to_owned(), text.into_bytes())];
+    let text: Vec<_> = (0..20_000).map(|n| format!("<p>{} and {}</p>", n % 97, n * n % 1_013)).collect();
+    let files = vec![("a.xml".to_owned(), text.concat().into_bytes())];
     for level in [1, 6, 9] {
         comes_back(&deflated(&files, level));
     }
@@ -136,8 +136,8 @@ fn whatever_is_around_the_files_comes_back() {
 fn only_the_page_of_a_changed_file_is_new() {
     let keys = keyring();
     let item = |n: usize, word: &str| {
-        let text: String = (0..40).map(|p| format!("<p>{word} {} of {p}</p>\n", n * 7919 % 10_007)).collect();
-        (format!("items/i{n:04}/qti.xml"), text.into_bytes())
+        let text: Vec<_> = (0..40).map(|p| format!("<p>{word} {} of {p}</p>\n", n * 7919 % 10_007)).collect();
+        (format!("items/i{n:04}/qti.xml"), text.concat().into_bytes())
     };
     let mut files: Vec<_> = (0..200).map(|n| item(n, "question")).collect();
     let before = kept_with(on_disk(&deflated(&files, 6)).path(), &keys);

@@ -7,12 +7,12 @@ mod zips;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use taosync_packages::{CheckReport, CheckedPackage, compile};
+use taosync_packages::{CheckReport, CheckedPackage, Limits, check, compile};
 use zips::{checked_at, codes, error_codes, packages};
 
 /// Packages that are refused, with every code of their errors.
 const REFUSED: &[(&str, &[&str])] = &[
-    // A delivery is one test.
+    // A delivery is one test: these want `--test`, see below.
     ("qti-2.1/basic/BasicMultipleTestsSameItems.zip", &["several-tests"]),
     ("qti-2.1/multiple/BasicMultiple.zip", &["several-tests"]),
     ("qti-2.1/invalid/InvalidArchive.zip", &["not-a-zip"]),
@@ -54,7 +54,7 @@ fn row(name: &str, report: &CheckReport, package: Option<&CheckedPackage>, check
     let (errors, warnings) = (error_codes(report).join(" "), codes(&report.warnings).join(" "));
     let (compiled, bytes) = package.map_or((String::new(), String::new()), |package| {
         let start = Instant::now();
-        let again = compile(&package.archive).unwrap();
+        let again = compile(&package.archive, None).unwrap();
         assert_eq!(again, package.compiled, "{name}");
         (milliseconds(start.elapsed()), again.bytes.len().to_string())
     });
@@ -89,4 +89,25 @@ fn tao_packages_are_judged_as_they_deserve() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn of_several_tests_each_can_be_chosen() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/qti");
+    if !folder.is_dir() {
+        eprintln!("SKIPPED: TAO's packages are not on this machine");
+        return;
+    }
+    for (name, tests) in [
+        ("qti-2.1/basic/BasicMultipleTestsSameItems.zip", ["T01", "T02"]),
+        ("qti-2.1/multiple/BasicMultiple.zip", ["T01", "T02"]),
+    ] {
+        for test in tests {
+            let (report, package) = check(&folder.join(name), &Limits::default(), Some(test));
+            assert!(
+                package.is_some_and(|p| p.compiled.document.test.item_refs().len() == 3),
+                "{name} {test}:\n{report}"
+            );
+        }
+    }
 }

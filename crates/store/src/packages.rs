@@ -367,6 +367,17 @@ impl Tx {
             .map_err(sql)
     }
 
+    /// Central: whether a version is published still, in the transaction that lets it count again: somebody may have come
+    /// before.
+    pub async fn package_is_published(&mut self, id: Uuid) -> Result<bool, StoreError> {
+        let sql = self.sql();
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM package WHERE id = $1 AND state = 'published')")
+            .bind(id)
+            .fetch_one(self.conn())
+            .await
+            .map_err(sql)
+    }
+
     /// Central: takes a version back, in the transaction that changes the delivery.
     pub async fn package_withdraw(&mut self, delivery: &str, version: u32) -> Result<(), StoreError> {
         let sql = self.sql();

@@ -8,10 +8,15 @@ mod central;
 pub mod csv;
 pub mod feed_cursor;
 pub mod frames;
+pub mod item;
 pub mod jsonl_load;
+pub mod manifest;
+mod one_file;
 pub mod qti;
+pub mod recipe;
 pub mod result_xml;
 mod school;
+pub mod test;
 pub mod token_header;
 pub mod zip_walker;
 
@@ -22,9 +27,13 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("csv", csv::check),
     ("feed_cursor", feed_cursor::check),
     ("frames", frames::check),
+    ("item", item::check),
     ("jsonl_load", jsonl_load::check),
+    ("manifest", manifest::check),
     ("qti", qti::check),
+    ("recipe", recipe::check),
     ("result_xml", result_xml::check),
+    ("test", test::check),
     ("token_header", token_header::check),
     ("zip_walker", zip_walker::check),
 ];

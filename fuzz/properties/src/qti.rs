@@ -14,7 +14,7 @@ const MAX_FILES: usize = 64;
 /// Problems kept of each severity.
 const MAX_PROBLEMS: usize = 1_000;
 
-struct Files<'a>(BTreeMap<&'a str, &'a [u8]>);
+pub(crate) struct Files<'a>(pub(crate) BTreeMap<&'a str, &'a [u8]>);
 
 impl Source for Files<'_> {
     fn paths(&self) -> Vec<&str> {
@@ -41,8 +41,12 @@ impl Source for Files<'_> {
 pub fn check(input: &[u8]) {
     let parts: Vec<&[u8]> = input.splitn(2 * MAX_FILES + 1, |byte| *byte == 0).collect();
     let named = parts.chunks_exact(2).filter_map(|pair| Some((std::str::from_utf8(pair[0]).ok()?, pair[1])));
-    let files = Files(named.collect());
-    match (compile(&files), compile(&files)) {
+    hold(&Files(named.collect()));
+}
+
+/// What must hold for the files of any package.
+pub(crate) fn hold(files: &Files<'_>) {
+    match (compile(files, None), compile(files, None)) {
         (Ok(compiled), Ok(again)) => {
             assert_eq!(compiled, again, "the same files give the same bytes");
             assert_eq!(compiled.digest, Digest::of(&compiled.bytes));

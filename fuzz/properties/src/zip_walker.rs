@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use taosync_model::Digest;
 use taosync_packages::archive::Archive;
+use taosync_packages::recipe::{make, rebuild};
 use taosync_packages::tree::{TreeFiles, build, read_file};
 use taosync_packages::{CheckedPackage, Limits, check as check_package, compile};
 use taosync_vault::Keyring;
@@ -39,8 +40,9 @@ pub fn check(input: &[u8]) {
             }
         }
     }
-    let (report, package) = check_package(file.path(), &limits());
-    assert_eq!(words(&report), words(&check_package(file.path(), &limits()).0));
+    comes_back(file.path(), input);
+    let (report, package) = check_package(file.path(), &limits(), None);
+    assert_eq!(words(&report), words(&check_package(file.path(), &limits(), None).0));
     assert_eq!(package.is_some(), report.is_ok());
     if let Some(package) = package {
         through_chunks(&package);
@@ -77,6 +79,25 @@ fn walk(archive: &Archive) {
     assert!(total <= limits.total_bytes);
 }
 
+/// A zip whose files can be read comes back byte for byte.
+fn comes_back(path: &std::path::Path, zip: &[u8]) {
+    let Ok(archive) = Archive::open(path, &limits()) else { return };
+    if archive.entries().any(|entry| archive.read(entry.path, u64::MAX).is_err()) {
+        return;
+    }
+    let mut store: BTreeMap<Digest, Vec<u8>> = BTreeMap::new();
+    let mut sink = |name: &Digest, bytes: &[u8]| {
+        store.insert(*name, bytes.to_vec());
+        Ok(())
+    };
+    let tree = build(&archive, keys().chunks(), &mut sink).expect("files that can be read can be cut");
+    let made = make(&archive, &tree, keys().chunks(), &mut sink).expect("every zip has a recipe");
+    let fetch = |name: &Digest| store.get(name).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into());
+    let mut again = Vec::new();
+    rebuild(&made.recipe, &tree, &fetch, &mut again).expect("a recipe gives its zip");
+    assert!(again == zip, "another zip than was taken in");
+}
+
 /// Central cuts the package into chunks, a local server reads them: both have the same files and the same test.
 fn through_chunks(package: &CheckedPackage) {
     let keys = keys();
@@ -91,12 +112,12 @@ fn through_chunks(package: &CheckedPackage) {
         let bytes = read_file(file, &fetch).expect("what was cut can be read");
         assert_eq!(bytes, package.archive.read(&file.path, u64::MAX).expect("it was read before"));
     }
-    let compiled = compile(&TreeFiles::new(&tree, &fetch)).expect("a checked package compiles");
+    let compiled = compile(&TreeFiles::new(&tree, &fetch), None).expect("a checked package compiles");
     assert_eq!(compiled, package.compiled);
 }
 
 /// The keys of a central; made once.
-fn keys() -> &'static Keyring {
+pub(crate) fn keys() -> &'static Keyring {
     static KEYS: OnceLock<Keyring> = OnceLock::new();
     KEYS.get_or_init(|| {
         let home = tempfile::tempdir().expect("a folder can be made");

@@ -39,6 +39,9 @@ enum Act {
         /// The package
         #[arg(value_name = "FILE.zip")]
         file: PathBuf,
+        /// Which test, by its identifier in the manifest, where the package has several
+        #[arg(long, value_name = "IDENTIFIER")]
+        test: Option<String>,
     },
     /// Publish a QTI package (central)
     Publish {
@@ -51,6 +54,9 @@ enum Act {
         /// URI of the delivery; that of a published one makes its next version
         #[arg(long, value_name = "URI")]
         uri: Option<String>,
+        /// Which test, by its identifier in the manifest, where the package has several
+        #[arg(long, value_name = "IDENTIFIER")]
+        test: Option<String>,
     },
     /// List tests: published (central), fetched (local)
     List,
@@ -86,8 +92,8 @@ impl Options {
     /// Runs the command.
     pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.act {
-            Act::Check { file } => return check_file(context, file).await,
-            Act::Publish { file, label, uri } => publish_file(context, file, label, uri).await?,
+            Act::Check { file, test } => return check_file(context, file, test).await,
+            Act::Publish { file, label, uri, test } => publish_file(context, file, label, uri, test).await?,
             Act::List => list(context).await?,
             Act::Show { uri } => show(context, &uri).await?,
             Act::Export { uri, file, version } => versions::export(context, &uri, &file, version).await?,
@@ -98,11 +104,11 @@ impl Options {
     }
 }
 
-async fn check_file(context: &Context, file: PathBuf) -> Result<Exit, Failure> {
+async fn check_file(context: &Context, file: PathBuf, test: Option<String>) -> Result<Exit, Failure> {
     readable(&file)?;
     let bar = Bar::phase(context.output, &format!("checking {}", file.display()));
     let (report, summary) = tokio::task::spawn_blocking(move || {
-        let (report, package) = check(&file, &Limits::default());
+        let (report, package) = check(&file, &Limits::default(), test.as_deref());
         let summary =
             package.map(|p| json!({"compiled_digest": p.compiled.digest, "files": p.archive.entries().count()}));
         (report, summary)
@@ -123,12 +129,18 @@ fn readable(file: &std::path::Path) -> Result<(), Failure> {
     std::fs::File::open(file).map(drop).map_err(|source| Failure::file("read", file, source))
 }
 
-async fn publish_file(context: &Context, file: PathBuf, label: String, uri: Option<String>) -> Result<(), Failure> {
+async fn publish_file(
+    context: &Context,
+    file: PathBuf,
+    label: String,
+    uri: Option<String>,
+    test: Option<String>,
+) -> Result<(), Failure> {
     readable(&file)?;
     let node = Node::open_to_change(context).await?;
     let _lock = crate::locks::change_lock(node.place.dir()).await?;
     let bar = Bar::phase(context.output, &format!("checking and publishing {}", file.display()));
-    let request = PublishRequest { file, label: label.clone(), uri, naming: naming_base(&node) };
+    let request = PublishRequest { file, label: label.clone(), uri, naming: naming_base(&node), test };
     let published = publish::publish(&node.store, request).await.map_err(publish_failed)?;
     bar.end();
     let reference = &published.reference;

@@ -97,6 +97,7 @@ async fn publish_tests(stage: &Stage, figures: &mut Figures) -> Result<(), Failu
             label: label.to_owned(),
             uri: None,
             naming: import::naming_base(node),
+            test: None,
         };
         let published = publish(&node.store, request).await;
         let published = published.map_err(|error| went_wrong(format!("'{label}' was not published")).because(error))?;

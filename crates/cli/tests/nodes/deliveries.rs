@@ -10,7 +10,8 @@ use crate::support::{Central, DELIVERY, Local, org, up};
 pub async fn publish_demo(central: &Central, uri: &str, label: &str) {
     let file = central.node.dir.path().join("demo.zip");
     std::fs::write(&file, taosync_packages::demo_package()).unwrap();
-    let request = PublishRequest { file, label: label.into(), uri: Some(uri.into()), naming: "http://x/#".into() };
+    let request =
+        PublishRequest { file, label: label.into(), uri: Some(uri.into()), naming: "http://x/#".into(), test: None };
     publish(central.store(), request).await.unwrap();
 }
 

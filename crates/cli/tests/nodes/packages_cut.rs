@@ -39,7 +39,8 @@ fn zip_with(words: &str, sizes: &[usize]) -> Vec<u8> {
 pub async fn publish_with(central: &Central, uri: &str, words: &str, sizes: &[usize]) -> Published {
     let file = central.node.dir.path().join("published.zip");
     std::fs::write(&file, zip_with(words, sizes)).unwrap();
-    let request = PublishRequest { file, label: words.into(), uri: Some(uri.into()), naming: "http://x/#".into() };
+    let request =
+        PublishRequest { file, label: words.into(), uri: Some(uri.into()), naming: "http://x/#".into(), test: None };
     publish(central.store(), request).await.unwrap()
 }
 

@@ -17,8 +17,13 @@ pub async fn with_test(central: &Central, takers: std::ops::Range<usize>) {
     central.change(org("A", takers)).await;
     let file = central.node.dir.path().join("demo.zip");
     std::fs::write(&file, taosync_packages::demo_package()).unwrap();
-    let request =
-        PublishRequest { file, label: "Maths".into(), uri: Some(DELIVERY.into()), naming: "http://x/#".into() };
+    let request = PublishRequest {
+        file,
+        label: "Maths".into(),
+        uri: Some(DELIVERY.into()),
+        naming: "http://x/#".into(),
+        test: None,
+    };
     publish(central.store(), request).await.unwrap();
 }
 

@@ -5,38 +5,73 @@ use std::io::{Cursor, Read as _, Write as _};
 use taosync_model::execution::ExecutionState;
 use taosync_store::packages::Package;
 use taosync_store::{Store, StoreError};
+use taosync_sync::packages::contents;
 use taosync_sync::packages::export::export;
-use taosync_sync::packages::publish::{PublishRequest, Published, publish};
+use taosync_sync::packages::publish::{PublishError, PublishRequest, Published, publish};
 use taosync_sync::packages::rollback::rollback;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::support::{Central, DELIVERY, Local, org, taker_uri};
 
-/// The demo package with the name of an edition in its test, compressed.
-fn edition(name: &str) -> Vec<u8> {
+/// The demo package, compressed, with its XML files changed.
+fn repacked<'p>(change: impl Fn(&'p str, String) -> Vec<(&'p str, String)>) -> Vec<u8> {
     let mut demo = ZipArchive::new(Cursor::new(taosync_packages::demo_package())).unwrap();
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let mut add = |path: &str, bytes: &[u8]| {
+        zip.start_file(path, SimpleFileOptions::default().compression_method(CompressionMethod::Deflated)).unwrap();
+        zip.write_all(bytes).unwrap();
+    };
     for at in 0..demo.len() {
         let mut file = demo.by_index(at).unwrap();
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).unwrap();
         let path = file.name().unwrap().into_owned();
-        if path == "test.xml" {
-            bytes.extend(format!("<!-- edition {name} -->").bytes());
+        match ["imsmanifest.xml", "test.xml"].into_iter().find(|changed| *changed == path) {
+            Some(path) => {
+                let files = change(path, String::from_utf8(bytes).unwrap());
+                for (path, text) in files {
+                    add(path, text.as_bytes());
+                }
+            }
+            None => add(&path, &bytes),
         }
-        zip.start_file(path, SimpleFileOptions::default().compression_method(CompressionMethod::Deflated)).unwrap();
-        zip.write_all(&bytes).unwrap();
     }
     zip.finish().unwrap().into_inner()
 }
 
+/// The demo package with the name of an edition in its test.
+fn edition(name: &str) -> Vec<u8> {
+    repacked(|path, text| match path {
+        "test.xml" => vec![(path, format!("{text}<!-- edition {name} -->"))],
+        _ => vec![(path, text)],
+    })
+}
+
+/// The demo package, whose manifest names its test and a second one.
+fn two_tests() -> Vec<u8> {
+    repacked(|path, text| match path {
+        "imsmanifest.xml" => {
+            let second = "<resources><resource identifier=\"second\" type=\"imsqti_test_xmlv2p2\" href=\"second.xml\">\
+                          <file href=\"second.xml\"/></resource>";
+            vec![(path, text.replace("<resources>", second))]
+        }
+        "test.xml" => {
+            vec![("second.xml", text.replace("<testPart identifier=\"", "<testPart identifier=\"x")), (path, text)]
+        }
+        _ => vec![(path, text)],
+    })
+}
+
 async fn publish_edition(central: &Central, name: &str) -> Published {
+    publish_zip(central, &edition(name), None).await.unwrap()
+}
+
+async fn publish_zip(central: &Central, zip: &[u8], test: Option<&str>) -> Result<Published, PublishError> {
     let file = central.node.dir.path().join("edition.zip");
-    std::fs::write(&file, edition(name)).unwrap();
-    let request =
-        PublishRequest { file, label: "Maths".into(), uri: Some(DELIVERY.into()), naming: "http://x/#".into() };
-    publish(central.store(), request).await.unwrap()
+    std::fs::write(&file, zip).unwrap();
+    let (label, uri, naming) = ("Maths".into(), Some(DELIVERY.into()), "http://x/#".into());
+    publish(central.store(), PublishRequest { file, label, uri, naming, test: test.map(Into::into) }).await
 }
 
 /// The zip that a node gives back.
@@ -132,4 +167,29 @@ async fn both_sides_give_back_every_published_zip_byte_for_byte() {
         exported(central.store(), &version(central.store(), 2).await).await == edition("two"),
         "also what was taken back"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_package_with_several_tests_the_chosen_one_is_made_ready() {
+    let central = Central::start().await;
+    central.change(org("A", 0..1)).await;
+    let zip = two_tests();
+    assert!(
+        matches!(publish_zip(&central, &zip, None).await, Err(PublishError::Check(report)) if report.has("several-tests"))
+    );
+    let second = publish_zip(&central, &zip, Some("second")).await.unwrap().reference;
+    let local = Local::joined(&central, "A").await;
+    assert_eq!(local.sync_equal().await.deliveries.compiled, 1, "both sides compile the same test");
+    assert_eq!(contents::problem_with(local.store(), &version(local.store(), 1).await).await.unwrap(), None);
+    assert!(exported(local.store(), &version(local.store(), 1).await).await == zip);
+
+    let again = publish_zip(&central, &zip, Some("second")).await.unwrap();
+    assert!(!again.changed, "the same choice is the same test");
+    let other = publish_zip(&central, &zip, Some("test")).await.unwrap();
+    assert!(
+        other.changed && other.reference.compiled_digest != second.compiled_digest,
+        "another test of the same files"
+    );
+    assert_eq!(local.sync_equal().await.deliveries.fetched, 1);
+    assert_eq!(started(&local, 0).await, 2);
 }

@@ -43,6 +43,14 @@ fn with_lying_size() -> Vec<u8> {
     bytes
 }
 
+/// The bytes of a header of the central directory, changed at some offset; the first has number 0.
+fn with_listed(mut bytes: Vec<u8>, number: usize, offset: usize, value: &[u8]) -> Vec<u8> {
+    let starts: Vec<_> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(b"PK\x01\x02")).collect();
+    let at = starts[number] + offset;
+    bytes[at..at + value.len()].copy_from_slice(value);
+    bytes
+}
+
 #[test]
 fn hostile_zips_are_refused_with_their_reason() {
     let central = Node::init("central");
@@ -55,11 +63,17 @@ fn hostile_zips_are_refused_with_their_reason() {
         ("absolute", zip_of(&[("/etc/outside.xml", b"<m/>")]), "/etc/outside.xml"),
         ("link", with_link(), "link"),
         ("twice", patched(two.clone(), b"items/ab.xml", b"items/aa.xml"), "items/aa.xml"),
-        ("case", patched(two, b"items/ab.xml", b"items/AA.xml"), "items/A"),
+        ("case", patched(two.clone(), b"items/ab.xml", b"items/AA.xml"), "items/A"),
         ("lying", with_lying_size(), "imsmanifest.xml"),
+        ("overlapping", with_listed(two.clone(), 1, 42, &[0; 4]), "overlapping-entries"),
+        ("encrypted", with_listed(two.clone(), 0, 8, &[1, 0]), "encrypted-entry"),
+        ("checksum", with_listed(two.clone(), 0, 16, &[1, 2, 3, 4]), "damaged-entry"),
+        ("zip64", with_listed(two.clone(), 0, 20, &[0xff; 8]), "file-too-large"),
         ("half", demo[..demo.len() / 2].to_vec(), "zip"),
         ("no-zip", b"this is not a zip at all".to_vec(), "zip"),
         ("empty", zip_of(&[("readme.txt", b"hello")]), "imsmanifest.xml"),
+        ("deep", zip_of(&[("imsmanifest.xml", "<manifest>".repeat(500).as_bytes())]), "imsmanifest.xml"),
+        ("entities", zip_of(&[("imsmanifest.xml", b"<!DOCTYPE m [<!ENTITY a 'aa'>]><m>&a;</m>")]), "dtd"),
         ("xml", zip_of(&[("imsmanifest.xml", b"<manifest><unclosed></manifest>")]), "imsmanifest.xml"),
     ];
     for (name, bytes, word) in cases {

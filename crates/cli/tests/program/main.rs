@@ -20,4 +20,5 @@ mod results_xml;
 mod run;
 mod runner_client;
 mod tao_import;
+mod versions;
 mod whole_test;

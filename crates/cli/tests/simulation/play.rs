@@ -194,8 +194,13 @@ impl Stage {
         std::fs::write(&file, package(edition)).unwrap();
         let uri = uri("delivery", delivery);
         let label = format!("Test {delivery}, edition {edition}");
-        let request =
-            PublishRequest { file: file.clone(), label: label.clone(), uri: Some(uri.clone()), naming: String::new() };
+        let request = PublishRequest {
+            file: file.clone(),
+            label: label.clone(),
+            uri: Some(uri.clone()),
+            naming: String::new(),
+            test: None,
+        };
         let done = under(&mut self.nodes, &mut self.tally, 0, trouble, |nodes| {
             let store = nodes.central.store();
             nodes.central.spawn(async move { publish::publish(&store, request).await })

@@ -212,7 +212,8 @@ mod tests {
     fn kept(beyond: u64) -> (usize, usize) {
         let file =
             |path: &str, bytes| TreeFile { path: path.into(), bytes, digest: Digest::of(b""), chunks: Vec::new() };
-        let tree = Tree { files: vec![file("a", 1_000), file("b", limits::PAGES_BYTES - 1_000 - 3 + beyond)] };
+        let tree =
+            Tree { files: vec![file("a", 1_000), file("b", limits::PAGES_BYTES - 1_000 - 3 + beyond)], test: None };
         let fetch = |_: &Digest| Err(std::io::ErrorKind::NotFound.into());
         let files = TreeFiles::new(&tree, &fetch);
         let (mut media, mut report) = (Media::new(&files), CheckReport::default());

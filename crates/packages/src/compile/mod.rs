@@ -54,10 +54,11 @@ impl Compiled {
     }
 }
 
-/// Compiles a package. Errors: what `check` would have found, or files that cannot be read.
-pub fn compile(files: &dyn Source) -> Result<Compiled, PackageError> {
+/// Compiles a package; `test` chooses one where the manifest names several. Errors: what `check` would have found, or
+/// files that cannot be read.
+pub fn compile(files: &dyn Source, test: Option<&str>) -> Result<Compiled, PackageError> {
     let mut report = CheckReport::default();
-    let document = read(files, &mut report);
+    let document = read(files, test, &mut report);
     match document {
         Some(document) if report.is_ok() => Compiled::new(document),
         _ => Err(PackageError::DoesNotCompile(Box::new(report))),
@@ -65,16 +66,20 @@ pub fn compile(files: &dyn Source) -> Result<Compiled, PackageError> {
 }
 
 /// Compiles while noting every problem; the compiled form is given only when none stops the package.
-pub(crate) fn compile_noting(files: &dyn Source, report: &mut CheckReport) -> Result<Option<Compiled>, PackageError> {
-    let document = read(files, report);
+pub(crate) fn compile_noting(
+    files: &dyn Source,
+    test: Option<&str>,
+    report: &mut CheckReport,
+) -> Result<Option<Compiled>, PackageError> {
+    let document = read(files, test, report);
     document.filter(|_| report.is_ok()).map(Compiled::new).transpose()
 }
 
-fn read(files: &dyn Source, report: &mut CheckReport) -> Option<CompiledTest> {
+fn read(files: &dyn Source, test: Option<&str>, report: &mut CheckReport) -> Option<CompiledTest> {
     let manifest = read_manifest(files, report)?;
     checks::files::check(files, &manifest, report);
     let mut media = Media::new(files);
-    let hrefs = test::find(&manifest, report);
+    let hrefs = test::find(&manifest, test, report);
     let mut tests: Vec<_> = hrefs.iter().filter_map(|href| test::read(files, href, &mut media, report)).collect();
     let listed = manifest.of_kind(Kind::Item).filter_map(|r| r.href.clone()).filter(|href| files.contains(href));
     let items = items::read_all(files, &tests, listed.collect(), &mut media, report);

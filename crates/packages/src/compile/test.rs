@@ -11,25 +11,46 @@ use super::sections::Sections;
 use super::{Source, content, declarations, fields, rules, with_page};
 use crate::checks;
 use crate::checks::variables::Use;
-use crate::manifest::{Kind, MANIFEST, Manifest};
+use crate::manifest::{Kind, MANIFEST, Manifest, Resource};
 use crate::problem::{CheckReport, Problem, shown};
 use crate::xml::{self, Page};
 
-/// Paths of the tests of the package; with any number but one the package is refused. A delivery is exactly one test:
-/// with several, whichever we took would be a guess that a warning does not undo on the day of the exam.
-pub(super) fn find<'m>(manifest: &'m Manifest, report: &mut CheckReport) -> BTreeSet<&'m str> {
-    let hrefs: BTreeSet<&str> = manifest.of_kind(Kind::Test).filter_map(|r| r.href.as_deref()).collect();
-    if hrefs.is_empty() {
+/// Identifiers that are named when one must be chosen.
+const NAMED: usize = 20;
+
+/// Paths of the tests of the package, or of the one that is chosen by its identifier in the manifest; with any number
+/// but one the package is refused. A delivery is exactly one test: with several, whichever we took would be a guess that a
+/// warning does not undo on the day of the exam.
+pub(super) fn find<'m>(manifest: &'m Manifest, chosen: Option<&str>, report: &mut CheckReport) -> BTreeSet<&'m str> {
+    let tests: Vec<&Resource> = manifest.of_kind(Kind::Test).filter(|resource| resource.href.is_some()).collect();
+    let wanted = tests.iter().filter(|test| chosen.is_none_or(|chosen| test.identifier == chosen));
+    let hrefs: BTreeSet<&str> = wanted.filter_map(|test| test.href.as_deref()).collect();
+    if tests.is_empty() {
         let problem = Problem::error("no-test", "the manifest names no test").in_file(MANIFEST);
         report.push(problem.advice("a delivery needs a test: export the test, not only its items"));
+    } else if let (Some(chosen), true) = (chosen, hrefs.is_empty()) {
+        let message = format!("the package has no test '{}'; it has {}", shown(chosen), named(&tests));
+        let problem = Problem::error("unknown-test", message).in_file(MANIFEST);
+        report.push(problem.advice("choose one of these with --test"));
     }
     if hrefs.len() > 1 {
-        let names: Vec<_> = hrefs.iter().take(5).map(|href| shown(href)).collect();
-        let message = format!("the package holds {} tests: {}", hrefs.len(), names.join(", "));
-        let problem = Problem::error("several-tests", message).in_file(MANIFEST);
-        report.push(problem.advice("a delivery is one test: export each test as a package of its own"));
+        let message = format!("the package holds {} tests: {}", hrefs.len(), named(&tests));
+        let problem = Problem::error("several-tests", message).in_file(MANIFEST).at_line(tests[1].line);
+        report.push(problem.in_element("resource").advice("a delivery is one test: choose it with --test IDENTIFIER"));
     }
     hrefs
+}
+
+/// Tests by identifier, with their files.
+fn named(tests: &[&Resource]) -> String {
+    let name = |test: &&Resource| {
+        format!("'{}' ({})", shown(&test.identifier), shown(test.href.as_deref().unwrap_or_default()))
+    };
+    let mut names: Vec<_> = tests.iter().take(NAMED).map(name).collect();
+    if tests.len() > NAMED {
+        names.push("…".to_owned());
+    }
+    names.join(", ")
 }
 
 /// Reads the test file and the section files it refers to, and which variables they name.

@@ -11,7 +11,7 @@ use crate::archive::{Archive, Entry};
 /// A chunk may be handed over more than once when files share content; storing it again is harmless.
 pub fn build(archive: &Archive, secret: &ChunkSecret, sink: &mut ChunkSink<'_>) -> Result<Tree, PackageError> {
     let files = archive.entries().map(|entry| file(archive, entry, secret, sink));
-    Ok(Tree { files: files.collect::<Result<_, _>>()? })
+    Ok(Tree { files: files.collect::<Result<_, _>>()?, test: None })
 }
 
 fn file(

@@ -34,6 +34,9 @@ pub type ChunkFetch<'a> = dyn Fn(&Digest) -> io::Result<Vec<u8>> + 'a;
 pub struct Tree {
     /// Files, sorted by path, byte order.
     pub files: Vec<TreeFile>,
+    /// Identifier of the test that was chosen in the manifest, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
 }
 
 /// One file.
@@ -70,7 +73,7 @@ impl ChunkRef {
 }
 
 impl Tree {
-    /// Hash of the plain tree: paths, sizes and contents. Two packages with equal digests hold the same files, however
+    /// Hash of the plain tree: paths, sizes, contents, and the test. Two packages with equal digests hold the same, however
     /// and under whichever secret they were cut, compressed and sealed.
     pub fn tree_digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new();
@@ -79,6 +82,9 @@ impl Tree {
         for file in &self.files {
             hasher.update(&(file.path.len() as u64).to_le_bytes()).update(file.path.as_bytes());
             hasher.update(&file.bytes.to_le_bytes()).update(&file.digest.0);
+        }
+        if let Some(test) = &self.test {
+            hasher.update(b"test").update(test.as_bytes());
         }
         Digest(*hasher.finalize().as_bytes())
     }

@@ -44,6 +44,9 @@ pub struct Pages {
     pub pages: Vec<ChunkRef>,
     /// How the zip is made again from the files.
     pub recipe: Recipe,
+    /// [`Tree::test`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
 }
 
 impl Pages {
@@ -68,7 +71,7 @@ impl Pages {
                 files = 0;
             }
         }
-        Ok(Self { pages, recipe })
+        Ok(Self { pages, recipe, test: tree.test.clone() })
     }
 
     /// All pages: those of the list of files, and those of the recipe.
@@ -104,7 +107,7 @@ impl Pages {
             let more: Vec<TreeFile> = serde_json::from_slice(&json).map_err(|_| damaged("it is not a tree"))?;
             files.extend(more);
         }
-        let tree = Tree { files };
+        let tree = Tree { files, test: self.test.clone() };
         tree.validate(&Limits::default())?;
         Ok(tree)
     }
@@ -156,7 +159,7 @@ mod tests {
 
     fn paged(files: Vec<TreeFile>, keys: &Keyring) -> (Pages, Chunks) {
         let chunks = RefCell::new(Chunks::new());
-        let pages = Pages::of(&Tree { files }, no_zip(), keys.chunks(), &mut |name, bytes| {
+        let pages = Pages::of(&Tree { files, test: None }, no_zip(), keys.chunks(), &mut |name, bytes| {
             chunks.borrow_mut().insert(*name, bytes.to_vec());
             Ok(())
         });
@@ -222,9 +225,16 @@ mod tests {
         let key = DeliveryKey::generate();
         let huge = ChunkRef { plain_bytes: CHUNK_BYTES as u64, bytes: CHUNK_BYTES as u64, ..pages.pages[0].clone() };
         for (pages, is_good) in [(vec![huge.clone(); 16], true), (vec![huge.clone(); 17], false)] {
-            assert_eq!(Pages::open(&Pages { pages, recipe: no_zip() }.seal(&key).unwrap(), &key).is_ok(), is_good);
+            assert_eq!(
+                Pages::open(&Pages { pages, recipe: no_zip(), test: None }.seal(&key).unwrap(), &key).is_ok(),
+                is_good
+            );
         }
-        let larger = Pages { pages: vec![ChunkRef { plain_bytes: CHUNK_BYTES as u64 + 1, ..huge }], recipe: no_zip() };
+        let larger = Pages {
+            pages: vec![ChunkRef { plain_bytes: CHUNK_BYTES as u64 + 1, ..huge }],
+            recipe: no_zip(),
+            test: None,
+        };
         assert!(Pages::open(&larger.seal(&key).unwrap(), &key).is_err());
     }
 

@@ -21,6 +21,10 @@ pub struct Raw {
     pub mode: u32,
     /// Offset of the local header, when it is not the entry's own.
     pub shared_offset: Option<u32>,
+    /// Compressed bytes in the directory, when they are not the true ones.
+    pub compressed: Option<u32>,
+    /// Extra field in the directory.
+    pub extra: Vec<u8>,
 }
 
 impl Raw {
@@ -34,6 +38,8 @@ impl Raw {
             flags: 0,
             mode: 0o100_644,
             shared_offset: None,
+            compressed: None,
+            extra: Vec::new(),
         }
     }
 
@@ -57,21 +63,22 @@ pub fn zip_of(entries: &[Raw]) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for entry in entries {
         let offset = entry.shared_offset.unwrap_or(out.len() as u32);
-        let fields = fields(entry);
         if entry.shared_offset.is_none() {
             out.extend(b"PK\x03\x04");
-            out.extend(&fields);
+            out.extend(fields(entry, entry.body.len() as u32, 0));
             out.extend(&entry.name);
             out.extend(&entry.body);
         }
         // Made by version 2.0 on Unix.
         directory.extend(b"PK\x01\x02\x14\x03");
-        directory.extend(&fields);
+        let compressed = entry.compressed.unwrap_or(entry.body.len() as u32);
+        directory.extend(fields(entry, compressed, entry.extra.len() as u16));
         // Comment length, disk number, internal attributes, external attributes.
         directory.extend([0; 6]);
         directory.extend((entry.mode << 16).to_le_bytes());
         directory.extend(offset.to_le_bytes());
         directory.extend(&entry.name);
+        directory.extend(&entry.extra);
     }
     let (start, count) = (out.len() as u32, (entries.len() as u16).to_le_bytes());
     out.extend(&directory);
@@ -85,16 +92,16 @@ pub fn zip_of(entries: &[Raw]) -> Vec<u8> {
 }
 
 /// What local and central headers have in common, from "version needed" to "extra field length".
-fn fields(entry: &Raw) -> Vec<u8> {
+fn fields(entry: &Raw, compressed: u32, extra: u16) -> Vec<u8> {
     let mut out = Vec::new();
     for number in [20, entry.flags, entry.method, 0, 0x21] {
         out.extend(u16::to_le_bytes(number));
     }
-    for number in [entry.crc, entry.body.len() as u32, entry.plain] {
+    for number in [entry.crc, compressed, entry.plain] {
         out.extend(number.to_le_bytes());
     }
     out.extend((entry.name.len() as u16).to_le_bytes());
-    out.extend([0, 0]);
+    out.extend(extra.to_le_bytes());
     out
 }
 
@@ -115,7 +122,7 @@ pub fn checked(bytes: &[u8]) -> (CheckReport, Option<CheckedPackage>) {
 }
 
 pub fn checked_at(path: &Path) -> (CheckReport, Option<CheckedPackage>) {
-    check(path, &Limits::default())
+    check(path, &Limits::default(), None)
 }
 
 /// Codes of the errors found, each once.

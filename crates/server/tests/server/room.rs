@@ -126,7 +126,7 @@ impl Room {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("package.zip");
         std::fs::write(&path, zip).unwrap();
-        let (report, package) = check(&path, &Limits::default());
+        let (report, package) = check(&path, &Limits::default(), None);
         let package = package.unwrap_or_else(|| panic!("{report}"));
         let mut chunks = Vec::new();
         let mut sink = |name: &Digest, bytes: &[u8]| {

@@ -25,7 +25,7 @@ pub struct Adopted {
 /// whenever they come.
 pub async fn adopt(store: &Store, delivery: &str, zip: PathBuf) -> Result<Adopted, PublishError> {
     let blobs = Blobs::open(store.dir()).await?;
-    let cut = cut(store.clone(), blobs.clone(), zip).await?;
+    let cut = cut(store.clone(), blobs.clone(), zip, None).await?;
     let new_chunks = cut.new_chunks;
     let version = version_of(cut.tree.tree_digest());
     if let Some(known) = store.package_get(delivery, version).await?

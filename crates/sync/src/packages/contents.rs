@@ -87,7 +87,7 @@ pub async fn problem_with(store: &Store, package: &Package) -> Result<Option<Str
                 return Some(error.to_string());
             }
         }
-        match compile(&TreeFiles::new(&tree, &fetch)) {
+        match compile(&TreeFiles::new(&tree, &fetch), tree.test.as_deref()) {
             Ok(compiled) if compiled.digest == reference.compiled_digest => None,
             Ok(_) => Some("it compiles to something else than at central".to_owned()),
             Err(error) => Some(error.to_string()),

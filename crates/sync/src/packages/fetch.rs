@@ -187,7 +187,7 @@ async fn compiled(blobs: &Blobs, tree: Tree, reference: &PackageRef) -> Result<V
         )));
     }
     let (blobs, handle) = (blobs.clone(), tokio::runtime::Handle::current());
-    let work = move || compile(&TreeFiles::new(&tree, &fetch_with(&blobs, &handle)));
+    let work = move || compile(&TreeFiles::new(&tree, &fetch_with(&blobs, &handle)), tree.test.as_deref());
     let compiled = joined_plain(tokio::task::spawn_blocking(work).await).map_err(broken)?;
     if compiled.digest != reference.compiled_digest {
         return Err(SyncError::Package("it compiles to something else than at central".into()));

@@ -29,6 +29,8 @@ pub struct PublishRequest {
     pub uri: Option<String>,
     /// What new URIs begin with.
     pub naming: String,
+    /// Which test, by its identifier in the manifest, where the package has several.
+    pub test: Option<String>,
 }
 
 /// What publishing did.
@@ -78,7 +80,7 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
     let existing = store.entity_get(&uri).await?;
     refuse_other_type(&uri, existing.as_ref())?;
     let blobs = Blobs::open(store.dir()).await?;
-    let cut = cut(store.clone(), blobs.clone(), request.file.clone()).await?;
+    let cut = cut(store.clone(), blobs.clone(), request.file.clone(), request.test.clone()).await?;
     let current = store.package_current(&uri).await?;
     let lost_tree = match &current {
         Some(current) if is_whole(&blobs, current.reference.sealed_tree).await? => None,
@@ -168,16 +170,16 @@ pub(super) struct Cut {
 }
 
 /// Checks the zip and writes the chunks that are new. Runs beside the other requests: it reads every byte.
-pub(super) async fn cut(store: Store, blobs: Blobs, file: PathBuf) -> Result<Cut, PublishError> {
+pub(super) async fn cut(store: Store, blobs: Blobs, file: PathBuf, test: Option<String>) -> Result<Cut, PublishError> {
     let handle = tokio::runtime::Handle::current();
     let work = move || {
-        let (report, package) = check(&file, &Limits::default());
+        let (report, package) = check(&file, &Limits::default(), test.as_deref());
         let Some(package) = package else { return Err(PublishError::Check(report)) };
         let mut writer =
             ChunkWriter { store: &store, blobs: &blobs, handle: &handle, batch: Vec::new(), bytes: 0, new: 0 };
         let secret = store.keyring().chunks();
         let mut sink = |name: &Digest, bytes: &[u8]| writer.add(*name, bytes.to_vec());
-        let tree = tree::build(&package.archive, secret, &mut sink)?;
+        let tree = Tree { test, ..tree::build(&package.archive, secret, &mut sink)? };
         let made = recipe::make(&package.archive, &tree, secret, &mut sink)?;
         let pages = Pages::of(&tree, made.recipe, secret, &mut sink)?;
         let chunks = chunk_refs(pages.all().chain(tree.chunks()).chain(&made.chunks));

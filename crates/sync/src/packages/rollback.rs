@@ -34,6 +34,9 @@ pub async fn rollback(store: &Store, uri: &str) -> Result<RolledBack, StoreError
     let mut entity: Entity = store.entity_get(uri).await?.ok_or_else(none)?.entity;
     entity.package = Some(before.reference.clone());
     let mut tx = store.write("delivery rollback", Durability::Flushed).await?;
+    if !tx.package_is_published(before.id).await? {
+        return Err(nothing_before(&current));
+    }
     tx.package_withdraw(uri, current.version).await?;
     let applied = store.entities_change(&mut tx, vec![Change::Upsert(EntityType::Delivery, entity)]).await?;
     tx.commit().await?;

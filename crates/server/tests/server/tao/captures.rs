@@ -187,7 +187,8 @@ async fn publish_recorded(place: &Place, captures: &BTreeMap<String, Capture>, s
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), capture.response.bytes()).unwrap();
     let label = place.store.entity_get(&uri).await.unwrap().unwrap().entity.label().to_owned();
-    let request = PublishRequest { file: file.path().to_owned(), label, uri: Some(uri), naming: DATA.to_owned() };
+    let request =
+        PublishRequest { file: file.path().to_owned(), label, uri: Some(uri), naming: DATA.to_owned(), test: None };
     publish::publish(&place.store, request).await.unwrap();
 }
 

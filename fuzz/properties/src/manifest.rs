@@ -1,0 +1,6 @@
+//! The manifest of an otherwise sound package.
+
+/// Compiles the package twice, and reads what was compiled.
+pub fn check(input: &[u8]) {
+    crate::one_file::check("imsmanifest.xml", input);
+}

@@ -1,0 +1,6 @@
+//! The test of an otherwise sound package.
+
+/// Compiles the package twice, and reads what was compiled.
+pub fn check(input: &[u8]) {
+    crate::one_file::check("test.xml", input);
+}
