@@ -23,6 +23,8 @@ pub(super) use batch::in_memory;
 
 /// Requests at once: enough to fill a line while one of them waits for its answer.
 const AT_ONCE: usize = 4;
+/// Bytes of one chunk at most: it is held in memory when it is read. The longest list of pages fits.
+const LARGEST_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes that are flushed together.
 const LAND_BYTES: u64 = 8 * 1024 * 1024;
 /// Groups of chunks that may wait for the disk before requests wait too.
@@ -45,6 +47,7 @@ type Arrived = mpsc::Sender<Vec<ChunkRef>>;
 impl Transfer<'_> {
     /// Brings those of the chunks that are not here. What arrives is kept also when others fail.
     pub async fn bring(&self, wanted: &[ChunkRef]) -> Result<(), SyncError> {
+        possible(wanted)?;
         let missing = self.missing(wanted).await?;
         if missing.is_empty() {
             return Ok(());
@@ -127,6 +130,12 @@ fn bytes_of(chunks: &[ChunkRef]) -> u64 {
     chunks.iter().map(|chunk| chunk.bytes).sum()
 }
 
+/// Sizes are what central says: one that no chunk can have is not even asked for.
+fn possible(wanted: &[ChunkRef]) -> Result<(), SyncError> {
+    let is_possible = wanted.iter().all(|chunk| chunk.bytes <= LARGEST_BYTES);
+    is_possible.then_some(()).ok_or_else(|| SyncError::Package("a part of it has an impossible size".into()))
+}
+
 /// Whether so many bytes fit on a disk with so many free ones, in words for whoever stands before the machine.
 fn room(free: u64, bytes: u64) -> Result<(), SyncError> {
     if free >= bytes.saturating_add(SPARE_BYTES) {
@@ -144,6 +153,12 @@ fn room(free: u64, bytes: u64) -> Result<(), SyncError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chunk_has_a_size() {
+        let wanted = |bytes| [ChunkRef { name: Digest::of(b"x"), bytes }];
+        assert!(possible(&wanted(LARGEST_BYTES)).is_ok() && possible(&wanted(LARGEST_BYTES + 1)).is_err());
+    }
 
     #[test]
     fn a_disk_without_room_is_told_before_anything_travels() {
