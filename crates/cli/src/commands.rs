@@ -1,6 +1,7 @@
 //! One file a verb: its options, what it does, what it prints.
 
 pub mod backup;
+mod compat;
 mod completions;
 mod delivery;
 mod demo;
@@ -55,6 +56,8 @@ pub enum Command {
     Entity(entity::Options),
     /// Connect a local server with central
     Oauth(oauth::Options),
+    /// Whether and how central speaks TAO's protocol (central)
+    Compat(compat::Options),
     /// Organisations and what they see (central)
     Scope(scope::Options),
     /// Exchange data and results with central (local)
@@ -88,6 +91,7 @@ impl Command {
             Self::Delivery(options) => options.run(&context).await,
             Self::Entity(options) => options.run(&context).await,
             Self::Oauth(options) => options.run(&context).await,
+            Self::Compat(options) => options.run(&context).await,
             Self::Scope(options) => options.run(&context).await,
             Self::Sync(options) => options.run(&context).await,
             Self::Execution(options) => options.run(&context).await,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use taosync_server::{Central, ListenError, ListenLimits, Local, central_router, local_router};
 use taosync_store::settings::Role;
 use taosync_sync::runner::Runner;
+use taosync_sync::tao::Compat;
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -89,6 +90,7 @@ async fn central(node: &Node, serving: &Serving) -> Result<Central, Failure> {
         central.public_urls = vec![public.clone(), serving.listening.clone()];
     }
     central.token_lifetime = jiff::SignedDuration::from_secs(node.config.oauth.token_lifetime_seconds.into());
+    central.tao_base_path = Compat::load(&node.store).await?.base_path;
     central.chunk_size = node.config.sync_service.chunk_size as usize;
     Ok(central)
 }

@@ -19,6 +19,7 @@ mod people;
 mod results_xml;
 mod run;
 mod runner_client;
+mod tao;
 mod tao_import;
 mod versions;
 mod whole_test;

@@ -7,6 +7,7 @@ use taosync_wire::tao::CHUNK_SIZE;
 const ON: &str = "compat.tao";
 const TRUST: &str = "compat.trust_requested_org";
 const CHUNK: &str = "compat.chunk_size";
+const BASE_PATH: &str = "compat.base_path";
 const VERSIONS: &str = "compat.supported_versions";
 
 /// Entities of a page at most.
@@ -25,13 +26,21 @@ pub struct Compat {
     pub trust_requested_org: bool,
     /// Entities of a page.
     pub chunk_size: u32,
+    /// Path before TAO's paths: empty, or a slash and what follows.
+    pub base_path: String,
     /// Versions of TAO that may sync, in the order they were added.
     pub supported_versions: Vec<String>,
 }
 
 impl Default for Compat {
     fn default() -> Self {
-        Self { tao: true, trust_requested_org: false, chunk_size: CHUNK_SIZE, supported_versions: Vec::new() }
+        Self {
+            tao: true,
+            trust_requested_org: false,
+            chunk_size: CHUNK_SIZE,
+            base_path: String::new(),
+            supported_versions: Vec::new(),
+        }
     }
 }
 
@@ -44,6 +53,7 @@ impl Compat {
             tao: settings.get(ON).map_or(default.tao, |text| text == "true"),
             trust_requested_org: settings.get(TRUST).is_some_and(|text| text == "true"),
             chunk_size: settings.get(CHUNK).and_then(|text| text.parse().ok()).unwrap_or(default.chunk_size),
+            base_path: settings.get(BASE_PATH).cloned().unwrap_or_default(),
             supported_versions: settings
                 .get(VERSIONS)
                 .and_then(|text| serde_json::from_str(text).ok())
@@ -57,6 +67,7 @@ impl Compat {
         tx.setting_set(ON, &self.tao.to_string()).await?;
         tx.setting_set(TRUST, &self.trust_requested_org.to_string()).await?;
         tx.setting_set(CHUNK, &self.chunk_size.to_string()).await?;
+        tx.setting_set(BASE_PATH, &self.base_path).await?;
         let versions = serde_json::Value::from(self.supported_versions.clone());
         tx.setting_set(VERSIONS, &versions.to_string()).await?;
         tx.commit().await

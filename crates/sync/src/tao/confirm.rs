@@ -53,7 +53,7 @@ pub async fn ended(
     let failed = ending == Ending::Failed || state.is_some_and(has_error);
     let reason = reason.as_deref().or(Some("the box reports errors")).filter(|_| failed);
     let outcome = if failed { SyncOutcome::Failed } else { SyncOutcome::Success };
-    let end = RunEnd { outcome, code: failed.then_some("tao_client"), reason, summary: &Value::Null };
+    let end = RunEnd { outcome, code: None, reason, summary: &Value::Null };
     store.tao_run_end(&run, &end, state).await
 }
 

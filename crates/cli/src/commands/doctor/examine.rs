@@ -8,6 +8,7 @@ use taosync_store::Store;
 use taosync_store::history::SyncOutcome;
 use taosync_store::nodes::{NodeOrg, WENT_BACK_AT};
 use taosync_store::settings::Role;
+use taosync_sync::tao::Compat;
 use taosync_vault::Keyring;
 use taosync_vault::tls::Tls;
 
@@ -47,6 +48,7 @@ pub async fn all(context: &Context) -> Vec<Finding> {
             findings.push(identity(&node.store, node.identity.role).await);
             if node.identity.role == Role::Central {
                 findings.push(history(&node.store).await);
+                findings.push(tao(&node).await);
             }
             node.store.close().await;
         }
@@ -229,6 +231,28 @@ async fn history(store: &Store) -> Finding {
         );
     }
     Finding::ok(NAME, "it was put back once; every local server has synced since")
+}
+
+/// Whether TAO's boxes may come in, and who reads along when they do.
+async fn tao(node: &Node) -> Finding {
+    const NAME: &str = "tao";
+    let compat = match Compat::load(&node.store).await {
+        Ok(compat) => compat,
+        Err(error) => return Finding::of(NAME, &error.into()),
+    };
+    let has_tls = !node.config.plain_http || node.config.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
+    match (compat.tao, has_tls, compat.supported_versions.is_empty()) {
+        (false, ..) => Finding::ok(NAME, "TAO's protocol is switched off"),
+        (true, false, _) => Finding::warn(
+            NAME,
+            "TAO's protocol is switched on without encryption: whoever is on the line can read tokens and passwords",
+            "'taosync compat set tao off', or make a node without --plain-http",
+        ),
+        (true, true, true) => Finding::ok(NAME, "TAO's protocol is switched on; no version of TAO is in the list yet"),
+        (true, true, false) => {
+            Finding::ok(NAME, format!("boxes with TAO {} may sync", compat.supported_versions.join(", ")))
+        }
+    }
 }
 
 /// Whether there is anybody to exchange with.

@@ -1,15 +1,16 @@
 //! `taosync oauth generate`: a consumer for the local servers of an org, and the command to be run there.
 
-use clap::Args;
-use secrecy::ExposeSecret as _;
+use clap::{Args, ValueEnum};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::json;
 use taosync_model::{OrgId, vocabulary};
 use taosync_store::consumers::NewConsumer;
 use taosync_store::settings::Role;
+use taosync_sync::tao::Compat;
 use taosync_vault::random;
 use taosync_vault::tokens::TokenHash;
-use taosync_wire::v1;
+use taosync_wire::{tao, v1};
 use url::Url;
 
 use crate::commands::{scope, serve};
@@ -24,17 +25,31 @@ keep one key for one machine.
 
 Examples:
   taosync --dir /srv/central oauth generate --org School-7
-  taosync --dir /srv/central oauth generate --org School-7 --org School-8 --user anna --cmd")]
+  taosync --dir /srv/central oauth generate --org School-7 --org School-8 --user anna --cmd
+  taosync --dir /srv/central oauth generate --org School-7 --cmd tao")]
 pub struct Options {
     /// Organisation the key is for; may be repeated; '*' for everything
-    #[arg(long = "org", visible_alias = "organisation-id", value_name = "ORG", required = true)]
+    #[arg(long = "org", visible_alias = "organisation-id", value_name = "ORG", required_unless_present = "all_orgs")]
     orgs: Vec<OrgId>,
+    /// For every organisation there is now
+    #[arg(long, conflicts_with = "orgs")]
+    all_orgs: bool,
     /// Who it is for, shown in lists and history
     #[arg(long, value_name = "TEXT", default_value = "sync manager")]
     user: String,
-    /// Print only the command to be run on the local server
-    #[arg(long)]
-    cmd: bool,
+    /// Print only the command to be run on the local server, or on a TAO box
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "taosync", value_name = "CLIENT")]
+    cmd: Option<Client>,
+}
+
+/// Who is to use a consumer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Client {
+    /// A local server of ours
+    #[default]
+    Taosync,
+    /// A TAO box
+    Tao,
 }
 
 /// The answer; its secret is printed once and never kept.
@@ -60,21 +75,44 @@ impl Options {
     /// Makes the consumer.
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
         let node = Node::open_as(context, Role::Central).await?;
-        let generated = generate(&node, self.orgs, self.user).await?;
-        context.output.answer(&generated, || if self.cmd { generated.command.clone() } else { to_text(&generated) })
+        let orgs = if self.all_orgs { every_org(&node).await? } else { self.orgs };
+        let generated = generate_for(&node, orgs, self.user, self.cmd.unwrap_or_default()).await?;
+        let only_command = self.cmd.is_some();
+        context.output.answer(&generated, || if only_command { generated.command.clone() } else { to_text(&generated) })
     }
 }
 
 /// Makes a consumer for orgs, bound to nobody yet.
 pub async fn generate(node: &Node, orgs: Vec<OrgId>, user: String) -> Result<Generated, Failure> {
-    let root_url = root_url(node)?;
-    let token_url = root_url.join(v1::PATH_TOKEN).map_err(|error| no_address().because(error))?;
+    generate_for(node, orgs, user, Client::Taosync).await
+}
+
+/// Every organisation that is registered or that a center names; not the unscoped scope.
+async fn every_org(node: &Node) -> Result<Vec<OrgId>, Failure> {
+    let mut orgs = node.store.orgs_registered().await?;
+    orgs.extend(node.store.scope_candidates().await?);
+    orgs.retain(|org| !org.is_everything());
+    orgs.sort();
+    orgs.dedup();
+    if orgs.is_empty() {
+        let advice = "import test centers first, or use --org '*' for everything";
+        return Err(Failure::new("TS-403", "there is no organisation yet", advice));
+    }
+    Ok(orgs)
+}
+
+async fn generate_for(node: &Node, orgs: Vec<OrgId>, user: String, client: Client) -> Result<Generated, Failure> {
+    let (root_url, token_url) = urls(node, client).await?;
     let ca_fingerprint = node.tls()?.map(|tls| tls.fingerprint());
     for org in &orgs {
         ensure_scope(node, org).await?;
     }
     let key = hex::encode(random::bytes::<12>());
-    let secret = random::token();
+    let secret = match client {
+        Client::Taosync => random::token(),
+        // PHP reads arguments its own way: nothing may look like an option.
+        Client::Tao => SecretString::from(hex::encode(random::bytes::<48>())),
+    };
     let new = NewConsumer {
         client_key: key.clone(),
         secret_hash: TokenHash::of(&secret),
@@ -85,9 +123,27 @@ pub async fn generate(node: &Node, orgs: Vec<OrgId>, user: String) -> Result<Gen
     node.store.consumer_create(&new).await?;
     node.audit("consumer.create", &key, json!({"orgs": orgs, "user": user})).await?;
     let secret = secret.expose_secret().to_owned();
-    let command = command(&key, &secret, &token_url, &root_url, ca_fingerprint.as_deref());
+    let command = match client {
+        Client::Taosync => command(&key, &secret, &token_url, &root_url, ca_fingerprint.as_deref()),
+        Client::Tao => tao_command(&key, &secret, &token_url, &root_url),
+    };
     let role = vocabulary::ROLE_SYNC_MANAGER;
     Ok(Generated { key, secret, token_url, root_url, ca_fingerprint, orgs, user, role, command })
+}
+
+/// The root address of this central, and where it gives tokens, for one client or the other.
+async fn urls(node: &Node, client: Client) -> Result<(Url, Url), Failure> {
+    let mut root = root_url(node)?;
+    let path = match client {
+        Client::Taosync => v1::PATH_TOKEN,
+        Client::Tao => {
+            let base = Compat::load(&node.store).await?.base_path;
+            root.set_path(&format!("{}{base}/", root.path().trim_end_matches('/')));
+            tao::PATH_TOKEN
+        }
+    };
+    let token = root.join(path).map_err(|error| no_address().because(error))?;
+    Ok((root, token))
 }
 
 /// An org that some center has gets its scope now; any other must be registered already, or is `*`.
@@ -128,6 +184,12 @@ fn no_address() -> Failure {
 fn command(key: &str, secret: &str, token_url: &Url, root_url: &Url, fingerprint: Option<&str>) -> String {
     let pin = fingerprint.map(|pin| format!(" --ca-fingerprint {pin}")).unwrap_or_default();
     format!("taosync oauth import -k {key} -s {secret} -tu {token_url} -u {root_url}{pin}")
+}
+
+/// The command of TAO that takes credentials (WIRE §5.5).
+fn tao_command(key: &str, secret: &str, token_url: &Url, root_url: &Url) -> String {
+    let class = r"oat\taoSync\scripts\tool\oauth\ImportOauthCredentials";
+    format!("php index.php '{class}' -k {key} -s {secret} -tu {token_url} -u {root_url}")
 }
 
 fn to_text(generated: &Generated) -> String {
