@@ -24,6 +24,14 @@ pub struct Limits {
     pub directory_bytes: u64,
 }
 
+impl Limits {
+    /// Bytes of a zip whose files obey: its headers and its comment have their bounds too.
+    pub fn zip_bytes(&self) -> u64 {
+        const COMMENT: u64 = 64 * 1024;
+        self.total_bytes.saturating_add(self.directory_bytes.saturating_mul(2)).saturating_add(COMMENT)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -60,5 +68,7 @@ pub(crate) const INCLUDED_PAGES: usize = 1_000;
 pub(crate) const STYLE_BYTES: u64 = 4 * MIB;
 /// Bytes of all pages of a test together: their compiled form is one document, in memory at once.
 pub(crate) const PAGES_BYTES: u64 = 64 * MIB;
+/// Bytes of the script of one file: it is in memory at once.
+pub(crate) const SCRIPT_BYTES: usize = 16 * 1024 * 1024;
 /// Problems kept of each severity; more help nobody.
 pub(crate) const PROBLEMS: usize = 1_000;

@@ -179,6 +179,16 @@ fn limits_met_exactly_and_by_one_more() {
 }
 
 #[test]
+fn a_zip_with_much_around_its_files_is_refused() {
+    let zip = zip_of(&[Raw::stored("a", &[7; 100])]);
+    let limits = Limits { total_bytes: 100, directory_bytes: 60, ..Limits::default() };
+    let around = limits.zip_bytes() as usize - zip.len();
+    let with = |more: usize| opened(&[vec![0; around + more], zip.clone()].concat(), &limits);
+    assert!(with(0).is_empty());
+    assert_eq!(with(1), ["package-too-large"]);
+}
+
+#[test]
 fn the_ratio_met_exactly_and_by_one_more() {
     let entry = Raw::zeros("a", 100_000);
     let over_whole = 100_000u64.div_ceil(entry.body.len() as u64);

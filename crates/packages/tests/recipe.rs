@@ -167,7 +167,9 @@ fn a_damaged_recipe_is_refused() {
     let recipe = kept.made.recipe.clone();
     kept.made.recipe.bytes -= 1;
     assert!(matches!(kept.rebuilt(), Err(PackageError::Zip { .. })), "it makes no more than it says");
-    kept.made.recipe.bytes += 2;
+    kept.made.recipe.bytes = u64::MAX;
+    assert!(matches!(kept.rebuilt(), Err(PackageError::DamagedRecipe(_))), "larger than any zip may be");
+    kept.made.recipe.bytes = recipe.bytes + 1;
     assert!(matches!(kept.rebuilt(), Err(PackageError::DamagedRecipe(_))));
     kept.made.recipe = recipe.clone();
     kept.made.recipe.digest = Digest::of(b"another");

@@ -61,6 +61,9 @@ impl Archive {
         if bytes == 0 {
             return Err(vec![not_a_zip("it is empty")]);
         }
+        if bytes > limits.zip_bytes() {
+            return Err(vec![zip_too_large(bytes, limits)]);
+        }
         let directory = walk::directory(BufReader::new(Positioned::new(&file, bytes)), bytes, limits)?;
         let members = members::locate(&file, directory.listed)?;
         let files =
@@ -160,6 +163,11 @@ pub(crate) fn file_too_large(path: &str, bytes: u64, most: u64) -> Problem {
     Problem::error("file-too-large", format!("{bytes} bytes; at most {most} are allowed"))
         .in_file(path)
         .advice("make the file smaller or split it")
+}
+
+fn zip_too_large(bytes: u64, limits: &Limits) -> Problem {
+    Problem::error("package-too-large", format!("{bytes} bytes of zip; at most {} are allowed", limits.zip_bytes()))
+        .advice("split the test or compress its media")
 }
 
 fn unreadable(error: &std::io::Error) -> Problem {

@@ -13,6 +13,7 @@ use crate::PackageError;
 use crate::archive::Archive;
 use crate::archive::members::Member;
 use crate::deflate::{Replay, Work, record};
+use crate::limits;
 use crate::tree::{self, CHUNK_BYTES, ChunkRef, ChunkSink, Tree};
 
 /// A directory that is longer, with what is behind it, is not taken apart.
@@ -127,8 +128,9 @@ impl Kitchen<'_, '_> {
     /// The script of a compressed file, when it is worth having and was seen to work.
     fn script(&mut self, member: &Member, text: Digest, bytes: u64) -> Result<Option<Blob>, PackageError> {
         let compressed = usize::try_from(member.end - member.data).unwrap_or(usize::MAX);
+        let worth = (compressed / 2).min(limits::SCRIPT_BYTES);
         let stream = self.archive.raw(member.data, member.end);
-        let Ok(recorded) = record(stream, compressed / 2, self.settings, &mut self.work) else { return Ok(None) };
+        let Ok(recorded) = record(stream, worth, self.settings, &mut self.work) else { return Ok(None) };
         let comes_back = recorded.text == text && self.comes_back(member, bytes, &recorded.script)?;
         if !comes_back {
             return Ok(None);

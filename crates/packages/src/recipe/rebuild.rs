@@ -10,10 +10,14 @@ use super::headers::end_record;
 use super::{NAME, Recipe, damaged};
 use crate::PackageError;
 use crate::deflate::{DeflateError, Replay, Work};
+use crate::limits::{Limits, SCRIPT_BYTES};
 use crate::tree::{ChunkFetch, ChunkRef, Tree, open_piece, stream_file};
 
 /// Writes the zip. What was written is right only when this returned `Ok`.
 pub fn rebuild(recipe: &Recipe, tree: &Tree, fetch: &ChunkFetch<'_>, out: &mut dyn Write) -> Result<(), PackageError> {
+    if recipe.bytes > Limits::default().zip_bytes() {
+        return Err(damaged("it says that the zip is larger than any may be"));
+    }
     let Some((last, pages)) = recipe.pages.split_last() else { return Err(damaged("it has no pages")) };
     let around = Around::of_page(&open_piece(NAME, last, fetch)?)?;
     let out = Counted { out, hasher: blake3::Hasher::new(), written: 0, most: recipe.bytes };
@@ -114,14 +118,14 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// A script; that of a whole file is never longer than the zip.
+    /// A script, whole in memory.
     fn whole(&self, blob: &Blob) -> Result<Vec<u8>, PackageError> {
         if let Blob::Here(bytes) = blob {
             return Ok(bytes.clone());
         }
         let bytes = blob.chunks().iter().fold(0, |sum: u64, chunk| sum.saturating_add(chunk.plain_bytes));
-        if bytes > self.out.most {
-            return Err(damaged("it has a script longer than the zip"));
+        if bytes > SCRIPT_BYTES as u64 {
+            return Err(damaged("it has a very long script"));
         }
         let pieces = blob.chunks().iter().map(|chunk| open_piece(NAME, chunk, self.fetch));
         Ok(pieces.collect::<Result<Vec<_>, _>>()?.concat())
