@@ -133,12 +133,13 @@ fn of_tokens(source: &Source) -> Codes {
 }
 
 fn of_items(source: &Source) -> Codes {
-    const PLACES: &[&str] =
-        &["crates/sync/src/up/", "crates/sync/src/tao_remote/", "crates/store/src/received", "crates/store/src/outbox"];
-    if !is_in(source, PLACES) {
+    if is_in(source, &["crates/sync/src/tao_remote/"]) {
+        return in_calls(&source.text, &["Unfit(", "refusal("]);
+    }
+    if !is_in(source, &["crates/sync/src/up/", "crates/store/src/received", "crates/store/src/outbox"]) {
         return Codes::new();
     }
-    let mut found = in_calls(&source.text, &["refuse(", "Unfit(", "refusal("]);
+    let mut found = in_calls(&source.text, &["refuse("]);
     found.extend(after(&source.text, "code: \""));
     found.extend(after(&source.text, "last_code = '"));
     found

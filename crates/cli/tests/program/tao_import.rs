@@ -41,15 +41,14 @@ fn is_whole(asked: &[u8]) -> bool {
 
 fn answer(asked: &str, versions: &[&str]) -> (u16, Value) {
     let failure = |words: &str| json!({"success": false, "errorCode": 0, "errorMsg": words, "version": "x"});
-    if asked.starts_with("POST /taoOauth/TokenApi/requestToken") {
-        return match asked.contains("client_secret=right") {
-            true => (200, json!({"access_token": "token", "expires": 1})),
-            false => (401, failure("You are not authorized to perform this operation")),
-        };
-    }
-    match asked.starts_with("GET /taoSync/api/supportedVm") && asked.contains("Bearer token") {
-        true => (200, json!({"success": true, "data": versions})),
-        false => (403, failure("no")),
+    if asked.starts_with("POST /taoOauth/TokenApi/requestToken") && asked.contains("client_secret=right") {
+        (200, json!({"access_token": "token", "expires": 1}))
+    } else if asked.starts_with("POST /taoOauth/TokenApi/requestToken") {
+        (401, failure("You are not authorized to perform this operation"))
+    } else if asked.starts_with("GET /taoSync/api/supportedVm") && asked.contains("Bearer token") {
+        (200, json!({"success": true, "data": versions}))
+    } else {
+        (403, failure("no"))
     }
 }
 

@@ -69,15 +69,15 @@ pub async fn pull(
     }
     let mut fetched = FetchOutcome::default();
     if let Some(deliveries) = plans.iter_mut().find(|plan| plan.entity_type == EntityType::Delivery) {
-        let TypePlan { listing, arrivals, doubts, .. } = deliveries;
+        let TypePlan { listing, arrivals, .. } = deliveries;
         fetched = packages::bring(store, link, replica, &listing.entities, arrivals, progress).await?;
-        doubts.extend(fetched.failed.keys().map(|uri| format!("the test {uri} is not ready")));
     }
-    let (staged, rules) = stage(&plans, link.caller().sync_no, plan.removals);
+    let doubts: Vec<String> = plans.iter().flat_map(|plan| plan.doubts.clone()).collect();
+    let (staged, rules) = stage(plans, link.caller().sync_no, plan.removals);
     let applied = store.replica_switch(replica.id, staged, &rules).await?;
     let held = store.removals_held_count(replica.id).await?;
-    let doubts: Vec<String> = plans.into_iter().flat_map(|plan| plan.doubts).collect();
-    Ok(Pulled { effect: applied.effect, is_proven: doubts.is_empty() && held == 0, doubts, held, fetched })
+    let is_proven = doubts.is_empty() && held == 0 && fetched.failed.is_empty();
+    Ok(Pulled { effect: applied.effect, is_proven, doubts, held, fetched })
 }
 
 /// What a pull would do, by the lists alone; nothing is asked for and nothing changes.
@@ -182,31 +182,30 @@ fn doubts_of(entity_type: EntityType, listing: &Listing, arrivals: &Arrivals, va
 }
 
 /// Everything that came and went, as one chunk; positions are numbers of syncs.
-fn stage(plans: &[TypePlan], sync_no: i64, word: Removals) -> (Staged, BTreeMap<EntityType, RemovalRule>) {
+fn stage(plans: Vec<TypePlan>, sync_no: i64, word: Removals) -> (Staged, BTreeMap<EntityType, RemovalRule>) {
     let mut staged = Staged::default();
     let mut rules = BTreeMap::new();
     staged.chunk.positions.insert(EntityType::Class, sync_no);
     for plan in plans {
-        let entity_type = plan.entity_type;
+        let TypePlan { entity_type, held, listing, differences, .. } = &plan;
+        let entity_type = *entity_type;
         staged.chunk.positions.insert(entity_type, sync_no);
-        for class in &plan.classes {
+        rules.extend(differences.rule(entity_type, held, listing, word).map(|rule| (entity_type, rule)));
+        let removal = |uri: &String| Removal { entity_type, seq: sync_no, uri: uri.clone() };
+        staged.chunk.removes.extend(differences.gone.iter().map(removal));
+        for class in plan.classes {
             upsert(&mut staged, EntityType::Class, sync_no, class);
         }
-        for (uri, arrived) in &plan.arrivals {
-            upsert(&mut staged, entity_type, sync_no, &arrived.entity);
-            staged.checksums.push((entity_type, uri.clone(), arrived.checksum));
+        for (uri, arrived) in plan.arrivals {
+            upsert(&mut staged, entity_type, sync_no, arrived.entity);
+            staged.checksums.push((entity_type, uri, arrived.checksum));
         }
-        let removal = |uri: &String| Removal { entity_type, seq: sync_no, uri: uri.clone() };
-        staged.chunk.removes.extend(plan.differences.gone.iter().map(removal));
-        rules.extend(
-            plan.differences.rule(entity_type, &plan.held, &plan.listing, word).map(|rule| (entity_type, rule)),
-        );
     }
     (staged, rules)
 }
 
-fn upsert(staged: &mut Staged, entity_type: EntityType, sync_no: i64, entity: &Entity) {
+fn upsert(staged: &mut Staged, entity_type: EntityType, sync_no: i64, entity: Entity) {
     // Unwrap safety: an entity has text keys only, so JSON cannot fail.
-    let body = serde_json::to_vec(entity).unwrap_or_default();
-    staged.chunk.upserts.push(read::upsert_of(entity_type, sync_no, entity.clone(), body));
+    let body = serde_json::to_vec(&entity).unwrap_or_default();
+    staged.chunk.upserts.push(read::upsert_of(entity_type, sync_no, entity, body));
 }

@@ -3,6 +3,7 @@
 //! with as many entities as a page holds they never end (WIRE §2.2, §6.3). So whoever reads asks on until a page is empty.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use taosync_model::EntityType;
 use taosync_model::tao::TaoChecksum;
@@ -148,7 +149,8 @@ impl<'a> Walk<'a> {
         let mut path = format!("{PATH_CHECKSUMS}?type={}", encode(self.entity_type.as_str()));
         for (name, value) in params {
             if let Some(value) = value {
-                path.push_str(&format!("&params%5B{name}%5D={}", encode(value)));
+                // Writing into memory does not fail.
+                let _ = write!(path, "&params%5B{name}%5D={}", encode(value));
             }
         }
         path

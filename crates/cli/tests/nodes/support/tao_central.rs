@@ -97,6 +97,7 @@ pub struct Inside {
     pub results: Vec<(String, Value)>,
     pub logs: Vec<Value>,
     pub sessions: Vec<String>,
+    pub users: Vec<Value>,
     pub confirmed: Vec<Value>,
 }
 
@@ -121,6 +122,7 @@ impl TaoCentral {
             results: Vec::new(),
             logs: Vec::new(),
             sessions: Vec::new(),
+            users: Vec::new(),
             confirmed: Vec::new(),
         };
         let inside = Arc::new(Mutex::new(inside));

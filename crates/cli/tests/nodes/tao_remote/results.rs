@@ -1,8 +1,13 @@
 //! Results at a TAO central: an item is sent on its own success entry and on nothing else.
 
+use serde_json::json;
+use taosync_model::Clock as _;
+use taosync_model::assessment::LogEntry;
+use taosync_model::execution::ExecutionState;
 use taosync_model::item::ItemKind;
 use taosync_store::outbox::OutboxState;
 use taosync_sync::session::What;
+use taosync_vault::random;
 
 use super::sync_proven;
 use crate::results_up::play;
@@ -116,4 +121,51 @@ async fn sessions_and_logs_wait_for_their_own_word() {
     assert_eq!(states(&local, ItemKind::Session).await, [OutboxState::Sent]);
     let inside = central.inside();
     assert_eq!((inside.results.len(), inside.sessions.len()), (1, 1));
+}
+
+fn entry(local: &Local, event: &str) -> LogEntry {
+    let at = local.node.clock.now();
+    LogEntry { at, event: event.into(), by: Some("urn:proctor".into()), data: json!({"reason": "power"}) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_go_up_after_their_result_and_late_ones_say_so() {
+    let (central, local) = ready(2).await;
+    let runner = local.runner().await;
+    let execution = runner.start(DELIVERY, &taker_uri(0)).await.unwrap().id;
+    runner.save_log(execution, random::uuid(), &[entry(&local, "PAUSED"), entry(&local, "RESUMED")]).await.unwrap();
+    runner.finish(execution, ExecutionState::Finished, None).await.unwrap();
+    central.suffers(Fault::AckEmpty("syncDeliveryLogs"));
+    local.sync(What::Results).await;
+    assert!(central.inside().fired > 0);
+    assert_eq!(states(&local, ItemKind::Attempt).await, [OutboxState::Sent]);
+    assert_eq!(states(&local, ItemKind::Log).await, [OutboxState::Pending]);
+    central.suffers(Fault::None);
+    let summary = local.sync(What::Results).await;
+    assert_eq!((summary.status.as_str(), summary.results.pending), ("success", 0), "{summary:#?}");
+    runner.save_log(execution, random::uuid(), &[entry(&local, "TEST_IRREGULARITY")]).await.unwrap();
+    local.sync(What::Results).await;
+    assert_eq!(states(&local, ItemKind::Log).await, [OutboxState::Sent, OutboxState::Sent]);
+    let logs = central.inside().logs.clone();
+    let events: Vec<_> = logs.iter().map(|row| row["event_id"].as_str().unwrap()).collect();
+    assert_eq!(events, ["PAUSED", "RESUMED", "TEST_IRREGULARITY"]);
+    let late: Vec<_> = logs.iter().map(|row| row["log_is_after_session_sync"].as_bool().unwrap()).collect();
+    assert_eq!(late, [false, false, true]);
+    assert_eq!(logs[0]["delivery_execution_id"], format!("urn:uuid:{execution}"));
+    assert_eq!((&logs[0]["created_by"], &logs[0]["data"]), (&json!("urn:proctor"), &json!({"reason": "power"})));
+    assert!(logs[0]["id"].is_u64() && logs[0]["id"] != logs[1]["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lti_users_go_up_once() {
+    let (central, local) = ready(1).await;
+    let org = taosync_model::OrgId::everything();
+    local.runner().await.lti_user_add(&org, &json!({"user_id": "u1", "consumer": "urn:c"})).await.unwrap();
+    for _ in 0..2 {
+        let summary = local.sync(What::Results).await;
+        assert_eq!(summary.status, "success", "{summary:#?}");
+    }
+    let users = central.inside().users.clone();
+    assert_eq!((users.len(), &users[0]["user_id"]), (1, &json!("u1")));
+    assert_eq!(states(&local, ItemKind::LtiUser).await, [OutboxState::Sent]);
 }

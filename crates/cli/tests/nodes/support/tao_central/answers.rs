@@ -1,5 +1,7 @@
 //! What is answered, request by request.
 
+use std::fmt::Write as _;
+
 use axum::body::Body;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
@@ -7,7 +9,7 @@ use taosync_model::tao::{Properties, TaoChecksum};
 use taosync_wire::tao::query::{Query, encode};
 use taosync_wire::tao::{
     PATH_CHECKSUMS, PATH_CLASSES, PATH_CONFIRM_FAILED, PATH_CONFIRM_FINISHED, PATH_DELIVERY_TEST, PATH_DETAILS,
-    PATH_LOGS, PATH_RESULTS, PATH_SESSIONS, PATH_SUPPORTED_VM, PATH_TOKEN,
+    PATH_LOGS, PATH_LTI_USERS, PATH_RESULTS, PATH_SESSIONS, PATH_SUPPORTED_VM, PATH_TOKEN,
 };
 
 use super::{Fault, Inside, Row, Seen, VERSION, json, response};
@@ -30,7 +32,7 @@ impl Inside {
             PATH_DETAILS => self.details(&seen.json()),
             PATH_CLASSES => self.classes(&seen.json()),
             PATH_DELIVERY_TEST => self.package(&seen.query()),
-            PATH_RESULTS | PATH_LOGS | PATH_SESSIONS => self.hand_in(seen),
+            PATH_RESULTS | PATH_LOGS | PATH_SESSIONS | PATH_LTI_USERS => self.hand_in(seen),
             PATH_CONFIRM_FINISHED | PATH_CONFIRM_FAILED => {
                 self.confirmed.push(seen.json());
                 json(200, &json!({"message": "Confirmation received."}))
@@ -97,7 +99,7 @@ impl Inside {
         let mut next = format!("/{PATH_CHECKSUMS}?type={}", query.get("type").unwrap());
         for name in ["organisation_id", "sync_id", "box_id", "tao_version"] {
             if let Some(value) = query.param(name) {
-                next.push_str(&format!("&params%5B{name}%5D={}", encode(value)));
+                write!(next, "&params%5B{name}%5D={}", encode(value)).unwrap();
             }
         }
         format!("{next}&params%5Boffset%5D={}", offset + self.chunk)
@@ -210,7 +212,8 @@ impl Inside {
         let answer = match seen.path.as_str() {
             PATH_RESULTS => self.take_results(&request["results"], is_refused),
             PATH_LOGS => self.take_logs(&request["delivery_logs"]),
-            _ => self.take_sessions(&request["test_sessions"]),
+            PATH_SESSIONS => self.take_sessions(&request["test_sessions"]),
+            _ => self.take_users(&request["lti_users"]),
         };
         if matches!(fault, Fault::AnswerLost(_)) {
             let cut = futures_util::stream::once(async { Err::<Vec<u8>, _>(std::io::Error::other("cut")) });
@@ -254,6 +257,16 @@ impl Inside {
             if is_known {
                 self.sessions.push(name);
             }
+        }
+        or_list(acks)
+    }
+
+    /// No real one was recorded: an answer like that to sessions.
+    fn take_users(&mut self, users: &Value) -> Value {
+        let mut acks = Map::new();
+        for user in users.as_array().unwrap() {
+            acks.insert(user["client_user_id"].as_str().unwrap().to_owned(), json!({"success": 1}));
+            self.users.push(user.clone());
         }
         or_list(acks)
     }
