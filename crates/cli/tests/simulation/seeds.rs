@@ -34,7 +34,24 @@ fn once_bad() -> Vec<(&'static str, Vec<Step>)> {
         ),
         (
             "seed 10523: two requests at once, and the second version of an attempt came before the first",
-            vec![sit(Ending::Finished), again(Ending::Finished), again(Ending::Finished), hand_in, Step::Settle(0)],
+            vec![
+                sit(Ending::Finished),
+                again(Ending::Finished),
+                again(Ending::Finished),
+                hand_in.clone(),
+                Step::Settle(0),
+            ],
+        ),
+        (
+            "seed 102737: central was put back, heard of the second version first, and called the first one a conflict",
+            vec![
+                Step::Save(Who::Central),
+                sit(Ending::Finished),
+                hand_in.clone(),
+                again(Ending::Finished),
+                Step::PutBack(Who::Central),
+                Step::Settle(0),
+            ],
         ),
         (
             "a package with the number of one that central lost counted as ready, with the lost one's bytes",

@@ -9,7 +9,7 @@ use crate::schedule::{Moment, Reopen, Trouble, Who};
 use crate::tally::Tally;
 
 /// Nothing takes longer; in small worlds on one machine nothing comes near.
-const BOUND: Duration = Duration::from_secs(40);
+const BOUND: Duration = Duration::from_secs(120);
 
 /// Waits for work, at most as long as anything may take.
 pub async fn bounded<T>(mut work: Work<T>) -> Result<Result<T, Gone>, String> {

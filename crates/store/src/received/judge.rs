@@ -58,6 +58,8 @@ impl Store {
 /// What is kept of a version of an item.
 #[derive(Clone, Copy)]
 pub(super) struct Held {
+    /// Digest of the version it follows.
+    previous: Option<Digest>,
     pub receipt_no: i64,
     pub received_at: i64,
     pub out_of_scope: bool,
@@ -80,6 +82,40 @@ struct Known {
     first_head: Option<Edition>,
 }
 
+impl Known {
+    fn status(&self, envelope: &Envelope) -> ReceiptStatus {
+        match self.head {
+            None => ReceiptStatus::Stored,
+            Some(head) if follows(envelope, head) => ReceiptStatus::Superseded,
+            Some(head) if self.was_lost(envelope, head) => ReceiptStatus::Stored,
+            Some(_) => ReceiptStatus::Conflict,
+        }
+    }
+
+    /// Whether this is one of the versions before the newest that central does not have: it was put back to a state
+    /// without them, and heard of the newest first. A version that anything held speaks against is none of them.
+    fn was_lost(&self, envelope: &Envelope, head: Edition) -> bool {
+        let Some((first_missing, digest)) = self.first_missing(head) else { return false };
+        let version = envelope.version;
+        let fits = version < first_missing || (version, envelope.digest) == (first_missing, digest);
+        let is_contradicted = self.editions.iter().any(|((held, digest), edition)| {
+            *held == version
+                || (held.checked_add(1) == Some(version) && envelope.previous != Some(*digest))
+                || (version.checked_add(1) == Some(*held) && edition.previous != Some(envelope.digest))
+        });
+        fits && !is_contradicted
+    }
+
+    /// The newest version that the head goes back to and that is not held.
+    fn first_missing(&self, head: Edition) -> Option<Edition> {
+        let mut edition = head;
+        while let Some(held) = self.editions.get(&edition) {
+            edition = (edition.0.checked_sub(1)?, held.previous?);
+        }
+        Some(edition)
+    }
+}
+
 /// Judges items one after the other against what is held and what came before in the batch.
 pub(super) struct Judge {
     known: HashMap<ItemKey, Known>,
@@ -94,16 +130,13 @@ impl Judge {
         if let Some(held) = known.editions.get(&edition) {
             return Verdict { status: ReceiptStatus::Duplicate, held: *held };
         }
-        let status = match known.head {
-            None => ReceiptStatus::Stored,
-            Some(head) if follows(envelope, head) => ReceiptStatus::Superseded,
-            Some(_) => ReceiptStatus::Conflict,
-        };
-        if status != ReceiptStatus::Conflict {
+        let status = known.status(envelope);
+        if known.head.is_none() || status == ReceiptStatus::Superseded {
             known.head = Some(edition);
         }
         self.last_no += 1;
-        let held = Held { receipt_no: self.last_no, received_at: now, out_of_scope: item.out_of_scope, status };
+        let (previous, out_of_scope) = (envelope.previous, item.out_of_scope);
+        let held = Held { previous, receipt_no: self.last_no, received_at: now, out_of_scope, status };
         known.editions.insert(edition, held);
         Verdict { status, held }
     }
@@ -136,7 +169,7 @@ impl Tx {
         let last_no = self.setting_add(RECEIPT_NO, 0).await?;
         let sql = self.sql();
         let rows = sqlx::query(
-            "SELECT id, kind, item, version, digest, status, head, out_of_scope, receipt_no, received_at
+            "SELECT id, kind, item, version, digest, envelope ->> 'previous' AS previous, status, head, out_of_scope, receipt_no, received_at
              FROM received WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND org = $2",
         )
         .bind(rows::id_array(items.map(|item| &item.envelope.item)))
@@ -174,7 +207,9 @@ fn held(row: &Record<'_>) -> Result<Held, StoreError> {
         "conflict" => ReceiptStatus::Conflict,
         _ => return Err(StoreError::damaged("received.status")),
     };
+    let previous = row.get::<Option<&str>>("previous")?.map(str::parse).transpose();
     Ok(Held {
+        previous: previous.map_err(|_| StoreError::damaged("received.envelope"))?,
         receipt_no: row.get("receipt_no")?,
         received_at: row.get("received_at")?,
         out_of_scope: row.flag("out_of_scope")?,
