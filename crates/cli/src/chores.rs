@@ -45,12 +45,20 @@ pub async fn run(node: Node, mut stopped: oneshot::Receiver<()>) {
 /// One round; says how much was erased.
 pub async fn once(node: &Node) -> Result<u64, Failure> {
     let now = node.clock.now();
+    let forgotten = forget_syncs(node).await?;
     let erased = match node.identity.role {
         Role::Central => node.store.tokens_sweep(now).await? + forget_removals(node).await?,
         Role::Local => node.store.executions_erase_resume(now).await? + purge_confirmed(node).await?,
     };
     let collected = garbage::collect(&node.store, node.identity.role, garbage::WAIT).await?;
-    Ok(erased + collected.packages + collected.chunks + collected.leftovers)
+    Ok(forgotten + erased + collected.packages + collected.chunks + collected.leftovers)
+}
+
+/// Drops old records of syncs.
+async fn forget_syncs(node: &Node) -> Result<u64, Failure> {
+    let kept = SignedDuration::from_hours(24 * i64::from(node.config.sync_service.keep_history_days));
+    let Ok(before) = node.clock.now().checked_sub(kept) else { return Ok(0) };
+    Ok(node.store.syncs_forget(before).await?)
 }
 
 /// Looks at everything stored once a day, gently; says how many problems there are, or nothing when it is not time yet.
@@ -64,8 +72,9 @@ pub async fn daily_pass(node: &Node) -> Result<Option<usize>, Failure> {
             return Ok(None);
         }
     }
-    let found = verification::pass(node, Pace::Gentle(REST), &|_, _, _| {}).await?;
-    Ok(Some(found.problems.len()))
+    verification::pass(node, Pace::Gentle(REST), &|_, _, _| {}).await?;
+    // A person may have mended and looked again meanwhile.
+    Ok(verification::last(&node.store).await?.map(|last| last.problems))
 }
 
 /// Drops what was removed long ago from the feeds (DESIGN §4, `floor`).

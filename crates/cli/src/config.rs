@@ -143,6 +143,7 @@ impl Config {
         };
         let bounds = [
             ("sync_service.chunk_size", self.sync_service.chunk_size, 1, 100_000),
+            ("sync_service.keep_history_days", self.sync_service.keep_history_days, 1, 3_660),
             ("sync_service.keep_removals_days", self.sync_service.keep_removals_days, 1, 3_660),
             ("result_service.chunk_size", self.result_service.chunk_size, 1, 10_000),
             ("result_service.reactivation_window_hours", self.result_service.reactivation_window_hours, 0, 8_784),

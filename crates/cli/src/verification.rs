@@ -9,7 +9,7 @@ use taosync_model::{Digest, OrgId};
 use taosync_store::blobs::Blobs;
 use taosync_store::packages::PackageState;
 use taosync_store::settings::Role;
-use taosync_store::{Store, StoreError};
+use taosync_store::{Durability, Store, StoreError};
 use taosync_sync::packages::contents;
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ use crate::node::Node;
 
 /// Setting: what the last pass found, as JSON of [`LastPass`].
 const LAST: &str = "last_verification";
+/// Setting: how many passes were begun.
+const BEGUN: &str = "verifications_begun";
 /// Problems that are kept by name.
 const KEPT: usize = 20;
 /// Items of results looked at in one read.
@@ -113,6 +115,9 @@ pub struct Found {
 /// What is remembered of a pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastPass {
+    /// Which pass it was, in the order they began.
+    #[serde(default)]
+    pub number: i64,
     /// When it ended.
     pub at: Timestamp,
     /// How many problems it found.
@@ -141,22 +146,50 @@ impl Pace {
 /// What is being looked at, for the person watching: a phase, done, of how many.
 pub type Watch<'a> = &'a (dyn Fn(&str, usize, usize) + Send + Sync);
 
-/// Looks at everything, marks on a local server what the next sync has to fetch again, and keeps what was found.
+/// Looks at everything, marks on a local server what the next sync has to fetch again, and keeps what was found. What
+/// it saw may be mended by now if another pass, begun after it, was faster: then that one's word stands.
 pub async fn pass(node: &Node, pace: Pace, watch: Watch<'_>) -> Result<Found, Failure> {
+    let number = begin(&node.store).await?;
     let mut found = Found::default();
     data(node, pace, watch, &mut found).await?;
     results(node, pace, watch, &mut found).await?;
     chunks(node, pace, watch, &mut found).await?;
     packages(node, pace, watch, &mut found).await?;
+    keep(node, number, &found).await?;
+    Ok(found)
+}
+
+/// Numbers a pass: clocks jump, and would not tell which of two began first.
+async fn begin(store: &Store) -> Result<i64, StoreError> {
+    let mut tx = store.write("verification_begin", Durability::Relaxed).await?;
+    let number = tx.setting_add(BEGUN, 1).await?;
+    tx.commit().await?;
+    Ok(number)
+}
+
+async fn keep(node: &Node, number: i64, found: &Found) -> Result<(), Failure> {
+    let store = &node.store;
+    if is_outrun(store, number).await? {
+        return Ok(());
+    }
     if node.identity.role == Role::Local {
-        mark(&node.store, &found).await?;
+        mark(store, found).await?;
     }
     let first = found.problems.iter().take(KEPT).cloned().collect();
-    let last = LastPass { at: node.clock.now(), problems: found.problems.len(), first };
+    let last = LastPass { number, at: node.clock.now(), problems: found.problems.len(), first };
     let text = serde_json::to_string(&last)
         .map_err(|e| Failure::new("TS-900", "what was found cannot be kept", "report it").because(e))?;
-    node.store.setting_set(LAST, &text).await?;
-    Ok(found)
+    // Nobody else writes while this transaction is open.
+    let mut tx = store.write("verification_keep", Durability::Flushed).await?;
+    if !is_outrun(store, number).await? {
+        tx.setting_set(LAST, &text).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Whether a pass that began later has ended already.
+async fn is_outrun(store: &Store, number: i64) -> Result<bool, StoreError> {
+    Ok(last(store).await?.is_some_and(|last| last.number > number))
 }
 
 /// What the last pass found; none before the first.

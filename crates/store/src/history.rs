@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::rows;
 use crate::values::{Record, json_text};
-use crate::{Durability, Store, StoreError};
+use crate::{Durability, Store, StoreError, Tx};
 
 /// How a sync ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,27 @@ pub struct QueuedReport {
     pub body: Value,
 }
 
+/// Records of one node about one organisation that are kept; further ones push the oldest out.
+pub const RECORDS: u32 = 1_000;
+
 impl Store {
+    /// Forgets syncs that began before a moment, except each node's last success about an organisation. Says how many.
+    pub async fn syncs_forget(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut tx = self.write("syncs_forget", Durability::Relaxed).await?;
+        let sql = tx.sql();
+        let forgotten = sqlx::query(
+            "DELETE FROM sync_run WHERE started_at < $1 AND ended_at IS NOT NULL AND id NOT IN
+                 (SELECT id FROM (SELECT id, max(ended_at) FROM sync_run WHERE outcome = 'success' GROUP BY node, org))",
+        )
+        .bind(before.as_millisecond())
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?
+        .rows_affected();
+        tx.commit().await?;
+        Ok(forgotten)
+    }
+
     /// Begins a record, which may be lost with the power: nothing but the record itself speaks of it. Runs of the same node, organisation and direction that never ended are called interrupted.
     pub async fn sync_begin(&self, new: &NewRun<'_>) -> Result<(), StoreError> {
         let mut tx = self.write("sync_begin", Durability::Relaxed).await?;
@@ -177,6 +197,7 @@ impl Store {
         .execute(tx.conn())
         .await
         .map_err(sql)?;
+        tx.records_bound(id).await?;
         tx.commit().await
     }
 
@@ -246,6 +267,27 @@ impl Store {
             .await
             .map_err(sql)?;
         tx.commit().await
+    }
+}
+
+impl Tx {
+    /// Drops what is too much of the history of this sync's node and organisation: the oldest records, but not the last
+    /// success.
+    pub(crate) async fn records_bound(&mut self, sync: Uuid) -> Result<(), StoreError> {
+        let sql = self.sql();
+        sqlx::query(
+            "DELETE FROM sync_run WHERE id IN
+                 (SELECT r.id FROM sync_run n JOIN sync_run r ON r.node = n.node AND r.org = n.org WHERE n.id = $1
+                  ORDER BY r.started_at DESC, r.id DESC LIMIT -1 OFFSET $2)
+             AND id <> coalesce((SELECT r.id FROM sync_run n JOIN sync_run r ON r.node = n.node AND r.org = n.org
+                  WHERE n.id = $1 AND r.outcome = 'success' ORDER BY r.started_at DESC, r.id DESC LIMIT 1), x'')",
+        )
+        .bind(sync)
+        .bind(RECORDS)
+        .execute(self.conn())
+        .await
+        .map_err(sql)?;
+        Ok(())
     }
 }
 

@@ -66,6 +66,7 @@ impl Store {
         if kept.rows_affected() == 0 {
             return Err(StoreError::Refused(format!("sync {} is another machine's or organisation's", run.id)));
         }
+        tx.records_bound(run.id).await?;
         sqlx::query(
             "INSERT INTO node_org (node, org, report, reported_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (node, org) DO UPDATE SET report = excluded.report, reported_at = excluded.reported_at,

@@ -73,6 +73,19 @@ impl Central {
         forgotten
     }
 
+    /// A change like [`Central::change`], while somebody else looks at everything.
+    async fn change_beside(&self, changes: Vec<Change>) {
+        let mut tx = self.store.write("test", Durability::Flushed).await.unwrap();
+        self.store.entities_change(&mut tx, changes).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn run(&self, sql: &'static str) -> u64 {
+        let path = self.dir.path().join("taosync.sqlite");
+        let pool = sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(path));
+        sqlx::query(sql).execute(&pool.await.unwrap()).await.unwrap().rows_affected()
+    }
+
     async fn number(&self, sql: &'static str) -> i64 {
         let path = self.dir.path().join("taosync.sqlite");
         let pool = sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(path));
@@ -375,4 +388,71 @@ async fn the_items_of_a_scope_are_what_its_digests_are_made_of_up_to_a_limit() {
     c.change(vec![Change::Remove("http://x/taker1".into())]).await;
     let left = c.store.scope_items(state.scope, members).await.unwrap().unwrap();
     assert_eq!(left.len(), members - 2, "the taker and its link");
+}
+
+/// Everything that can change, one after the other.
+fn change_of(turn: usize) -> Vec<Change> {
+    let n = 1 + turn % 5;
+    match turn % 8 {
+        0 => vec![up(EntityType::TestTaker, &taker(n, &["http://x/eligB"]))],
+        1 => vec![up(EntityType::Eligibility, &eligibility("A", "A", [n, n + 1]))],
+        2 => vec![up(EntityType::TestCenter, &center("B", &["A", "B"]))],
+        3 => vec![Change::Remove(format!("http://x/taker{n}"))],
+        4 => vec![up(EntityType::Class, &class("1", &format!("http://x/class{n}")))],
+        5 => vec![up(EntityType::TestCenter, &center("B", &["C"]))],
+        6 => vec![Change::Remove("http://x/eligA".to_owned())],
+        _ => vec![
+            up(EntityType::TestTaker, &taker(n, &["http://x/eligA"])),
+            up(EntityType::Eligibility, &eligibility("A", "A", 1..6)),
+        ],
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_between_the_slices_of_a_check_are_not_taken_for_damage() {
+    let c = two_orgs().await;
+    // More entities and links than a slice has rows.
+    let many: Vec<Change> = (100..720).map(|n| up(EntityType::TestTaker, &taker(n, &["http://x/eligC"]))).collect();
+    c.change_beside(many).await;
+    c.change_beside(vec![up(EntityType::Eligibility, &eligibility("C", "A", 100..720))]).await;
+    let mut turn = 0;
+    // Each round begins at another change, so that each meets other slices.
+    for round in 0..3 {
+        let mut check = c.store.scopes_check_begin().await.unwrap();
+        let mut slices = 0;
+        while let Some(slice) = check.next().await.unwrap() {
+            assert_eq!(slice.problems, [], "round {round}, slice {slices}, after change {turn}");
+            c.change_beside(change_of(turn)).await;
+            (slices, turn) = (slices + 1, turn + 1);
+        }
+        assert!(slices > 20, "only {slices} slices");
+        turn += 1;
+    }
+    assert_eq!(c.store.scopes_check().await.unwrap(), []);
+    // What is damaged between two slices is named by a later one.
+    let mut check = c.store.scopes_check_begin().await.unwrap();
+    check.next().await.unwrap();
+    assert!(c.run("UPDATE scope_type SET count = count + 1 WHERE type = 4").await > 0);
+    let mut named = 0;
+    while let Some(slice) = check.next().await.unwrap() {
+        named += slice.problems.len();
+    }
+    assert!(named > 0);
+}
+
+#[tokio::test]
+async fn a_wrong_class_is_named_and_mended() {
+    let c = two_orgs().await;
+    let wrong = "UPDATE entity SET class = (SELECT id FROM entity WHERE uri = 'http://x/class0')
+                 WHERE uri IN ('http://x/taker1', 'http://x/taker2')";
+    let none = "UPDATE entity SET class = NULL WHERE uri = 'http://x/taker3'";
+    assert_eq!(c.run(wrong).await + c.run(none).await, 3);
+    let named = c.store.scopes_check().await.unwrap();
+    let of_takers = named.iter().filter(|problem| problem.problem.contains("another class")).count();
+    assert_eq!(of_takers, 3, "{named:?}");
+    let before = (c.seqs("A").await, c.seqs("B").await);
+    assert!(c.store.scopes_mend().await.unwrap() >= 3);
+    assert_eq!(c.store.scopes_check().await.unwrap(), []);
+    assert_eq!((c.seqs("A").await, c.seqs("B").await), before, "nobody was told anything wrong, so nothing travels");
+    assert_eq!(c.store.scopes_mend().await.unwrap(), 0, "nothing is left");
 }

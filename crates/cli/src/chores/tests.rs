@@ -100,3 +100,31 @@ async fn a_clock_that_jumps_neither_starves_the_daily_pass_nor_repeats_it() {
     }
     node.store.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_pass_does_not_report_what_was_mended_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, _) = local(&dir.path().join("local")).await;
+    let file = chunk(&node, b"a part of a test").await;
+    std::fs::write(&file, b"damaged").unwrap();
+    // The slow one has seen the damage when a person mends it and looks again.
+    let (seen, slow) = (Arc::new(tokio::sync::Notify::new()), node.clone());
+    let tell = seen.clone();
+    let pass = tokio::spawn(async move {
+        let watch = move |phase: &str, _, _| {
+            if phase == "reading all parts of tests" {
+                tell.notify_one()
+            }
+        };
+        verification::pass(&slow, Pace::Gentle(Duration::from_millis(400)), &watch).await.unwrap()
+    });
+    seen.notified().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    chunk(&node, b"a part of a test").await;
+    let second = verification::pass(&node, Pace::AtOnce, &|_, _, _| {}).await.unwrap();
+    assert!(second.problems.is_empty(), "{:?}", second.problems);
+    assert_eq!(pass.await.unwrap().problems.len(), 1, "it did see the damage");
+    assert_eq!(verification::last(&node.store).await.unwrap().unwrap().problems, 0, "the later word stands");
+    assert_eq!(verify_line(&node).await.0, Level::Ok);
+    node.store.close().await;
+}

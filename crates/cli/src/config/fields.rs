@@ -14,6 +14,8 @@ pub struct SyncService {
     pub chunk_size: u32,
     /// Days for which central remembers what was removed, from 1 to 3,660.
     pub keep_removals_days: u32,
+    /// Days for which the history of syncs is kept, from 1 to 3,660.
+    pub keep_history_days: u32,
     #[serde(alias = "test_center", rename = "test-center")]
     test_center: Fields,
     administrator: Fields,
@@ -37,6 +39,7 @@ impl Default for SyncService {
         Self {
             chunk_size: 2_000,
             keep_removals_days: 30,
+            keep_history_days: 400,
             test_center: Fields::default(),
             administrator: Fields::default(),
             proctor: Fields::default(),

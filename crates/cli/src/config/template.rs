@@ -54,6 +54,8 @@ hosts = [{hosts}]
 chunk_size = 2000
 # Days for which central remembers what was removed. A local server that was away longer compares everything instead.
 keep_removals_days = 30
+# Days for which the history of syncs is kept. Of one server and organisation, 1000 syncs are kept at most.
+keep_history_days = 400
 
 # Which properties of a type travel: only the named ones (fields), or all but the named ones (excluded_properties).
 # Types: test-center, administrator, proctor, test-taker, eligibility, delivery. The defaults are those of TAO.

@@ -37,7 +37,7 @@ fn good() -> Facts {
         free_bytes: 40_000_000_000,
         clock: Some(-3),
         line: Some(1_250_000),
-        pass: Some(LastPass { at: at("2026-05-11T06:00:00Z"), problems: 0, first: vec![] }),
+        pass: Some(LastPass { number: 1, at: at("2026-05-11T06:00:00Z"), problems: 0, first: vec![] }),
         version: "1.2.3",
     }
 }
@@ -120,8 +120,12 @@ fn limits_hold_at_their_edges() {
 fn damage_is_not_ready_and_an_old_pass_is_worth_a_look() {
     let mut facts = good();
     for (hours, expected) in [(1, Level::Ok), (48, Level::Ok), (49, Level::Warning)] {
-        facts.pass =
-            Some(LastPass { at: facts.now - jiff::SignedDuration::from_hours(hours), problems: 0, first: vec![] });
+        facts.pass = Some(LastPass {
+            number: 1,
+            at: facts.now - jiff::SignedDuration::from_hours(hours),
+            problems: 0,
+            first: vec![],
+        });
         assert_eq!(level(&facts, "verify"), expected, "{hours}");
     }
     let finding = Finding {
@@ -131,7 +135,7 @@ fn damage_is_not_ready_and_an_old_pass_is_worth_a_look() {
         problem: "its stored body is damaged".into(),
         advice: "run 'taosync sync all'".into(),
     };
-    facts.pass = Some(LastPass { at: facts.now, problems: 1, first: vec![finding] });
+    facts.pass = Some(LastPass { number: 1, at: facts.now, problems: 1, first: vec![finding] });
     assert_eq!(level(&facts, "verify"), Level::Critical);
     assert!(
         shown(&facts).contains("urn:anna: its stored body is damaged: run 'taosync sync all'"),

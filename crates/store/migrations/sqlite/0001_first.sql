@@ -464,6 +464,7 @@ CREATE TABLE sync_run (
     summary    TEXT    NOT NULL
 ) STRICT;
 CREATE INDEX sync_run_org ON sync_run (org, id);
+CREATE INDEX sync_run_node ON sync_run (node, org, started_at);
 
 -- Reports to central that were not answered yet.
 CREATE TABLE report_queue (

@@ -1,5 +1,7 @@
 //! Making again what follows from stored bodies and relations: digests, lists and sums (`taosync verify --mend`).
 
+use std::collections::{HashMap, HashSet};
+
 use sqlx::SqliteConnection;
 use taosync_model::canonical::{entity_digest, entry_member, link_member};
 use taosync_model::{Digest, EntityType, SetDigest};
@@ -7,11 +9,12 @@ use uuid::Uuid;
 
 use super::{Effects, Touched, Unreadable, links};
 use crate::entities::change::shown_digest;
-use crate::{Durability, Store, StoreError, Tx, predicates};
+use crate::{Durability, Store, StoreError, Tx, predicates, rows};
 
 impl Store {
-    /// Central: computes digests of entities again from their bodies, lists of orgs from relations, and sums from lists,
-    /// in one transaction. Says how many digests, lists and sums were wrong. An entity whose body is damaged stays as it
+    /// Central: computes digests and classes of entities again from their bodies, lists of orgs from relations, and sums from lists,
+    /// in one transaction. Says how many digests, classes, lists and sums
+    /// were wrong. An entity whose body is damaged stays as it
     /// is.
     pub async fn scopes_mend(&self) -> Result<u64, StoreError> {
         let mut tx = self.write("scopes_mend", Durability::Flushed).await?;
@@ -28,18 +31,21 @@ impl Store {
         Ok(mended)
     }
 
-    /// Corrects digests of entities; everything readable is to be looked at once more by the scopes.
+    /// Corrects digests and classes of entities; everything readable is to be looked at once more by the scopes.
     async fn digests_mend(&self, tx: &mut Tx) -> Result<(Effects, u64), StoreError> {
         let sql = tx.sql();
-        type Row = (Uuid, String, i64, Option<Uuid>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
-        let found: Vec<Row> =
-            sqlx::query_as("SELECT id, uri, types, class, digest, shown, body FROM entity WHERE types > 0")
-                .fetch_all(tx.conn())
-                .await
-                .map_err(&sql)?;
+        type Row = (Uuid, String, i64, Option<Uuid>, Option<String>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
+        let found: Vec<Row> = sqlx::query_as(
+            "SELECT e.id, e.uri, e.types, e.class, c.uri, e.digest, e.shown, e.body
+             FROM entity e LEFT JOIN entity c ON c.id = e.class WHERE e.types > 0",
+        )
+        .fetch_all(tx.conn())
+        .await
+        .map_err(&sql)?;
         let mut effects = Effects { unreadable: Unreadable::Kept, ..Effects::default() };
         let mut wrong: Vec<(String, String, String)> = Vec::new();
-        for (id, uri, types, class, digest, shown, sealed) in found {
+        let mut misplaced: Vec<(usize, String)> = Vec::new();
+        for (id, uri, types, class, class_uri, digest, shown, sealed) in found {
             let Some(body) = sealed.and_then(|sealed| self.open_body(id, &sealed).ok()) else { continue };
             let right = (entity_digest(&body), shown_digest(&body, types, None, self.fields()));
             if digest.as_deref() != Some(&right.0.0[..]) || shown.as_deref() != Some(&right.1.0[..]) {
@@ -49,6 +55,9 @@ impl Store {
             effects.deliveries.insert(id);
             if types & EntityType::TestCenter.bit() != 0 {
                 effects.centers.push(id);
+            }
+            if class_uri.as_ref() != Some(&body.class) {
+                misplaced.push((effects.touched.len(), body.class.clone()));
             }
             let body = Some(body);
             effects.touched.push(Touched {
@@ -69,7 +78,8 @@ impl Store {
         .execute(tx.conn())
         .await
         .map_err(&sql)?;
-        Ok((effects, wrong.len() as u64))
+        let mended = wrong.len() as u64 + classes_mend(tx, &mut effects.touched, &misplaced).await?;
+        Ok((effects, mended))
     }
 
     /// Corrects the sums and counts of every type of every scope.
@@ -146,6 +156,33 @@ impl Store {
         }
         Ok(Some(members))
     }
+}
+
+/// Gives entities the class that their bodies name, by their places in the list.
+async fn classes_mend(tx: &mut Tx, touched: &mut [Touched], misplaced: &[(usize, String)]) -> Result<u64, StoreError> {
+    let sql = tx.sql();
+    let uris: HashSet<&str> = misplaced.iter().map(|(_, uri)| uri.as_str()).collect();
+    let classes: Vec<(String, Uuid)> =
+        sqlx::query_as("SELECT e.uri, e.id FROM json_each($1) j CROSS JOIN entity e ON e.uri = j.value")
+            .bind(rows::text_array(uris.into_iter()))
+            .fetch_all(tx.conn())
+            .await
+            .map_err(&sql)?;
+    let classes: HashMap<String, Uuid> = classes.into_iter().collect();
+    let mut right: Vec<(String, String)> = Vec::new();
+    for (place, uri) in misplaced {
+        let Some(&class) = classes.get(uri) else { continue };
+        touched[*place].new_class = Some(class);
+        right.push((touched[*place].id.simple().to_string(), class.simple().to_string()));
+    }
+    sqlx::query(
+        "UPDATE entity SET class = unhex(j.value ->> 1) FROM json_each($1) j WHERE entity.id = unhex(j.value ->> 0)",
+    )
+    .bind(serde_json::to_string(&right).unwrap_or_default())
+    .execute(tx.conn())
+    .await
+    .map_err(sql)?;
+    Ok(right.len() as u64)
 }
 
 /// Takes out listed entities and links that nothing true stands behind.

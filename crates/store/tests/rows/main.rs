@@ -4,6 +4,7 @@
 mod answers;
 mod blobs;
 mod executions;
+mod history;
 mod outbox;
 mod packages;
 mod received;
