@@ -46,10 +46,10 @@ pub fn schedule(seed: u64) -> Schedule {
     }
     let number = 8 + chance.dice.below(18);
     while steps.len() < number {
-        if chance.dice.one_in(60) {
-            steps.extend(chance.farewell());
-        } else {
-            steps.push(chance.step());
+        match chance.dice.below(60) {
+            0 => steps.extend(chance.farewell()),
+            1 => steps.extend(chance.exam_to_its_end()),
+            _ => steps.push(chance.step()),
         }
     }
     Schedule { seed, beginning, steps }
@@ -131,6 +131,14 @@ impl Chance {
         let wish = Wish { what: What::All, types: Vec::new(), accept: false, ..self.wish() };
         let sync = Step::Sync { local, wish, beside: Beside::Nothing, trouble: Trouble::Nothing };
         few.chain([sync]).collect()
+    }
+
+    /// Somebody sits a test, it is handed in, central is backed up, and the local server hears of it: what it hides there
+    /// goes for good.
+    fn exam_to_its_end(&mut self) -> [Step; 4] {
+        let local = 1 + self.dice.below(2);
+        let sit = Step::Sit { local, nth: self.dice.below(100), ending: Ending::Finished, trouble: Trouble::Nothing };
+        [sit, Step::Settle(local), Step::Backup(Who::Central, Trouble::Nothing), Step::Settle(local)]
     }
 
     fn sit(&mut self) -> Step {

@@ -164,7 +164,7 @@ async fn classes_mend(tx: &mut Tx, touched: &mut [Touched], misplaced: &[(usize,
     let uris: HashSet<&str> = misplaced.iter().map(|(_, uri)| uri.as_str()).collect();
     let classes: Vec<(String, Uuid)> =
         sqlx::query_as("SELECT e.uri, e.id FROM json_each($1) j CROSS JOIN entity e ON e.uri = j.value")
-            .bind(rows::text_array(uris.into_iter()))
+            .bind(rows::text_array(uris))
             .fetch_all(tx.conn())
             .await
             .map_err(&sql)?;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::support::{TestStore, open};
 
 async fn report(store: &TestStore, node: Uuid, org: &OrgId, outcome: SyncOutcome) -> Uuid {
-    let (id, now, report) = (Uuid::now_v7(), store.clock.now(), json!({}));
+    let (id, now, report) = (store.clock.new_id(), store.clock.now(), json!({}));
     let run = ReportedRun {
         id,
         node,
