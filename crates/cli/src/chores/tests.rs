@@ -113,7 +113,7 @@ async fn a_slow_pass_does_not_report_what_was_mended_meanwhile() {
     let pass = tokio::spawn(async move {
         let watch = move |phase: &str, _, _| {
             if phase == "reading all parts of tests" {
-                tell.notify_one()
+                tell.notify_one();
             }
         };
         verification::pass(&slow, Pace::Gentle(Duration::from_millis(400)), &watch).await.unwrap()
