@@ -6,6 +6,7 @@ mod apply;
 mod check;
 mod continuation;
 mod held;
+mod held_values;
 mod items;
 mod listing;
 mod parted;

@@ -3,8 +3,15 @@
 use jiff::SignedDuration;
 use secrecy::SecretString;
 use taosync_model::execution::ExecutionState;
-use taosync_model::{Clock as _, Entity, EntityType, Value, vocabulary as v};
+use taosync_model::{Clock as _, Entity, EntityType, OrgId, Value, vocabulary as v};
+use taosync_store::Durability;
+use taosync_store::entities::Change;
+use taosync_store::packages::PackageState;
+use taosync_store::settings::Role;
+use taosync_sync::packages::contents;
+use taosync_sync::packages::garbage::collect;
 use taosync_sync::runner::{Runner, RunnerError, SignedIn};
+use taosync_sync::session::What;
 use taosync_vault::passwords;
 
 use crate::results_up::with_test;
@@ -108,4 +115,40 @@ async fn who_may_sit_no_longer_ends_what_has_begun() {
     assert_eq!(sign_in(&runner, "horse").await.unwrap().deliveries[0].running, Some(attempt.id));
     runner.finish(attempt.id, ExecutionState::Finished, None).await.unwrap();
     assert_eq!(runner.start(DELIVERY, &taker_uri(0)).await.unwrap_err().code(), "not_eligible");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_whose_removal_is_held_can_be_begun_and_one_that_is_gone_can_be_ended() {
+    let (central, local) = exam("horse").await;
+    let runner = local.runner().await;
+    let first = runner.start(DELIVERY, &taker_uri(0)).await.unwrap();
+    central.change(vec![Change::Remove(DELIVERY.to_owned())]).await;
+    let held = local.sync(What::All).await;
+    assert_eq!((held.held_removals, held.held[0].entity_type), (1, EntityType::Delivery), "{held:#?}");
+    // Nobody has agreed: the exam is what it was.
+    let second = runner.start(DELIVERY, &taker_uri(1)).await.unwrap();
+    assert_eq!(second.package_version, first.package_version);
+    package_is_readable(&local, second.package_version).await;
+
+    let org = OrgId::new("A").unwrap();
+    let mut tx = central.store().write("test", Durability::Flushed).await.unwrap();
+    central.store().removals_approve(&mut tx, &[(org, EntityType::Delivery)]).await.unwrap();
+    tx.commit().await.unwrap();
+    local.sync_equal().await;
+    collect(local.store(), Role::Local, SignedDuration::ZERO).await.unwrap();
+    assert_eq!(runner.start(DELIVERY, &taker_uri(2)).await.unwrap_err().code(), "not_eligible");
+    let running = sign_in(&runner, "horse").await.unwrap().deliveries;
+    assert_eq!((running[0].running, running[0].label.as_str()), (Some(first.id), "Maths"));
+    package_is_readable(&local, first.package_version).await;
+    for attempt in [first.id, second.id] {
+        runner.finish(attempt, ExecutionState::Finished, None).await.unwrap();
+    }
+    assert_eq!(local.sync_equal().await.results.sent, 2);
+}
+
+/// A pupil can be shown all of it.
+async fn package_is_readable(local: &Local, version: u32) {
+    let package = local.store().package_get(DELIVERY, version).await.unwrap().unwrap();
+    assert_eq!(package.state, PackageState::Ready);
+    assert_eq!(contents::problem_with(local.store(), &package).await.unwrap(), None);
 }

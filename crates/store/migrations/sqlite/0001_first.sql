@@ -209,6 +209,16 @@ CREATE TABLE replica_entry (
 CREATE INDEX replica_entry_type ON replica_entry (type, id, scope);
 CREATE INDEX replica_entry_login ON replica_entry (login_index) WHERE login_index IS NOT NULL;
 
+-- What entities said of others before central's last word about them, while removals may be held: it counts as long as
+-- the other is held, so that an exam whose delivery is held can still be begun.
+CREATE TABLE held_value (
+    scope     INTEGER NOT NULL,
+    owner     TEXT    NOT NULL,
+    predicate TEXT    NOT NULL,
+    value     TEXT    NOT NULL,
+    PRIMARY KEY (scope, owner, predicate, value)
+) STRICT, WITHOUT ROWID;
+
 -- Test takers and deliveries that central has removed while an attempt of theirs can go on or is not handed in: to sign
 -- in again and to go on, for nothing else. Rows of replica_entry as they were.
 CREATE TABLE parted_entry (

@@ -7,7 +7,7 @@ use taosync_model::canonical::{entry_member, link_member};
 use taosync_model::{Digest, EntityType, SetDigest, Value, vocabulary};
 use uuid::Uuid;
 
-use super::{held, parted};
+use super::{held, held_values, parted};
 use crate::entities::Tally;
 use crate::{Durability, Store, StoreError, Tx, predicates, rows};
 
@@ -173,6 +173,13 @@ impl Store {
             known.insert(key, Held { id, digest: upsert.digest });
             fresh.push((id, upsert));
         }
+        // What a link or a value belongs to may be held by a later chunk only.
+        let may_hold = rules.values().any(|rule| matches!(rule, RemovalRule::Hold { .. }))
+            || held::is_any(conn, scope).await.map_err(&sql)?;
+        if may_hold {
+            let lost = self.values_lost(conn, &fresh).await?;
+            held_values::keep(conn, scope, &lost).await.map_err(&sql)?;
+        }
         self.write_upserts(conn, scope, fresh).await.map_err(&sql)?;
         let mut gone = Vec::new();
         for removal in removes {
@@ -189,11 +196,7 @@ impl Store {
         // Nothing is held of what was never here.
         let held = held.into_iter().filter(|r| known.contains_key(&(r.entity_type, r.uri.clone()))).collect();
         held::hold(conn, scope, held, rules, self.now_ms()).await.map_err(&sql)?;
-        // What a link belongs to may be held by a later chunk only.
-        let may_hold = rules.values().any(|rule| matches!(rule, RemovalRule::Hold { .. }));
-        let any_went = chunk.links.iter().any(|link| !link.present);
-        let waits = any_went && (may_hold || held::is_any(conn, scope).await.map_err(&sql)?);
-        let parting = if waits { Parting::Waits } else { Parting::AtOnce };
+        let parting = if may_hold { Parting::Waits } else { Parting::AtOnce };
         let link_owners = self.apply_links(conn, scope, chunk.links, parting, &mut sums).await.map_err(&sql)?;
         write_sums(conn, scope, &sums, &chunk.positions).await.map_err(&sql)?;
         Ok(AppliedChunk { effect, link_owners })

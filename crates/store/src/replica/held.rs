@@ -10,6 +10,7 @@ use taosync_model::{Digest, EntityType, OrgId, SetDigest};
 use uuid::Uuid;
 
 use super::apply::{Chunk, ChunkEffect, Link, Parting, Removal, RemovalRule, read_sums, write_sums};
+use super::held_values;
 use crate::{Durability, Store, StoreError, Tx, predicates, rows};
 
 /// A removal that waits for a person.
@@ -173,6 +174,7 @@ impl Store {
 
     /// Takes away the waiting links that no held entity keeps.
     async fn links_let_go(&self, tx: &mut Tx, scope: i64) -> Result<(), StoreError> {
+        held_values::forget(tx.conn(), scope).await.map_err(StoreError::sql("held_values"))?;
         let waiting = self.held_links(tx.conn(), scope).await?;
         if waiting.is_empty() {
             return Ok(());

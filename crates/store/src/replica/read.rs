@@ -6,6 +6,7 @@ use taosync_model::{Entity, EntityType, OrgId, Value, vocabulary};
 use uuid::Uuid;
 
 use super::apply::{owner_key, value_key};
+use super::held_values;
 use crate::tx::Snapshot;
 use crate::{Store, StoreError};
 
@@ -65,6 +66,7 @@ impl Store {
             for (predicate, value) in self.replica_links(&mut snapshot, scope, uri).await? {
                 entity.push(&predicate, value);
             }
+            held_values::add(snapshot.conn(), scope, &mut entity).await.map_err(&sql)?;
             if let (Ok(org), Some(t)) = (OrgId::new(org), EntityType::from_code(code)) {
                 list.push((org, t, entity));
             }
