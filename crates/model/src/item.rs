@@ -127,6 +127,9 @@ pub enum ReceiptStatus {
 }
 
 impl ReceiptStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Stored, Self::Duplicate, Self::Superseded, Self::Conflict];
+
     /// The spelling in JSON, in the database and in the signed bytes.
     pub const fn as_str(self) -> &'static str {
         match self {

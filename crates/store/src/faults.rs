@@ -150,7 +150,7 @@ impl crate::Store {
 
     /// Rows of the outbox whose payload was erased for good.
     pub async fn outbox_erased(&self) -> Result<Vec<uuid::Uuid>, StoreError> {
-        let query = sqlx::query_scalar("SELECT id FROM outbox WHERE payload IS NULL");
+        let query = sqlx::query_scalar("SELECT id FROM outbox_content WHERE payload IS NULL");
         query.fetch_all(&self.pools.readers).await.map_err(StoreError::sql("outbox_erased"))
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use sqlx::sqlite::SqliteRow;
-use taosync_model::item::{Envelope, Receipt};
+use taosync_model::item::Envelope;
 use taosync_model::{Digest, OrgId};
 use taosync_vault::receipts;
 use uuid::Uuid;
 
+use crate::outbox::receipt;
 use crate::values::Record;
 use crate::{Store, StoreError};
 
@@ -57,16 +58,17 @@ impl Store {
             .into_iter()
             .filter_map(|remote| Some((remote.central?, remote.central_key?)))
             .collect();
-        let rows = sqlx::query(
-            "SELECT id, kind, item, version, org, envelope, digest, payload, receipt FROM outbox
-             WHERE id > $1 ORDER BY id LIMIT $2",
-        )
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT o.id, o.org, c.envelope, c.payload, {} FROM outbox o CROSS JOIN outbox_content c ON c.id = o.id
+             LEFT JOIN outbox_receipt r ON r.id = o.id WHERE o.id > $1 ORDER BY o.id LIMIT $2",
+            receipt::COLUMNS
+        )))
         .bind(after.unwrap_or(Uuid::nil()))
         .bind(limit)
         .fetch_all(&self.pools.readers)
         .await
         .map_err(StoreError::sql("outbox_check"))?;
-        self.items_checked("outbox", &rows, |row| receipt_problem(row, &keys))
+        self.items_checked("outbox_content", &rows, |row| receipt_problem(row, &keys))
     }
 
     /// Looks at some received items, after a row, in the order of rows.
@@ -123,12 +125,12 @@ impl Store {
 }
 
 fn receipt_problem(row: &Record<'_>, keys: &HashMap<Uuid, [u8; 32]>) -> Result<Option<&'static str>, StoreError> {
-    let Some(text) = row.get::<Option<&str>>("receipt")? else { return Ok(None) };
-    let Ok(receipt) = serde_json::from_str::<Receipt>(text) else {
-        return Ok(Some("central's receipt for it cannot be read"));
+    let receipt = match receipt::kept(row) {
+        Ok(Some(receipt)) => receipt,
+        Ok(None) => return Ok(None),
+        Err(_) => return Ok(Some("central's receipt for it cannot be read")),
     };
     // A central that was forgotten since took its key with it.
     let Some(key) = keys.get(&receipt.central) else { return Ok(None) };
-    let fits = receipt.digest == row.digest("digest")? && receipts::verify_receipt(key, &receipt).is_ok();
-    Ok((!fits).then_some("central's receipt for it is not what central has signed"))
+    Ok(receipts::verify_receipt(key, &receipt).is_err().then_some("central's receipt for it is not what central has signed"))
 }

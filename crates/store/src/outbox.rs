@@ -4,11 +4,13 @@ mod acknowledged;
 mod answers;
 mod listing;
 mod pick;
+pub(crate) mod receipt;
 
 use std::collections::HashMap;
 
 use sqlx::sqlite::SqliteRow;
 use taosync_model::Digest;
+use taosync_model::execution::ExecutionState;
 use taosync_model::item::{Envelope, ItemKind};
 use uuid::Uuid;
 
@@ -39,6 +41,14 @@ pub struct OutboxItem {
     pub envelope: Envelope,
     /// Payload bytes.
     pub payload: Vec<u8>,
+}
+
+/// A row to be written.
+struct NewRow<'a> {
+    id: Uuid,
+    envelope: &'a Envelope,
+    text: String,
+    sealed: Vec<u8>,
 }
 
 /// What became of an item that was to be added.
@@ -89,38 +99,47 @@ impl Store {
                 Some(_) => Queued::Different,
                 None => {
                     known.insert(key, envelope.digest);
-                    new.push((self.clock.new_id(), json_text(envelope)?, item));
+                    new.push(self.new_row(item)?);
                     Queued::Added
                 }
             });
         }
-        let (sql, now) = (tx.sql(), self.now_ms());
-        rows::insert(
-            tx.conn(),
-            "INSERT INTO outbox (id, kind, item, version, org, execution, envelope, digest, payload, state, made_at,
-                 tries, hidden) ",
-            &new,
-            "",
-            |mut row, (id, text, item)| {
-                let envelope = &item.envelope;
-                let execution = (envelope.kind == ItemKind::Attempt).then_some(envelope.item).or(envelope.execution);
-                row.push_bind(*id).push_bind(envelope.kind.as_str()).push_bind(envelope.item);
-                row.push_bind(envelope.version).push_bind(envelope.org.as_str()).push_bind(execution);
-                row.push_bind(text).push_bind(envelope.digest.0.to_vec());
-                row.push_bind(self.seal("outbox", id.as_bytes(), "payload", &item.payload));
-                row.push_bind("pending").push_bind(now).push_bind(0).push_bind(0);
-            },
-        )
-        .await
-        .map_err(sql)?;
+        self.outbox_insert(tx, &new).await?;
         Ok(answers)
     }
 
+    fn new_row<'a>(&self, item: &'a NewItem) -> Result<NewRow<'a>, StoreError> {
+        let id = self.clock.new_id();
+        let sealed = self.seal("outbox_content", id.as_bytes(), "payload", &item.payload);
+        Ok(NewRow { id, envelope: &item.envelope, text: json_text(&item.envelope)?, sealed })
+    }
+
+    async fn outbox_insert(&self, tx: &mut Tx, new: &[NewRow<'_>]) -> Result<(), StoreError> {
+        let (sql, now) = (tx.sql(), self.now_ms());
+        let head = "INSERT INTO outbox (id, kind, item, version, org, execution, ended, digest, bytes, state, made_at, tries,
+             hidden) ";
+        rows::insert(tx.conn(), head, new, "", |mut row, new| {
+            let envelope = new.envelope;
+            let execution = (envelope.kind == ItemKind::Attempt).then_some(envelope.item).or(envelope.execution);
+            row.push_bind(new.id).push_bind(envelope.kind.as_str()).push_bind(envelope.item);
+            row.push_bind(envelope.version).push_bind(envelope.org.as_str()).push_bind(execution);
+            row.push_bind(envelope.state.map(ExecutionState::as_str)).push_bind(envelope.digest.0.to_vec());
+            row.push_bind(new.sealed.len() as i64).push_bind("pending").push_bind(now).push_bind(0).push_bind(0);
+        })
+        .await
+        .map_err(&sql)?;
+        rows::insert(tx.conn(), "INSERT INTO outbox_content (id, envelope, payload) ", new, "", |mut row, new| {
+            row.push_bind(new.id).push_bind(new.text.as_str()).push_bind(new.sealed.as_slice());
+        })
+        .await
+        .map_err(sql)
+    }
+
     fn outbox_item(&self, row: &SqliteRow) -> Result<OutboxItem, StoreError> {
-        let row = Record::new("outbox", row);
+        let row = Record::new("outbox_content", row);
         let id: Uuid = row.get("id")?;
         let envelope: Envelope = row.json("envelope")?;
-        let payload = self.unseal("outbox", id.as_bytes(), "payload", row.get("payload")?)?;
+        let payload = self.unseal("outbox_content", id.as_bytes(), "payload", row.get("payload")?)?;
         if Digest::of(&payload) != envelope.digest {
             return Err(StoreError::damaged(format!("item {} of the outbox", envelope.item)));
         }
@@ -135,7 +154,7 @@ impl Tx {
     ) -> Result<HashMap<(ItemKind, Uuid, u32), Digest>, StoreError> {
         let sql = self.sql();
         let rows = sqlx::query(
-            "SELECT kind, item, version, digest FROM outbox WHERE item IN (SELECT unhex(value) FROM json_each($1))",
+            "SELECT o.kind, o.item, o.version, o.digest FROM json_each($1) j CROSS JOIN outbox o ON o.item = unhex(j.value)",
         )
         .bind(rows::id_array(items.iter().map(|i| &i.envelope.item)))
         .fetch_all(self.conn())

@@ -84,7 +84,7 @@ pub(super) async fn gather(node: &Node) -> Result<Facts, Failure> {
             reason: run.reason.clone(),
         }),
         tests: tests(node).await?,
-        outbox: store.outbox_counts(None).await?,
+        outbox: store.outbox_counts().await?,
         executions: store.executions_count().await?,
         held: held::groups(store).await?,
         free_bytes: node.blobs().await?.free_bytes().await?,

@@ -114,7 +114,7 @@ async fn a_lost_answer_is_sent_again_and_answered_duplicate() {
         let summary = local.sync(What::Results).await;
         proxy.mend();
         failed += u64::from(summary.status == "failed");
-        if held(&central).await.len() == 3 && local.store().outbox_counts(None).await.unwrap().pending > 0 {
+        if held(&central).await.len() == 3 && local.store().outbox_counts().await.unwrap().pending > 0 {
             break;
         }
     }

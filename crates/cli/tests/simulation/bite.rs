@@ -26,7 +26,11 @@ const BROKEN: &[(&str, Where, &str)] = &[
     ("the bytes of a result at central are damaged", Where::Central, "UPDATE received SET payload = zeroblob(100)"),
     ("a scope lacks a member", Where::Central, "DELETE FROM scope_entry WHERE type = 4"),
     ("an entity at central is gone", Where::Central, "UPDATE entity SET types = 0 WHERE uri LIKE '%taker%'"),
-    ("a result was erased that is in no backup", Where::Local, "UPDATE outbox SET payload = NULL WHERE state = 'sent'"),
+    (
+        "a result was erased that is in no backup",
+        Where::Local,
+        "UPDATE outbox_content SET payload = NULL WHERE id IN (SELECT id FROM outbox WHERE state = 'sent')",
+    ),
     ("a name stands plain in a file", Where::Local, "INSERT INTO setting (name, value) VALUES ('note', 'Kanarie')"),
 ];
 

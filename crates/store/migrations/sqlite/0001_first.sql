@@ -333,8 +333,9 @@ CREATE TABLE execution_part (
 ) STRICT;
 CREATE UNIQUE INDEX execution_part_save ON execution_part (execution, save) WHERE save IS NOT NULL;
 
--- state: pending | sent | refused. payload is the sealed item; hidden = 1: not shown any more (delete_after_send).
--- receipt_status repeats the receipt's word, for counts.
+-- What local hands in. A row is written again when central answers, so it is narrow: what never changes stands in
+-- outbox_content, central's word in outbox_receipt. ended: how an attempt ended; bytes: of the sealed payload, none once it
+-- is erased; state: pending | sent | refused; hidden = 1: not shown any more (delete_after_send).
 CREATE TABLE outbox (
     id             BLOB    NOT NULL PRIMARY KEY,
     kind           TEXT    NOT NULL,
@@ -342,23 +343,50 @@ CREATE TABLE outbox (
     version        INTEGER NOT NULL,
     org            TEXT    NOT NULL,
     execution      BLOB,
-    envelope       TEXT    NOT NULL,
+    ended          TEXT,
     digest         BLOB    NOT NULL,
-    payload        BLOB,
+    bytes          INTEGER,
     state          TEXT    NOT NULL,
     made_at        INTEGER NOT NULL,
     tries          INTEGER NOT NULL,
     last_code      TEXT,
     last_reason    TEXT,
-    receipt        TEXT,
     receipt_no     INTEGER,
     receipt_status TEXT,
     sent_at        INTEGER,
     hidden         INTEGER NOT NULL,
     UNIQUE (item, kind, version)
+) STRICT, WITHOUT ROWID;
+-- What is picked and counted next is read from this index alone; SQLite believes that only if state is in it.
+CREATE INDEX outbox_pending ON outbox (org, version, id, kind, ended, bytes, state) WHERE state = 'pending';
+CREATE INDEX outbox_refused ON outbox (item, state) WHERE state = 'refused';
+CREATE INDEX outbox_receipt_no ON outbox (org, receipt_no) WHERE state = 'sent' AND bytes IS NOT NULL;
+CREATE INDEX outbox_hidden ON outbox (org, receipt_no) WHERE hidden = 1 AND bytes IS NOT NULL;
+CREATE INDEX outbox_conflict ON outbox (item) WHERE receipt_status = 'conflict';
+
+-- payload is the sealed item.
+CREATE TABLE outbox_content (
+    id       BLOB NOT NULL PRIMARY KEY,
+    envelope TEXT NOT NULL,
+    payload  BLOB
 ) STRICT;
-CREATE INDEX outbox_state ON outbox (state, org, version, id);
-CREATE INDEX outbox_receipt ON outbox (org, receipt_no) WHERE state = 'sent' AND payload IS NOT NULL;
+
+-- The newest receipt for an item with its proof (model::item::Receipt); the rest of its fields stand in outbox. path: the
+-- hashes beside the way from leaf to root, 32 bytes each.
+CREATE TABLE outbox_receipt (
+    id           BLOB    NOT NULL PRIMARY KEY,
+    v            INTEGER NOT NULL,
+    central      BLOB    NOT NULL,
+    epoch        BLOB    NOT NULL,
+    org          TEXT    NOT NULL,
+    received_at  TEXT    NOT NULL,
+    out_of_scope INTEGER NOT NULL,
+    signature    BLOB    NOT NULL,
+    leaf         INTEGER NOT NULL,
+    leaves       INTEGER NOT NULL,
+    path         BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX outbox_receipt_epoch ON outbox_receipt (central, epoch);
 
 -- ---------------------------------------------------------------- central: what came in
 

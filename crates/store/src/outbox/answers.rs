@@ -7,8 +7,9 @@ use taosync_model::item::{Receipt, Refusal};
 use taosync_vault::receipts;
 use uuid::Uuid;
 
+use super::receipt::ReceiptKey;
 use crate::rows;
-use crate::values::{cut, json_text};
+use crate::values::{Record, cut, json_text};
 use crate::{Durability, Store, StoreError, Tx};
 
 /// Characters of a refusal's reason that are kept.
@@ -46,30 +47,15 @@ impl Store {
         let is_genuine = receipts::verify_receipts(central_key, answers);
         let genuine: Vec<&Receipt> = answers.iter().zip(is_genuine).filter_map(|(r, good)| good.then_some(r)).collect();
         let forged = answers.len().saturating_sub(genuine.len());
-        let list = genuine.iter().map(|receipt| receipt_row(receipt)).collect::<Result<Vec<_>, _>>()?;
-        let list = json_text(&list)?;
+        let list: Vec<_> = genuine.iter().map(|receipt| receipt_row(receipt)).collect();
         let mut tx = self.write("outbox_mark_sent", Durability::Flushed).await?;
-        let sql = tx.sql();
-        let sent = sqlx::query(
-            "UPDATE outbox SET state = 'sent', sent_at = coalesce(sent_at, $2), tries = tries + 1,
-                 receipt = r.receipt, receipt_no = r.no, receipt_status = r.status, last_code = NULL, last_reason = NULL
-             FROM (SELECT value ->> 'kind' AS kind, unhex(value ->> 'item') AS item, value ->> 'version' AS version,
-                       unhex(value ->> 'digest') AS digest, value ->> 'no' AS no, value ->> 'status' AS status,
-                       value ->> 'receipt' AS receipt FROM json_each($1)) AS r
-             WHERE outbox.kind = r.kind AND outbox.item = r.item AND outbox.version = r.version
-               AND outbox.digest = r.digest
-               AND outbox.item IN (SELECT unhex(value ->> 'item') FROM json_each($1))",
-        )
-        .bind(&list)
-        .bind(self.now_ms())
-        .execute(tx.conn())
-        .await
-        .map_err(sql)?
-        .rows_affected();
+        let marked = tx.outbox_mark(&json_text(&list)?, self.now_ms()).await?;
+        tx.receipts_keep(&marked, &genuine).await?;
         if after == AfterReceipt::Hide {
             tx.hide_sent(genuine.iter().map(|receipt| &receipt.item)).await?;
         }
         tx.commit().await?;
+        let sent = marked.len() as u64;
         Ok(Marked { sent, forged: forged as u64, unknown: (genuine.len() as u64).saturating_sub(sent) })
     }
 
@@ -152,25 +138,55 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let mut tx = self.write("outbox_purge", Durability::Flushed).await?;
         let sql = tx.sql();
-        let purged = sqlx::query(
-            "UPDATE outbox SET payload = NULL
-             WHERE state = 'sent' AND hidden = 1 AND org = $1 AND receipt_no <= $2 AND sent_at < $3
-               AND receipt ->> 'epoch' = $4 AND payload IS NOT NULL",
+        let purged: Vec<Uuid> = sqlx::query_scalar(
+            "UPDATE outbox SET bytes = NULL
+             WHERE state = 'sent' AND hidden = 1 AND bytes IS NOT NULL AND org = $1 AND receipt_no <= $2 AND sent_at < $3
+               AND EXISTS (SELECT 1 FROM outbox_receipt r WHERE r.id = outbox.id AND r.epoch = $4)
+             RETURNING id",
         )
         .bind(org.as_str())
         .bind(safe_receipt_no)
         .bind(sent_before.as_millisecond())
-        .bind(epoch.to_string())
-        .execute(tx.conn())
+        .bind(epoch)
+        .fetch_all(tx.conn())
         .await
-        .map_err(sql)?
-        .rows_affected();
+        .map_err(&sql)?;
+        if !purged.is_empty() {
+            let erase = "UPDATE outbox_content SET payload = NULL WHERE id IN (SELECT unhex(value) FROM json_each($1))";
+            sqlx::query(erase).bind(rows::id_array(&purged)).execute(tx.conn()).await.map_err(sql)?;
+        }
         tx.commit().await?;
-        Ok(purged)
+        Ok(purged.len() as u64)
     }
 }
 
 impl Tx {
+    /// Marks the rows that receipts speak of, and says which rows and on which receipt.
+    async fn outbox_mark(&mut self, receipts: &str, now: i64) -> Result<Vec<(Uuid, ReceiptKey)>, StoreError> {
+        let sql = self.sql();
+        let marked = sqlx::query(
+            "UPDATE outbox SET state = 'sent', sent_at = coalesce(sent_at, $2), tries = tries + 1, receipt_no = r.no,
+                 receipt_status = r.status, last_code = NULL, last_reason = NULL
+             FROM (SELECT value ->> 'kind' AS kind, unhex(value ->> 'item') AS item, value ->> 'version' AS version,
+                       unhex(value ->> 'digest') AS digest, value ->> 'no' AS no, value ->> 'status' AS status
+                   FROM json_each($1)) AS r
+             WHERE outbox.item = r.item AND outbox.kind = r.kind AND outbox.version = r.version
+               AND outbox.digest = r.digest
+             RETURNING id, kind, item, version, receipt_no",
+        )
+        .bind(receipts)
+        .bind(now)
+        .fetch_all(self.conn())
+        .await
+        .map_err(sql)?;
+        let marked = marked.iter().map(|row| {
+            let row = Record::new("outbox", row);
+            let key = (row.word("kind")?, row.get("item")?, row.number("version")?, row.get("receipt_no")?);
+            Ok((row.get("id")?, key))
+        });
+        marked.collect()
+    }
+
     pub(super) async fn hide_sent<'a>(&mut self, items: impl Iterator<Item = &'a Uuid>) -> Result<(), StoreError> {
         let items = rows::id_array(items);
         // An execution that was reactivated meanwhile is running: what it saved stays.
@@ -191,14 +207,13 @@ impl Tx {
     }
 }
 
-fn receipt_row(receipt: &Receipt) -> Result<serde_json::Value, StoreError> {
-    Ok(json!({
+fn receipt_row(receipt: &Receipt) -> serde_json::Value {
+    json!({
         "kind": receipt.kind.as_str(),
         "item": receipt.item.simple().to_string(),
         "version": receipt.version,
         "digest": receipt.digest.to_hex(),
         "no": receipt.receipt_no,
         "status": receipt.status.as_str(),
-        "receipt": json_text(receipt)?,
-    }))
+    })
 }

@@ -7,6 +7,7 @@ use taosync_model::item::{Envelope, ItemKind, Receipt};
 use taosync_model::{Digest, OrgId};
 use uuid::Uuid;
 
+use super::receipt;
 use crate::values::Record;
 use crate::{Store, StoreError};
 
@@ -118,10 +119,7 @@ pub struct OutboxCounts {
 impl Store {
     /// Items in the order they were made, at most `limit`.
     pub async fn outbox_list(&self, filter: &OutboxFilter, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT id, envelope, state, made_at, tries, last_code, last_reason, receipt, sent_at, hidden
-             FROM outbox WHERE 1",
-        );
+        let mut query = listing("");
         push_filter(&mut query, filter, limit);
         let rows = query.build().fetch_all(&self.pools.readers).await.map_err(StoreError::sql("outbox_list"))?;
         rows.iter().map(outbox_row).collect()
@@ -129,10 +127,7 @@ impl Store {
 
     /// Items with the payloads that are still readable here, in the order they were made, at most `limit`.
     pub async fn outbox_results(&self, filter: &OutboxFilter, limit: u32) -> Result<Vec<OutboxResult>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT id, envelope, state, made_at, tries, last_code, last_reason, receipt, sent_at, hidden,
-                 CASE hidden WHEN 0 THEN payload END AS payload FROM outbox WHERE 1",
-        );
+        let mut query = listing(", CASE o.hidden WHEN 0 THEN c.payload END AS payload");
         push_filter(&mut query, filter, limit);
         let rows = query.build().fetch_all(&self.pools.readers).await.map_err(StoreError::sql("outbox_results"))?;
         rows.iter().map(|row| self.outbox_result(row)).collect()
@@ -141,7 +136,7 @@ impl Store {
     fn outbox_result(&self, sealed: &SqliteRow) -> Result<OutboxResult, StoreError> {
         let row = outbox_row(sealed)?;
         let payload: Option<&[u8]> = Record::new("outbox", sealed).get("payload")?;
-        let open = |bytes| self.unseal("outbox", row.id.as_bytes(), "payload", bytes);
+        let open = |bytes| self.unseal("outbox_content", row.id.as_bytes(), "payload", bytes);
         let payload = payload.map(open).transpose()?;
         if payload.as_ref().is_some_and(|bytes| Digest::of(bytes) != row.envelope.digest) {
             return Err(StoreError::damaged(format!("item {} of the outbox", row.envelope.item)));
@@ -149,51 +144,59 @@ impl Store {
         Ok(OutboxResult { row, payload })
     }
 
-    /// How many items stand where, of one organisation or of all.
-    pub async fn outbox_counts(&self, org: Option<&OrgId>) -> Result<OutboxCounts, StoreError> {
+    /// How many items stand where. Every number comes from an index: this is asked after every sync.
+    pub async fn outbox_counts(&self) -> Result<OutboxCounts, StoreError> {
         let row = sqlx::query(
-            "SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'sent') AS sent,
-                 count(*) FILTER (WHERE state = 'refused') AS refused,
-                 count(*) FILTER (WHERE state = 'sent' AND receipt_status = 'conflict') AS conflicts
-             FROM outbox WHERE $1 IS NULL OR org = $1",
+            "SELECT (SELECT count(*) FROM outbox) AS known,
+                 (SELECT count(*) FROM outbox WHERE state = 'pending') AS pending,
+                 (SELECT count(*) FROM outbox WHERE state = 'refused') AS refused,
+                 (SELECT count(*) FROM outbox WHERE receipt_status = 'conflict' AND state = 'sent') AS conflicts",
         )
-        .bind(org.map(OrgId::as_str))
         .fetch_one(&self.pools.readers)
         .await
         .map_err(StoreError::sql("outbox_counts"))?;
         let row = Record::new("outbox", &row);
-        Ok(OutboxCounts {
-            pending: row.number("pending")?,
-            sent: row.number("sent")?,
-            refused: row.number("refused")?,
-            conflicts: row.number("conflicts")?,
-        })
+        let (known, pending, refused): (u64, u64, u64) =
+            (row.number("known")?, row.number("pending")?, row.number("refused")?);
+        let sent = known.saturating_sub(pending + refused);
+        Ok(OutboxCounts { pending, sent, refused, conflicts: row.number("conflicts")? })
     }
+}
+
+/// The columns of [`OutboxRow`], and more.
+fn listing(more: &'static str) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT o.id, c.envelope, o.state, o.made_at, o.tries, o.last_code, o.last_reason,
+        o.sent_at, o.hidden, ");
+    query.push(receipt::COLUMNS).push(more);
+    query.push(
+        " FROM outbox o CROSS JOIN outbox_content c ON c.id = o.id LEFT JOIN outbox_receipt r ON r.id = o.id WHERE 1",
+    );
+    query
 }
 
 fn push_filter(query: &mut QueryBuilder<Sqlite>, filter: &OutboxFilter, limit: u32) {
     if let Some(org) = &filter.org {
-        query.push(" AND org = ").push_bind(org.as_str());
+        query.push(" AND o.org = ").push_bind(org.as_str());
     }
     if let Some(kind) = filter.kind {
-        query.push(" AND kind = ").push_bind(kind.as_str());
+        query.push(" AND o.kind = ").push_bind(kind.as_str());
     }
     if let Some(item) = filter.item {
-        query.push(" AND item = ").push_bind(item);
+        query.push(" AND o.item = ").push_bind(item);
     }
     if let Some(state) = filter.state {
-        query.push(" AND state = ").push_bind(state.as_str());
+        query.push(" AND o.state = ").push_bind(state.as_str());
     }
     if let Some(delivery) = &filter.delivery {
-        query.push(" AND envelope ->> 'delivery' = ").push_bind(delivery);
+        query.push(" AND c.envelope ->> 'delivery' = ").push_bind(delivery);
     }
     if let Some(test_taker) = &filter.test_taker {
-        query.push(" AND envelope ->> 'test_taker' = ").push_bind(test_taker);
+        query.push(" AND c.envelope ->> 'test_taker' = ").push_bind(test_taker);
     }
     if let Some(after) = filter.after {
-        query.push(" AND id > ").push_bind(after);
+        query.push(" AND o.id > ").push_bind(after);
     }
-    query.push(" ORDER BY id LIMIT ").push_bind(limit);
+    query.push(" ORDER BY o.id LIMIT ").push_bind(limit);
 }
 
 fn outbox_row(row: &SqliteRow) -> Result<OutboxRow, StoreError> {
@@ -206,7 +209,7 @@ fn outbox_row(row: &SqliteRow) -> Result<OutboxRow, StoreError> {
         tries: row.number("tries")?,
         last_code: row.get("last_code")?,
         last_reason: row.get("last_reason")?,
-        receipt: row.json_or_none("receipt")?,
+        receipt: receipt::kept(&row)?,
         sent_at: row.time_or_none("sent_at")?,
         hidden: row.flag("hidden")?,
     })

@@ -13,11 +13,11 @@ use crate::{Durability, Store, StoreError};
 
 /// Attempts that ended in a state that is not handed in stay; items of other kinds have no state and always go. What an
 /// attempt came to before it went on and ended so that it is handed in goes too: central takes a version only after the
-/// one it follows.
-const IS_DUE: &str = "(envelope ->> 'state' IS NULL OR envelope ->> 'state' IN (SELECT value FROM json_each($2))
-    OR EXISTS (SELECT 1 FROM outbox later
-        WHERE later.item = outbox.item AND later.kind = outbox.kind AND later.version > outbox.version
-        AND later.envelope ->> 'state' IN (SELECT value FROM json_each($2))))";
+/// one it follows. The row is found again by its id, so that the index of pending rows is enough for all others.
+const IS_DUE: &str = "(ended IS NULL OR ended IN (SELECT value FROM json_each($2))
+    OR EXISTS (SELECT 1 FROM outbox own CROSS JOIN outbox later
+        ON later.item = own.item AND later.kind = own.kind AND later.version > own.version
+        WHERE own.id = outbox.id AND later.ended IN (SELECT value FROM json_each($2))))";
 
 /// Which pending items to take.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +55,11 @@ impl Store {
             for row in &rows {
                 match self.outbox_item(row) {
                     Ok(item) => items.push(item),
-                    Err(_) => damaged.push(Record::new("outbox", row).get("id")?),
+                    Err(_) => damaged.push(Record::new("outbox_content", row).get("id")?),
                 }
             }
+            // The query has them in order, but does not promise it.
+            items.sort_by_key(|item: &OutboxItem| (item.envelope.version, item.id));
             self.outbox_mark_damaged(&damaged).await?;
             if !items.is_empty() || damaged.is_empty() {
                 return Ok(items);
@@ -70,31 +72,24 @@ impl Store {
         let sql = snapshot.sql();
         let (version, id) = pick.after.unwrap_or((0, Uuid::nil()));
         // Sizes first: the payloads of what does not fit are not read.
-        let sizes: Vec<(Uuid, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT id, coalesce(length(payload), 0) FROM outbox
-             WHERE state = 'pending' AND org = $1 AND {IS_DUE} AND (version, id) > ($3, $4)
-             AND ($6 IS NULL OR kind = $6) ORDER BY version, id LIMIT $5"
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT c.id, c.envelope, c.payload
+             FROM (SELECT id, version, row_number() OVER (ORDER BY version, id) AS place,
+                       sum(bytes) OVER (ORDER BY version, id) AS reached
+                   FROM (SELECT id, version, bytes FROM outbox
+                         WHERE state = 'pending' AND org = $1 AND {IS_DUE} AND (version, id) > ($3, $4)
+                           AND ($7 IS NULL OR kind = $7)
+                         ORDER BY version, id LIMIT $5)) AS page
+             CROSS JOIN outbox_content c ON c.id = page.id
+             WHERE page.place = 1 OR page.reached <= $6"
         )))
         .bind(pick.org.as_str())
         .bind(states_array(pick.states))
         .bind(version)
         .bind(id)
         .bind(pick.max_items)
+        .bind(i64::try_from(pick.max_bytes).unwrap_or(i64::MAX))
         .bind(pick.kind.map(ItemKind::as_str))
-        .fetch_all(snapshot.conn())
-        .await
-        .map_err(&sql)?;
-        let mut total = 0;
-        let fitting = sizes.iter().enumerate().take_while(|(index, (_, bytes))| {
-            total += bytes.unsigned_abs();
-            *index == 0 || total <= pick.max_bytes
-        });
-        let ids = rows::id_array(fitting.map(|(_, (id, _))| id));
-        sqlx::query(
-            "SELECT id, envelope, payload FROM outbox
-             WHERE id IN (SELECT unhex(value) FROM json_each($1)) ORDER BY version, id",
-        )
-        .bind(ids)
         .fetch_all(snapshot.conn())
         .await
         .map_err(&sql)
@@ -133,12 +128,14 @@ impl Store {
         let mut tx = self.write("outbox_offer_older_epochs", Durability::Flushed).await?;
         let sql = tx.sql();
         let offered = sqlx::query(
-            "UPDATE outbox SET state = 'pending' WHERE state = 'sent' AND org = $1 AND payload IS NOT NULL
-             AND receipt ->> 'central' = $2 AND receipt ->> 'epoch' <> $3",
+            "UPDATE outbox SET state = 'pending'
+             FROM (SELECT id FROM outbox_receipt WHERE central = $2 AND epoch < $3
+                   UNION ALL SELECT id FROM outbox_receipt WHERE central = $2 AND epoch > $3) AS older
+             WHERE outbox.id = older.id AND +outbox.state = 'sent' AND +outbox.org = $1 AND outbox.bytes IS NOT NULL",
         )
         .bind(org.as_str())
-        .bind(central.to_string())
-        .bind(epoch.to_string())
+        .bind(central)
+        .bind(epoch)
         .execute(tx.conn())
         .await
         .map_err(sql)?

@@ -169,8 +169,9 @@ impl Tx {
         let last_no = self.setting_add(RECEIPT_NO, 0).await?;
         let sql = self.sql();
         let rows = sqlx::query(
-            "SELECT id, kind, item, version, digest, envelope ->> 'previous' AS previous, status, head, out_of_scope, receipt_no, received_at
-             FROM received WHERE item IN (SELECT unhex(value) FROM json_each($1)) AND org = $2",
+            "SELECT r.id, r.kind, r.item, r.version, r.digest, r.envelope ->> 'previous' AS previous, r.status, r.head,
+                    r.out_of_scope, r.receipt_no, r.received_at
+             FROM json_each($1) j CROSS JOIN received r ON r.item = unhex(j.value) AND +r.org = $2",
         )
         .bind(rows::id_array(items.map(|item| &item.envelope.item)))
         .bind(org.as_str())
@@ -193,6 +194,9 @@ impl Tx {
 
     /// Takes the mark of the newest version from these rows.
     pub(super) async fn received_unhead(&mut self, ids: &[Uuid]) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
         let sql = self.sql();
         let query = sqlx::query("UPDATE received SET head = 0 WHERE id IN (SELECT unhex(value) FROM json_each($1))");
         query.bind(rows::id_array(ids)).execute(self.conn()).await.map_err(sql)?;

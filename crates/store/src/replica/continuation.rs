@@ -36,9 +36,9 @@ impl Store {
 
     /// The newest receipt held for an organisation whose item could be handed in again.
     pub async fn receipt_newest(&self, org: &OrgId) -> Result<Option<ReceiptMark>, StoreError> {
-        let row: Option<(i64, Vec<u8>, Option<String>)> = sqlx::query_as(
-            "SELECT receipt_no, digest, receipt ->> 'epoch' FROM outbox
-             WHERE state = 'sent' AND payload IS NOT NULL AND org = $1 ORDER BY receipt_no DESC LIMIT 1",
+        let row: Option<(i64, Vec<u8>, Uuid)> = sqlx::query_as(
+            "SELECT o.receipt_no, o.digest, r.epoch FROM outbox o CROSS JOIN outbox_receipt r ON r.id = o.id
+             WHERE o.state = 'sent' AND o.bytes IS NOT NULL AND o.org = $1 ORDER BY o.receipt_no DESC LIMIT 1",
         )
         .bind(org.as_str())
         .fetch_optional(&self.pools.readers)
@@ -46,8 +46,7 @@ impl Store {
         .map_err(StoreError::sql("receipt_newest"))?;
         let Some((number, digest, epoch)) = row else { return Ok(None) };
         let digest = taosync_model::Digest::from_slice(&digest).map_err(|_| StoreError::damaged("outbox.digest"))?;
-        let epoch: Option<Uuid> = epoch.and_then(|text| text.parse().ok());
-        Ok(epoch.map(|epoch| ReceiptMark::new(number, digest, epoch)))
+        Ok(Some(ReceiptMark::new(number, digest, epoch)))
     }
 
     /// Central went back to an older state: in one transaction, everything it has confirmed waits again, whatever it
@@ -57,7 +56,7 @@ impl Store {
         let mut tx = self.write("central_went_back", Durability::Flushed).await?;
         let sql = tx.sql();
         let offered = sqlx::query(
-            "UPDATE outbox SET state = 'pending' WHERE state = 'sent' AND org = $1 AND payload IS NOT NULL",
+            "UPDATE outbox SET state = 'pending' WHERE state = 'sent' AND org = $1 AND bytes IS NOT NULL",
         )
         .bind(org.as_str())
         .execute(tx.conn())

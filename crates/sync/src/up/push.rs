@@ -162,7 +162,17 @@ async fn exchange_all(
             }
             on_their_way.push_back(exchange(link, parcel));
         }
-        let Some((parcel, answered)) = on_their_way.next().await else { return end };
+        // While central works on what it was sent, the request after it is made.
+        let ahead = async {
+            let is_due = next.is_none() && end.is_ok() && !push.begins_anew();
+            if is_due { push.next_parcel().await } else { Ok(None) }
+        };
+        let (answer, ahead) = futures_util::future::join(on_their_way.next(), ahead).await;
+        match ahead {
+            Ok(ahead) => next = next.or(ahead),
+            Err(error) => end = end.and(Err(error)),
+        }
+        let Some((parcel, answered)) = answer else { return end };
         // What was confirmed before the line broke is marked first.
         let settled = push.settle(parcel).await;
         end = end.and(answered).and(settled);

@@ -45,7 +45,7 @@ pub async fn renew(context: &Context) -> Result<Exit, Failure> {
     Keyring::renew_node(&node.place.keys())?;
     let new = node.store.identity_renew().await?;
     node.audit("node.renew", &new.to_string(), json!({"was": old})).await?;
-    let pending = node.store.outbox_counts(None).await?.pending;
+    let pending = node.store.outbox_counts().await?.pending;
     context.output.answer(&json!({"node": new, "was": old, "pending": pending}), || {
         format!(
             "This machine is node {new} from now on; it was a copy of {old}. {pending} results made under the old \
