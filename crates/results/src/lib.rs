@@ -13,5 +13,5 @@ mod xml;
 pub use csv_export::{COLUMNS, CsvExport};
 pub use error::ResultError;
 pub use jsonl::write_jsonl;
-pub use payload::{MAX_PLAIN, decode_attempt, encode_attempt, unpack};
+pub use payload::{MAX_PLAIN, check_attempt, decode_attempt, encode_attempt, unpack};
 pub use xml::{MAX_DEPTH, MAX_VARIABLES, MAX_XML, parse_xml, write_xml};

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use serde::de::{DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer};
 use taosync_model::assessment::Attempt;
 use zstd::stream::raw::{DParameter, Decoder, Operation as _};
 
@@ -27,8 +29,39 @@ pub fn encode_attempt(attempt: &Attempt) -> Vec<u8> {
 
 /// Reads a payload of form 1; `max_plain` bounds what it may unpack to ([`MAX_PLAIN`] unless you know better).
 pub fn decode_attempt(bytes: &[u8], max_plain: u64) -> Result<Attempt, ResultError> {
+    decode(bytes, max_plain)
+}
+
+/// Whether [`decode_attempt`] would read a payload: the same reading, but no text is kept.
+pub fn check_attempt(bytes: &[u8], max_plain: u64) -> Result<(), ResultError> {
+    decode::<Attempt<Passed>>(bytes, max_plain).map(drop)
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8], max_plain: u64) -> Result<T, ResultError> {
     let json = unpack(bytes, max_plain)?;
     serde_json::from_slice(&json).map_err(|e| ResultError::Json { line: e.line(), column: e.column() })
+}
+
+/// A text that was read and not kept.
+#[derive(Default)]
+struct Passed;
+
+impl<'de> Deserialize<'de> for Passed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Self)
+    }
+}
+
+impl Visitor<'_> for Passed {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a string")
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
 }
 
 /// Unpacks what is exactly one frame of zstd, to at most `max_plain` bytes.
@@ -93,8 +126,30 @@ mod tests {
         assert_eq!(bytes, encode_attempt(&attempt()), "the digest of a payload must not depend on the day");
         let plain = serde_json::to_vec(&attempt()).expect("JSON").len() as u64;
         assert_eq!(decode_attempt(&bytes, plain).expect("at the limit"), attempt());
+        check_attempt(&bytes, plain).expect("at the limit");
         let error = decode_attempt(&bytes, plain - 1).expect_err("beyond");
         assert!(matches!(error, ResultError::Unbounded { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_is_only_checked_is_read_alike() {
+        let whole = br#"{"result":{"context":{"sourced_id":"a\u00e9\n"},"items":[{"identifier":"i","datestamp":"d",
+            "session_status":"final","variables":[{"kind":"outcome","identifier":"S","cardinality":"single",
+            "values":[{"text":"1"}],"attributes":[["view","author"]]}]}]},"log":[{"at":"2026-05-12T08:00:00Z",
+            "event":"PAUSED","by":null,"data":{"n":1}}],"unknown":[1]}"#;
+        // Every piece of it cut out, and every byte changed: right or wrong for both.
+        let changed = (0..whole.len()).flat_map(|at| {
+            let with = |byte| [&whole[..at], &[byte], &whole[at + 1..]].concat();
+            [[&whole[..at], &whole[at + 1..]].concat(), with(b'0'), with(b'"'), with(0xff), with(b'{')]
+        });
+        let (mut read, mut refused) = (0, 0);
+        for json in changed.chain([whole.to_vec()]) {
+            let bytes = zstd::bulk::compress(&json, 1).expect("packs");
+            let (kept, passed) = (decode_attempt(&bytes, MAX_PLAIN), check_attempt(&bytes, MAX_PLAIN));
+            assert_eq!(kept.is_ok(), passed.is_ok(), "{}", String::from_utf8_lossy(&json));
+            if kept.is_ok() { read += 1 } else { refused += 1 }
+        }
+        assert!(read > 100 && refused > 1000, "{read} {refused}");
     }
 
     #[test]

@@ -132,5 +132,7 @@ fn receipt_problem(row: &Record<'_>, keys: &HashMap<Uuid, [u8; 32]>) -> Result<O
     };
     // A central that was forgotten since took its key with it.
     let Some(key) = keys.get(&receipt.central) else { return Ok(None) };
-    Ok(receipts::verify_receipt(key, &receipt).is_err().then_some("central's receipt for it is not what central has signed"))
+    Ok(receipts::verify_receipt(key, &receipt)
+        .is_err()
+        .then_some("central's receipt for it is not what central has signed"))
 }

@@ -116,7 +116,8 @@ impl Store {
 
     async fn outbox_insert(&self, tx: &mut Tx, new: &[NewRow<'_>]) -> Result<(), StoreError> {
         let (sql, now) = (tx.sql(), self.now_ms());
-        let head = "INSERT INTO outbox (id, kind, item, version, org, execution, ended, digest, bytes, state, made_at, tries,
+        let head =
+            "INSERT INTO outbox (id, kind, item, version, org, execution, ended, digest, bytes, state, made_at, tries,
              hidden) ";
         rows::insert(tx.conn(), head, new, "", |mut row, new| {
             let envelope = new.envelope;

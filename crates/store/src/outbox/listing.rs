@@ -165,8 +165,10 @@ impl Store {
 
 /// The columns of [`OutboxRow`], and more.
 fn listing(more: &'static str) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT o.id, c.envelope, o.state, o.made_at, o.tries, o.last_code, o.last_reason,
-        o.sent_at, o.hidden, ");
+    let mut query = QueryBuilder::new(
+        "SELECT o.id, c.envelope, o.state, o.made_at, o.tries, o.last_code, o.last_reason,
+        o.sent_at, o.hidden, ",
+    );
     query.push(receipt::COLUMNS).push(more);
     query.push(
         " FROM outbox o CROSS JOIN outbox_content c ON c.id = o.id LEFT JOIN outbox_receipt r ON r.id = o.id WHERE 1",

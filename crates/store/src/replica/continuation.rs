@@ -55,14 +55,13 @@ impl Store {
     pub async fn central_went_back(&self, org: &OrgId) -> Result<u64, StoreError> {
         let mut tx = self.write("central_went_back", Durability::Flushed).await?;
         let sql = tx.sql();
-        let offered = sqlx::query(
-            "UPDATE outbox SET state = 'pending' WHERE state = 'sent' AND org = $1 AND bytes IS NOT NULL",
-        )
-        .bind(org.as_str())
-        .execute(tx.conn())
-        .await
-        .map_err(&sql)?
-        .rows_affected();
+        let offered =
+            sqlx::query("UPDATE outbox SET state = 'pending' WHERE state = 'sent' AND org = $1 AND bytes IS NOT NULL")
+                .bind(org.as_str())
+                .execute(tx.conn())
+                .await
+                .map_err(&sql)?
+                .rows_affected();
         sqlx::query(
             "UPDATE replica_scope SET claim = CASE claim WHEN '' THEN $2 ELSE claim END, compare_due = 1,
                  safe_receipt_no = 0, top_receipt_no = 0 WHERE org = $1",

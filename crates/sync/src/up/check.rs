@@ -52,7 +52,7 @@ fn is_complete(envelope: &Envelope) -> bool {
 
 fn is_readable(kind: ItemKind, bytes: &[u8]) -> bool {
     match kind {
-        ItemKind::Attempt => taosync_results::decode_attempt(bytes, taosync_results::MAX_PLAIN).is_ok(),
+        ItemKind::Attempt => taosync_results::check_attempt(bytes, taosync_results::MAX_PLAIN).is_ok(),
         ItemKind::Log | ItemKind::Session | ItemKind::LtiUser => {
             payload::decode(bytes, payload::MAX_PLAIN).is_some_and(|document| document.is_object())
         }

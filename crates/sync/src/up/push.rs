@@ -30,7 +30,7 @@ const WINDOW: usize = 2;
 pub struct UpLimits {
     /// Items in a request (`[result_service] chunk_size`).
     pub items: u32,
-    /// Payload bytes in a request, unless a single item has more.
+    /// Bytes of a request as it travels, unless a single item has more: about, as it is packed after it was picked.
     pub bytes: u64,
     /// States of attempts that are handed in (`status_executions_to_sync`).
     pub states: Vec<ExecutionState>,
@@ -88,6 +88,8 @@ pub struct Push<'a> {
     limits: &'a UpLimits,
     /// Where the walk through the outbox stands; none at its start.
     after: Option<(u32, Uuid)>,
+    /// Payload bytes that are picked for a request.
+    budget: u64,
     /// Item and version of everything offered in this run.
     offered: HashSet<(Uuid, u32)>,
     /// A version was passed over: the one it follows ended behind the walk, which has to go round again.
@@ -163,10 +165,8 @@ async fn exchange_all(
             on_their_way.push_back(exchange(link, parcel));
         }
         // While central works on what it was sent, the request after it is made.
-        let ahead = async {
-            let is_due = next.is_none() && end.is_ok() && !push.begins_anew();
-            if is_due { push.next_parcel().await } else { Ok(None) }
-        };
+        let is_due = next.is_none() && end.is_ok() && !on_their_way.is_empty() && !push.begins_anew();
+        let ahead = async { if is_due { push.next_parcel().await } else { Ok(None) } };
         let (answer, ahead) = futures_util::future::join(on_their_way.next(), ahead).await;
         match ahead {
             Ok(ahead) => next = next.or(ahead),
@@ -215,6 +215,7 @@ impl<'a> Push<'a> {
             org,
             limits,
             after: None,
+            budget: limits.bytes,
             offered: HashSet::new(),
             passed_over: false,
             unsettled: 0,
@@ -247,7 +248,9 @@ impl<'a> Push<'a> {
         let (oldest, newest) = (versions().min().unwrap_or_default(), versions().max().unwrap_or_default());
         let sent = items.iter().map(|item| &item.envelope);
         let answer = Acknowledge::new(self.central, self.org, sent).map_err(UpError::Pack)?;
-        let body = pack(items).map_err(UpError::Pack)?.into();
+        let stored: u64 = items.iter().map(|item| item.envelope.size).sum();
+        let body: Bytes = pack(items).map_err(UpError::Pack)?.into();
+        self.budget = budget(self.limits.bytes, stored, body.len() as u64);
         let mark = self.store.receipt_newest(self.org).await?;
         self.unsettled += 1;
         Ok(Some(Parcel { body, answer, sizes, oldest, newest, mark, went_back: false }))
@@ -260,7 +263,7 @@ impl<'a> Push<'a> {
             kind: None,
             after: self.after,
             max_items: self.limits.items.max(1),
-            max_bytes: self.limits.bytes,
+            max_bytes: self.budget,
         };
         let items = self.store.outbox_pick(&pick).await?;
         let Some(last) = items.last() else { return Ok(None) };
@@ -394,10 +397,20 @@ impl<'a> Push<'a> {
     }
 }
 
+/// How many payload bytes are picked for the next request, so that it has `wanted` bytes as it travels: the last one says
+/// how much smaller it gets. At most twice as many, as the next may be packed less well.
+fn budget(wanted: u64, stored: u64, travelled: u64) -> u64 {
+    let next = u128::from(wanted) * u128::from(stored) / u128::from(travelled.max(1));
+    u64::try_from(next).unwrap_or(u64::MAX).clamp(wanted, wanted.saturating_mul(2))
+}
+
 fn fits(envelope: &Envelope) -> bool {
+    // A character becomes six bytes of JSON at most; all other fields together stay far below 1,024 bytes.
+    let texts = [Some(envelope.org.as_str()), envelope.delivery.as_deref(), envelope.test_taker.as_deref()];
+    let longest = 1024 + 6 * texts.into_iter().flatten().map(str::len).sum::<usize>();
     // 64 bytes are more than the frame's own name and braces take.
-    let header = serde_json::to_vec(envelope).map_or(usize::MAX, |json| json.len().saturating_add(64));
-    envelope.size <= MAX_BODY && header <= MAX_HEADER
+    let header = || serde_json::to_vec(envelope).map_or(usize::MAX, |json| json.len().saturating_add(64));
+    envelope.size <= MAX_BODY && (longest <= MAX_HEADER || header() <= MAX_HEADER)
 }
 
 fn too_large(envelope: &Envelope) -> Refusal {
@@ -426,4 +439,18 @@ fn pack(items: Vec<OutboxItem>) -> Result<Vec<u8>, std::io::Error> {
     }
     writer.push(&OutboxFrame::End, &[])?;
     writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_as_large_as_wanted_when_it_travels() {
+        assert_eq!(budget(100, 1000, 1000), 100);
+        assert_eq!(budget(100, 1000, 800), 125);
+        assert_eq!(budget(100, 1000, 10), 200, "never more than twice as much");
+        assert_eq!(budget(100, 1000, 2000), 100, "never less");
+        assert_eq!(budget(u64::MAX, u64::MAX, 0), u64::MAX);
+    }
 }
