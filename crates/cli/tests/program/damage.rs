@@ -244,14 +244,14 @@ fn a_flipped_byte_in_a_result_or_a_receipt_is_named_on_both_sides() {
     let school = local.serve();
     let attempt = sit(&RunnerClient::new(&local, &school), 0);
     local.is_whole();
-    let told = flip(&local, "outbox", "payload", "1");
-    named(&local, "outbox.payload", "result", &[&attempt, "stored answers are damaged"]);
-    flip_back(&local, "outbox", "payload", &told);
+    let told = flip(&local, "outbox_content", "payload", "1");
+    named(&local, "outbox_content.payload", "result", &[&attempt, "stored answers are damaged"]);
+    flip_back(&local, "outbox_content", "payload", &told);
     assert_eq!(local.sync()["results"]["sent"], 1);
     for (node, table, column, words) in [
-        (&local, "outbox", "payload", "stored answers are damaged"),
+        (&local, "outbox_content", "payload", "stored answers are damaged"),
         (&local, "outbox", "digest", "another payload than its row"),
-        (&local, "outbox", "receipt", "not what central has signed"),
+        (&local, "outbox_receipt", "signature", "not what central has signed"),
         (&central, "received", "payload", "stored answers are damaged"),
         (&central, "received", "digest", "another payload than its row"),
     ] {
