@@ -101,6 +101,30 @@ pub struct Envelope {
     pub counts: Counts,
 }
 
+impl Envelope {
+    /// The first version of something that is handed in at once; what it is about is filled in where it is known.
+    pub fn first(kind: ItemKind, item: Uuid, org: OrgId, origin: Uuid, payload: &[u8]) -> Self {
+        Self {
+            kind,
+            item,
+            org,
+            origin,
+            version: 1,
+            previous: None,
+            digest: Digest::of(payload),
+            size: payload.len() as u64,
+            form: FORM_ZSTD_JSON,
+            execution: None,
+            delivery: None,
+            test_taker: None,
+            state: None,
+            started_at: None,
+            finished_at: None,
+            counts: Counts::default(),
+        }
+    }
+}
+
 /// What an item's payload holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use taosync_model::assessment::LogEntry;
-use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind};
+use taosync_model::item::{Counts, Envelope, ItemKind};
 use taosync_model::{Digest, OrgId};
 use taosync_store::executions::Execution;
 use taosync_store::outbox::{NewItem, Queued};
@@ -24,7 +24,7 @@ impl Runner {
         check_size("the LTI user", user.to_string().len(), MAX_LTI_USER, "leave out what is not needed")?;
         let payload = packed(user)?;
         let item = self.id_of(ItemKind::LtiUser.as_str(), &[org.as_str(), &Digest::of(&payload).to_hex()]);
-        let envelope = self.late(ItemKind::LtiUser, item, org, &payload);
+        let envelope = Envelope::first(ItemKind::LtiUser, item, org.clone(), self.node, &payload);
         self.queue(NewItem { envelope, payload }).await?;
         Ok(item)
     }
@@ -46,33 +46,11 @@ impl Runner {
             delivery: Some(attempt.delivery.clone()),
             test_taker: Some(attempt.test_taker.clone()),
             counts: Counts { log: log.len() as u32, ..Counts::default() },
-            ..self.late(ItemKind::Log, item, &attempt.org, &payload)
+            ..Envelope::first(ItemKind::Log, item, attempt.org.clone(), self.node, &payload)
         };
         match self.queue(NewItem { envelope, payload }).await? {
             Queued::Different => Err(RunnerError::SaveDiffers { save }),
             Queued::Added | Queued::Already => Ok(()),
-        }
-    }
-
-    /// The envelope of something that is handed in at once, and is about nothing yet.
-    fn late(&self, kind: ItemKind, item: Uuid, org: &OrgId, payload: &[u8]) -> Envelope {
-        Envelope {
-            kind,
-            item,
-            org: org.clone(),
-            origin: self.node,
-            version: 1,
-            previous: None,
-            digest: Digest::of(payload),
-            size: payload.len() as u64,
-            form: FORM_ZSTD_JSON,
-            execution: None,
-            delivery: None,
-            test_taker: None,
-            state: None,
-            started_at: None,
-            finished_at: None,
-            counts: Counts::default(),
         }
     }
 

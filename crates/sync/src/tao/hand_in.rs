@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde_json::json;
 use taosync_model::assessment::LogEntry;
-use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind};
-use taosync_model::{Digest, EntityType, OrgId};
+use taosync_model::item::{Counts, Envelope, ItemKind};
+use taosync_model::{EntityType, OrgId};
 use taosync_store::received::{Answer, Handover, IncomingItem};
 use taosync_store::{Store, StoreError};
 use taosync_wire::tao::items::{Ack, LtiUsersRequest, SessionsRequest};
@@ -161,24 +161,7 @@ impl HandIn {
     }
 
     fn envelope(&self, kind: ItemKind, item: Uuid, payload: &[u8]) -> Envelope {
-        Envelope {
-            kind,
-            item,
-            org: self.org.clone(),
-            origin: self.node,
-            version: 1,
-            previous: None,
-            digest: Digest::of(payload),
-            size: payload.len() as u64,
-            form: FORM_ZSTD_JSON,
-            execution: None,
-            delivery: None,
-            test_taker: None,
-            state: None,
-            started_at: None,
-            finished_at: None,
-            counts: Counts::default(),
-        }
+        Envelope::first(kind, item, self.org.clone(), self.node, payload)
     }
 
     /// Holds everything, in one transaction.

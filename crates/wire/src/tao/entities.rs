@@ -6,8 +6,8 @@ use taosync_model::tao::Properties;
 
 use super::{PhpMap, SyncParams};
 
-/// An entity. A listing shows no properties.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// An entity. A listing shows no properties, nor does `Debug`: the hash of a password is one.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaoEntity {
     /// URI.
     pub id: String,
@@ -16,6 +16,12 @@ pub struct TaoEntity {
     /// Properties.
     #[serde(default)]
     pub properties: Properties,
+}
+
+impl std::fmt::Debug for TaoEntity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TaoEntity").field("id", &self.id).field("checksum", &self.checksum).finish_non_exhaustive()
+    }
 }
 
 /// A page of a listing, by URI.

@@ -10,9 +10,16 @@ const OFFSET: &str = "params[offset]";
 /// the address as it is, as it does with any other.
 const AFTER: &str = "params[taosync_after]";
 
-/// The parameters of an address, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The parameters of an address, in order. `Debug` shows their names only: one can be a client's secret.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Query(Vec<(String, String)>);
+
+impl std::fmt::Debug for Query {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Query")?;
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 impl Query {
     /// Reads what stands after `?`.
@@ -102,6 +109,12 @@ pub fn encode(text: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn debug_shows_no_values() {
+        let shown = format!("{:?}", Query::parse("client_id=key&client_secret=hush"));
+        assert_eq!(shown, r#"Query["client_id", "client_secret"]"#);
+    }
 
     #[test]
     fn the_next_page_repeats_what_was_asked() {
