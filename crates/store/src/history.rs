@@ -119,14 +119,15 @@ pub struct LastSuccess {
 pub struct QueuedReport {
     /// Row.
     pub id: Uuid,
-    /// Organisation.
-    pub org: OrgId,
     /// The report.
     pub body: Value,
 }
 
 /// Records of one node about one organisation that are kept; further ones push the oldest out.
 pub const RECORDS: u32 = 1_000;
+
+/// Reports of one organisation that wait at most; further ones push the oldest out. The newest says how things stand.
+pub const REPORTS: u32 = 500;
 
 impl Store {
     /// Forgets syncs that began before a moment, except each node's last success about an organisation. Says how many.
@@ -229,7 +230,8 @@ impl Store {
             .collect()
     }
 
-    /// Keeps a report until central has answered it. It may be lost with the power: the next sync makes another.
+    /// Keeps a report until central has answered it, the newest [`REPORTS`] of each organisation: a school that is never
+    /// reached fills no disk with them. It may be lost with the power: the next sync makes another.
     pub async fn report_add(&self, remote: Uuid, org: &OrgId, body: &Value) -> Result<(), StoreError> {
         let mut tx = self.write("report_add", Durability::Relaxed).await?;
         let sql = tx.sql();
@@ -240,19 +242,30 @@ impl Store {
             .bind(json_text(body)?)
             .execute(tx.conn())
             .await
-            .map_err(sql)?;
+            .map_err(&sql)?;
+        sqlx::query(
+            "DELETE FROM report_queue WHERE id IN (SELECT id FROM report_queue WHERE remote = $1 AND org = $2
+                 ORDER BY id DESC LIMIT -1 OFFSET $3)",
+        )
+        .bind(remote)
+        .bind(org.as_str())
+        .bind(REPORTS)
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
         tx.commit().await
     }
 
-    /// The oldest reports for a central, at most `limit`.
-    pub async fn report_next(&self, remote: Uuid, limit: u32) -> Result<Vec<QueuedReport>, StoreError> {
-        let query = sqlx::query("SELECT id, org, body FROM report_queue WHERE remote = $1 ORDER BY id LIMIT $2");
-        let query = query.bind(remote).bind(limit);
+    /// The oldest reports of an organisation for a central, at most `limit`.
+    pub async fn report_next(&self, remote: Uuid, org: &OrgId, limit: u32) -> Result<Vec<QueuedReport>, StoreError> {
+        let query =
+            sqlx::query("SELECT id, body FROM report_queue WHERE remote = $1 AND org = $2 ORDER BY id LIMIT $3");
+        let query = query.bind(remote).bind(org.as_str()).bind(limit);
         let rows = query.fetch_all(&self.pools.readers).await.map_err(StoreError::sql("report_next"))?;
         rows.iter()
             .map(|row| {
                 let row = Record::new("report_queue", row);
-                Ok(QueuedReport { id: row.get("id")?, org: row.word("org")?, body: row.json("body")? })
+                Ok(QueuedReport { id: row.get("id")?, body: row.json("body")? })
             })
             .collect()
     }

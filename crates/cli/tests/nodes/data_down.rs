@@ -26,6 +26,25 @@ async fn a_first_sync_ends_equal_and_a_second_has_nothing_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_report_central_never_takes_holds_up_no_other() {
+    let central = Central::start().await;
+    central.change(org("A", 0..3)).await;
+    let local = Local::joined(&central, "A").await;
+    local.sync_equal().await;
+    let remote = local.store().remotes_list().await.unwrap()[0].id;
+    let org = OrgId::new("A").unwrap();
+    for _ in 0..25 {
+        local.store().report_add(remote, &org, &serde_json::json!({ "outcome": 7 })).await.unwrap();
+    }
+    let seen = central.store().sync_list(None, 99).await.unwrap().len();
+    // Twenty go at once: those that are refused first, what comes after them at the second sync.
+    local.sync_equal().await;
+    local.sync_equal().await;
+    assert_eq!(local.store().report_next(remote, &org, 99).await.unwrap().len(), 0);
+    assert_eq!(central.store().sync_list(None, 99).await.unwrap().len(), seen + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_what_changed_travels() {
     let central = Central::start().await;
     central.change(org("A", 0..300)).await;

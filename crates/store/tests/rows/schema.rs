@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
+use taosync_model::OrgId;
 use taosync_model::clock::SystemClock;
 use taosync_store::audit::AuditEntry;
-use taosync_store::history::{NewRun, RunEnd, SyncOutcome};
+use taosync_store::history::{NewRun, REPORTS, RunEnd, SyncOutcome};
 use taosync_store::settings::{Identity, Role};
 use taosync_store::{Durability, Store, StoreError};
 use uuid::Uuid;
@@ -92,8 +93,24 @@ async fn reports_wait_until_they_are_answered() {
     for n in 0..3 {
         t.report_add(remote, &org, &serde_json::json!({ "n": n })).await.unwrap();
     }
-    let next = t.report_next(remote, 2).await.unwrap();
+    let next = t.report_next(remote, &org, 2).await.unwrap();
     assert_eq!(next.iter().map(|r| r.body["n"].clone()).collect::<Vec<_>>(), [0, 1]);
     t.report_done(&[next[0].id, next[1].id]).await.unwrap();
-    assert_eq!(t.report_next(remote, 9).await.unwrap().len(), 1);
+    assert_eq!(t.report_next(remote, &org, 9).await.unwrap().len(), 1);
+    let other = OrgId::new("another").unwrap();
+    assert_eq!(t.report_next(remote, &other, 9).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn only_the_newest_reports_wait() {
+    let t = open().await;
+    let (remote, org) = (Uuid::from_u128(1), org());
+    t.report_add(remote, &OrgId::new("another").unwrap(), &serde_json::json!({})).await.unwrap();
+    for n in 0..=REPORTS {
+        t.report_add(remote, &org, &serde_json::json!({ "n": n })).await.unwrap();
+    }
+    let waiting = t.report_next(remote, &org, u32::MAX).await.unwrap();
+    assert_eq!((waiting.len(), &waiting[0].body["n"]), (REPORTS as usize, &serde_json::json!(1)));
+    let other = t.report_next(remote, &OrgId::new("another").unwrap(), 9).await.unwrap();
+    assert_eq!(other.len(), 1, "another organisation's is not pushed out");
 }

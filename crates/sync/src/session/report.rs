@@ -1,22 +1,27 @@
 //! The end of a sync: its record here, and its report to central, which is kept until it is answered.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use taosync_store::Store;
 use taosync_store::blobs::Blobs;
 use taosync_store::history::{RunEnd, SyncOutcome};
 use taosync_store::replica::ReplicaScope;
-use taosync_wire::v1;
 use taosync_wire::v1::report::{HeldReport, Report, scope_digest};
+use taosync_wire::{Problem, v1};
 
 use super::SyncError;
 use super::org::{self, Done};
 use super::run::Plan;
 use super::summary::Summary;
 use crate::down::apply;
-use crate::link::{Link, Request, Traffic};
+use crate::link::{Link, LinkError, Request, Traffic};
 
 /// Reports sent at the end of one sync at most: older ones follow at the next.
 const REPORTS_AT_ONCE: u32 = 20;
+
+/// Room for the names of deliveries in a report, of the 16 KiB central takes.
+const NAMES_BYTES: usize = 8 * 1024;
 
 /// `success`, `partial` or `failed`.
 pub(super) fn status_of(summary: &Summary) -> &'static str {
@@ -80,6 +85,7 @@ async fn report(
     done: &Done,
 ) -> Result<Report, SyncError> {
     let (deliveries, not_ready) = org::not_ready(store, &replica.org).await?;
+    let (not_ready, more_not_ready) = named(not_ready);
     let disk = Blobs::open(store.dir()).await?.free_bytes().await?;
     let sum = |pick: fn(&super::summary::TypeCounts) -> u64| summary.types.values().map(pick).sum::<u64>();
     Ok(Report {
@@ -93,6 +99,7 @@ async fn report(
         digest: Some(scope_digest(&apply::digests(replica))),
         equal: summary.digest_equal,
         not_ready,
+        more_not_ready,
         deliveries,
         pending: store.outbox_waiting(&replica.org, &plan.up.states).await?.due,
         held: summary.held_removals,
@@ -110,14 +117,33 @@ async fn report(
     })
 }
 
-/// Sends waiting reports of this org, oldest first.
+/// As many names as a report has room for, and how many are left out.
+fn named(not_ready: BTreeMap<String, String>) -> (BTreeMap<String, String>, u64) {
+    let all = not_ready.len();
+    let mut bytes = 0;
+    let fits = |(uri, state): &(String, String)| {
+        // A character becomes six bytes of JSON at most.
+        bytes += 6 * (uri.len() + state.len()) + 6;
+        bytes <= NAMES_BYTES
+    };
+    let named: BTreeMap<_, _> = not_ready.into_iter().take_while(fits).collect();
+    let left_out = (all - named.len()) as u64;
+    (named, left_out)
+}
+
+/// Sends waiting reports of this org, oldest first. One that central will never take is forgotten: those after it must
+/// not wait for it.
 async fn send(store: &Store, replica: &ReplicaScope, link: &Link) -> Result<(), SyncError> {
-    let waiting = store.report_next(replica.remote, REPORTS_AT_ONCE).await?;
+    let waiting = store.report_next(replica.remote, &replica.org, REPORTS_AT_ONCE).await?;
     let mut answered = Vec::new();
     let mut result = Ok(());
-    for report in waiting.into_iter().filter(|r| r.org == replica.org) {
+    for report in waiting {
         match link.send(Request::post_json(v1::PATH_REPORT, &report.body)).await {
             Ok(_) => answered.push(report.id),
+            Err(LinkError::Problem(problem)) if is_final(&problem) => {
+                tracing::warn!(%problem, "central does not take a report");
+                answered.push(report.id);
+            }
             Err(error) => {
                 result = Err(error.into());
                 break;
@@ -128,4 +154,23 @@ async fn send(store: &Store, replica: &ReplicaScope, link: &Link) -> Result<(), 
         store.report_done(&answered).await?;
     }
     result
+}
+
+/// Whether the same report would be refused for ever.
+fn is_final(problem: &Problem) -> bool {
+    matches!(problem.status, 400 | 413 | 415 | 422)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_names_as_many_deliveries_as_fit() {
+        let many = |count: usize| (0..count).map(|n| (format!("http://x.example/{n:04}"), "missing".to_owned()));
+        assert_eq!(named(many(3).collect()), (many(3).collect(), 0));
+        let (some, more) = named(many(1_000).collect());
+        assert_eq!((some.len() as u64 + more, more > 0), (1_000, true));
+        assert!(serde_json::to_vec(&some).unwrap().len() <= NAMES_BYTES);
+    }
 }

@@ -35,6 +35,9 @@ pub struct Report {
     /// Deliveries that are not ready, with their state; an empty map means all are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub not_ready: BTreeMap<String, String>,
+    /// How many more are not ready, when all their names would make the report too large.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_not_ready: u64,
     /// Deliveries held.
     pub deliveries: u64,
     /// Items waiting to be handed in.
