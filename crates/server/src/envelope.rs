@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue};
 use taosync_model::Clock;
+use taosync_wire::v1;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 
@@ -17,7 +18,7 @@ use crate::listen::Peer;
 use crate::problem;
 
 /// Names a request in answers and in the log.
-const REQUEST_ID: HeaderName = HeaderName::from_static("taosync-request");
+const REQUEST_ID: HeaderName = HeaderName::from_static(v1::REQUEST_ID);
 
 /// Set on every answer a browser could show, unless it says otherwise.
 const FOR_BROWSERS: [(HeaderName, &str); 4] = [

@@ -28,7 +28,7 @@ const NODES_OF_CONSUMER: u32 = 1_000;
 const COMPARISONS: usize = 2;
 /// KiB of lists and questions that wait to be compared, together; the largest list has 122 MiB, the largest question 190.
 const QUESTIONS: usize = 256 * 1024;
-/// Requests with results of TAO clients unpacked at once; each may take some hundred megabytes.
+/// Large requests of TAO clients taken apart at once; each may take some hundred megabytes.
 const HAND_INS: usize = 2;
 /// How long a comparison waits for those before it.
 const COMPARISON_WAIT: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ pub struct Central {
     pub(crate) comparisons: Semaphore,
     /// KiB that bodies of comparisons, and of TAO clients, may still take.
     pub(crate) questions: Semaphore,
-    /// Requests of TAO clients with results that are unpacked at once.
+    /// Large requests of TAO clients that are taken apart at once.
     pub(crate) hand_ins: Semaphore,
     /// Addresses under which local servers reach this central, such as `https://central.example/`; proofs must name one
     /// of them. Empty: the address the request itself names.
@@ -86,6 +86,12 @@ impl Central {
     #[must_use]
     pub fn comparing(self, at_once: usize, waiting_kib: usize) -> Self {
         Self { comparisons: Semaphore::new(at_once), questions: Semaphore::new(waiting_kib), ..self }
+    }
+
+    /// Changes how many large requests of TAO clients are taken apart at once.
+    #[must_use]
+    pub fn handing_in(self, at_once: usize) -> Self {
+        Self { hand_ins: Semaphore::new(at_once), ..self }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod apply;
+mod arrived;
 mod check;
 mod continuation;
 mod held;
@@ -15,6 +16,7 @@ mod staged;
 mod state;
 
 pub use apply::{AppliedChunk, Chunk, ChunkEffect, Link, Removal, RemovalRule, Upsert};
+pub use arrived::Arrived;
 pub use check::{ReplicaCheck, ReplicaProblem};
 pub use held::{HeldRemoval, HeldTally, HeldWeight};
 pub use items::{HeldLink, HeldMembers};

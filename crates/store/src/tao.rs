@@ -1,7 +1,10 @@
-//! What a TAO client asks of central: pages of checksums, entities in TAO's view, classes, and records of its syncs.
+//! What a TAO client asks of central: pages of checksums, entities in TAO's view, classes, the consumer of a
+//! handshake, and records of its syncs.
 
+mod handshake;
 mod listing;
 mod runs;
 
+pub use handshake::{Handshake, NewHandshake};
 pub use listing::{Listed, TaoScope};
-pub use runs::TaoRun;
+pub use runs::{TaoBox, TaoRun};

@@ -1,5 +1,6 @@
 //! Blind indexes: finding a sealed login, label or e-mail by equality, without keeping it readable.
 
+use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 /// The key of all blind indexes of a database. Wiped from memory when dropped.
@@ -20,6 +21,13 @@ impl BlindIndex {
         let mut index = [0; 16];
         index.copy_from_slice(&full.as_bytes()[..16]);
         index
+    }
+
+    /// A secret that belongs to a name and can be told again, so that it is kept nowhere: 64 hexadecimal characters.
+    /// `purpose` must be no field of [`BlindIndex::of`].
+    pub(crate) fn secret(&self, purpose: &str, name: &str) -> SecretString {
+        let purpose_key = blake3::keyed_hash(&self.0, purpose.as_bytes());
+        SecretString::from(blake3::keyed_hash(purpose_key.as_bytes(), name.as_bytes()).to_hex().as_str())
     }
 }
 

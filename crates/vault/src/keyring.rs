@@ -113,6 +113,11 @@ impl Keyring {
         &self.index
     }
 
+    /// The secret of a consumer that handshakes give, by its client key: the same at every handshake, and kept nowhere.
+    pub fn handshake_secret(&self, client_key: &str) -> SecretString {
+        self.index.secret("taosync handshake secret 1", client_key)
+    }
+
     /// Secret behind chunk keys.
     pub fn chunks(&self) -> &ChunkSecret {
         &self.chunks

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use taosync_model::clock::SystemClock;
 use taosync_model::delivery::PackageRef;
 use taosync_model::vocabulary as v;
@@ -21,9 +21,10 @@ use taosync_store::packages::{ChunkRef, NewPackage};
 use taosync_store::settings::{Identity, Role};
 use taosync_store::tokens::NewToken;
 use taosync_store::{Durability, Store};
+use taosync_sync::tao::Compat;
 use taosync_vault::delivery_key::DeliveryKey;
 use taosync_vault::tokens::TokenHash;
-use taosync_vault::{Keyring, random};
+use taosync_vault::{Keyring, passwords, random};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -32,6 +33,8 @@ pub(crate) const ORG: &str = "School-7";
 /// Credentials that are right, as the kept inputs have them.
 pub(crate) const CLIENT: &str = "key";
 pub(crate) const SECRET: &str = "secret";
+/// The one version of TAO that is let in.
+pub(crate) const TAO_VERSION: &str = "1";
 /// Bytes of the one chunk.
 pub(crate) const CHUNK: &[u8] = &[9; 300];
 /// Bytes an answer may have here: everything there is at this central.
@@ -43,6 +46,8 @@ pub(crate) struct Place {
     connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
     /// A token of [`ORG`].
     pub token: String,
+    /// A token for TAO's protocol.
+    pub tao_token: String,
     _home: TempDir,
 }
 
@@ -53,8 +58,8 @@ pub(crate) fn place() -> &'static Place {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime can be made");
         let home = home();
-        let (address, token) = runtime.block_on(open(&home));
-        Place { runtime, address, connection: Mutex::new(None), token, _home: home }
+        let (address, token, tao_token) = runtime.block_on(open(&home));
+        Place { runtime, address, connection: Mutex::new(None), token, tao_token, _home: home }
     })
 }
 
@@ -63,22 +68,24 @@ fn home() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder can be made")
 }
 
-async fn open(home: &TempDir) -> (std::net::SocketAddr, String) {
+async fn open(home: &TempDir) -> (std::net::SocketAddr, String, String) {
     let keyring = Arc::new(Keyring::create(&home.path().join("keys")).expect("keys can be made"));
     let store = Store::open(home.path(), keyring, Arc::new(SystemClock)).await.expect("a store can be made");
     let identity = Identity { node: random::uuid(), role: Role::Central, epoch: random::uuid() };
     store.identity_set(&identity).await.expect("an identity can be set");
     let blobs = Blobs::open(home.path()).await.expect("a place for chunks can be made");
     publish(&store, &blobs).await;
-    let token = consumer(&store).await;
+    let compat = Compat { supported_versions: vec![TAO_VERSION.to_owned()], ..Compat::default() };
+    compat.save(&store).await.expect("settings are kept");
+    let (token, tao_token) = consumer(&store).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be listened on");
     let address = listener.local_addr().expect("it has an address");
     let router = central_router(Central::new(store, blobs, identity));
     tokio::spawn(serve(listener, router, None, ListenLimits::default(), std::future::pending()));
-    (address, token)
+    (address, token, tao_token)
 }
 
-/// A center, an eligibility, and a delivery with a package.
+/// A center with its manager, an eligibility, and a delivery with a package.
 async fn publish(store: &Store, blobs: &Blobs) {
     let key = DeliveryKey::generate();
     let tree = key.seal(b"tree");
@@ -99,7 +106,13 @@ async fn publish(store: &Store, blobs: &Blobs) {
     let eligibility = Entity::new("urn:x:eligibility", v::CLASS_ELIGIBILITY)
         .with(v::ELIGIBLE_TEST_CENTER, "urn:x:center")
         .with(v::ELIGIBLE_DELIVERY, "urn:x:delivery");
+    let manager = Entity::new("urn:x:manager", v::CLASS_TAO_USER)
+        .with(v::USER_LOGIN, CLIENT)
+        .with(v::USER_PASSWORD, passwords::tao_hash(&SecretString::from(SECRET)))
+        .with(v::USER_ROLES, v::ROLE_SYNC_MANAGER)
+        .with(v::ORGANISATION_ID, ORG);
     let changes = vec![
+        Change::Upsert(EntityType::SyncManager, manager),
         Change::Upsert(EntityType::TestCenter, center),
         Change::Upsert(EntityType::Delivery, delivery),
         Change::Upsert(EntityType::Eligibility, eligibility),
@@ -116,8 +129,8 @@ fn org() -> OrgId {
     OrgId::new(ORG).expect("an organisation id")
 }
 
-/// A consumer with the right credentials, and a token of it.
-async fn consumer(store: &Store) -> String {
+/// A consumer with the right credentials, and tokens of it: one for each protocol.
+async fn consumer(store: &Store) -> (String, String) {
     let new = NewConsumer {
         client_key: CLIENT.to_owned(),
         secret_hash: TokenHash::of(&SecretString::from(SECRET)),
@@ -127,12 +140,17 @@ async fn consumer(store: &Store) -> String {
     };
     store.consumer_create(&new).await.expect("a consumer is made");
     let login = store.consumer_login(CLIENT).await.expect("it is read").expect("it is there");
+    let consumer = login.consumer.id;
+    let node = node(store, consumer).await;
+    (issue(store, consumer, Some(node)).await, issue(store, consumer, None).await)
+}
+
+async fn issue(store: &Store, consumer: uuid::Uuid, node: Option<uuid::Uuid>) -> String {
     let token = random::token();
     let (org, expires_at) = (org(), jiff::Timestamp::MAX);
-    let node = Some(node(store, login.consumer.id).await);
-    let new = NewToken { hash: TokenHash::of(&token), consumer: login.consumer.id, org: &org, node, expires_at };
+    let new = NewToken { hash: TokenHash::of(&token), consumer, org: &org, node, expires_at };
     store.token_issue(&new).await.expect("a token is issued");
-    secrecy::ExposeSecret::expose_secret(&token).to_owned()
+    token.expose_secret().to_owned()
 }
 
 async fn node(store: &Store, consumer: uuid::Uuid) -> uuid::Uuid {
@@ -164,8 +182,15 @@ pub(crate) fn request(
 }
 
 impl Place {
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer, which is as all answers of our own protocol are.
     pub fn ask(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
+        let answer = self.exchange(request);
+        sound(&answer);
+        answer
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub fn exchange(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
         self.runtime.block_on(async {
             let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
             let is_ready = match &mut kept {
@@ -180,7 +205,7 @@ impl Place {
             let (head, body) = answer.into_parts();
             let body = body.collect().await.expect("an answer ends as it should").to_bytes();
             *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-            sound(&head, &body);
+            assert!(body.len() <= MAX_ANSWER, "an answer of {} bytes", body.len());
             Response::from_parts(head, body)
         })
     }
@@ -193,13 +218,12 @@ impl Place {
     }
 }
 
-/// What holds for every answer: it is no fault of the server, small, and names itself.
-fn sound(head: &http::response::Parts, body: &Bytes) {
-    assert!(!head.status.is_server_error(), "{head:?} {}", String::from_utf8_lossy(body));
-    assert!(body.len() <= MAX_ANSWER, "an answer of {} bytes", body.len());
-    assert!(head.headers.contains_key("taosync-request"), "{head:?}");
-    if head.status.is_client_error() {
-        let problem: serde_json::Value = serde_json::from_slice(body).expect("a refusal is JSON");
+/// What holds for every answer: it is no fault of the server, and names itself.
+fn sound(answer: &Response<Bytes>) {
+    assert!(!answer.status().is_server_error(), "{answer:?}");
+    assert!(answer.headers().contains_key("taosync-request"), "{answer:?}");
+    if answer.status().is_client_error() {
+        let problem: serde_json::Value = serde_json::from_slice(answer.body()).expect("a refusal is JSON");
         let word = problem.get("code").or(problem.get("error")).and_then(|code| code.as_str());
         assert!(word.is_some_and(|word| !word.is_empty()), "a refusal has a code: {problem}");
         crate::shown(&problem);

@@ -16,6 +16,8 @@ pub mod qti;
 pub mod recipe;
 pub mod result_xml;
 mod school;
+pub mod tao_answers;
+pub mod tao_requests;
 pub mod test;
 pub mod token_header;
 pub mod zip_walker;
@@ -33,6 +35,8 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("qti", qti::check),
     ("recipe", recipe::check),
     ("result_xml", result_xml::check),
+    ("tao_answers", tao_answers::check),
+    ("tao_requests", tao_requests::check),
     ("test", test::check),
     ("token_header", token_header::check),
     ("zip_walker", zip_walker::check),

@@ -1,5 +1,6 @@
 //! `taosync node`: who this node is, and at central, who the others are.
 
+mod boxes;
 mod fleet;
 mod machine;
 
@@ -32,7 +33,7 @@ enum Act {
     Adopt,
     /// This is a copy of a machine that goes on elsewhere: give it an identity of its own (local)
     Renew,
-    /// List the local servers that have met this central
+    /// List the local servers and TAO boxes that have met this central
     List,
     /// Let a local server in again, and end the alarm that it was copied or restored (central)
     Approve {

@@ -1,6 +1,7 @@
 //! A local server at a TAO central: everything arrives, nothing is lost to that central's faults, nothing is claimed that
 //! was not shown.
 
+mod cut;
 mod faults;
 mod own_central;
 mod recorded;

@@ -109,8 +109,13 @@ impl Node {
 
     /// `oauth import` of what `oauth generate` answered.
     pub fn import(&self, generated: &Value) -> Run {
+        self.import_with(generated, &[])
+    }
+
+    /// The same, with more words.
+    pub fn import_with(&self, generated: &Value, more: &[&str]) -> Run {
         let word = |name: &str| generated[name].as_str().unwrap();
-        self.run(&[
+        let known = [
             "oauth",
             "import",
             "-k",
@@ -123,7 +128,8 @@ impl Node {
             word("root_url"),
             "--ca-fingerprint",
             word("ca_fingerprint"),
-        ])
+        ];
+        self.run(&[&known[..], more].concat())
     }
 
     /// How many entities of a type are here.

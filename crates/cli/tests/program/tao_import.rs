@@ -7,6 +7,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::node::Node;
+use crate::people::school;
 use crate::run::{Run, says};
 
 /// A TAO that gives tokens for one secret and tells its versions; what else it is asked it does not know.
@@ -41,9 +42,11 @@ fn is_whole(asked: &[u8]) -> bool {
 
 fn answer(asked: &str, versions: &[&str]) -> (u16, Value) {
     let failure = |words: &str| json!({"success": false, "errorCode": 0, "errorMsg": words, "version": "x"});
-    if asked.starts_with("POST /taoOauth/TokenApi/requestToken") && asked.contains("client_secret=right") {
+    let asks_token =
+        asked.starts_with("POST /taoOauth/TokenApi/requestToken") || asked.starts_with("POST /give/me/a/token");
+    if asks_token && asked.contains("client_secret=right") {
         (200, json!({"access_token": "token", "expires": 1}))
-    } else if asked.starts_with("POST /taoOauth/TokenApi/requestToken") {
+    } else if asks_token {
         (401, failure("You are not authorized to perform this operation"))
     } else if asked.starts_with("GET /taoSync/api/supportedVm") && asked.contains("Bearer token") {
         (200, json!({"success": true, "data": versions}))
@@ -76,6 +79,23 @@ fn a_tao_central_is_known_and_its_key_is_proved() {
         (&failed["status"], &failed["proof"], &failed["code"]),
         (&json!("failed"), &json!("none"), &json!("TS-209"))
     );
+}
+
+#[test]
+fn a_tao_central_behind_other_addresses_is_known_by_its_answers() {
+    let local = Node::init("local");
+    let root = tao(&["2023.12"]);
+    let token = format!("{root}give/me/a/token");
+    let done = local.run(&["oauth", "import", "-k", "key", "-s", "right", "-tu", &token, "-u", &root]).done();
+    assert_eq!((&done["kind"], &done["tao_version"]), (&json!("tao"), &json!("2023.12")));
+    // One of ours answers under TAO's addresses too, and is known as ours all the same.
+    let mut central = Node::central_with(&school("A", 0..2));
+    let server = central.serve();
+    let mut generated = central.run(&["oauth", "generate", "--org", "A"]).done();
+    generated["token_url"] = json!(format!("{}/give/me/a/token", server.url));
+    let ours = Node::init("local");
+    let told = ours.import_with(&generated, &["--organisation-id", "A"]).failed(2, "TS-010");
+    says(&told, &["for a TAO central"]);
 }
 
 #[test]

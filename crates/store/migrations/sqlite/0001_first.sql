@@ -209,6 +209,17 @@ CREATE TABLE replica_entry (
 CREATE INDEX replica_entry_type ON replica_entry (type, id, scope);
 CREATE INDEX replica_entry_login ON replica_entry (login_index) WHERE login_index IS NOT NULL;
 
+-- What came from a TAO central and waits for the switch, with the checksum it proved to have: a sync that is cut goes on
+-- from here.
+CREATE TABLE tao_arrival (
+    scope   INTEGER NOT NULL,
+    type    INTEGER NOT NULL,
+    uri     TEXT    NOT NULL,
+    tao_md5 BLOB    NOT NULL,
+    body    BLOB    NOT NULL,
+    PRIMARY KEY (scope, type, uri)
+) STRICT, WITHOUT ROWID;
+
 -- What entities said of others before central's last word about them, while removals may be held: it counts as long as
 -- the other is held, so that an exam whose delivery is held can still be begun.
 CREATE TABLE held_value (
@@ -427,7 +438,9 @@ CREATE TABLE consumer (
     thumbprint   TEXT,
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER,
-    revoked_at   INTEGER
+    revoked_at   INTEGER,
+    -- URI of the sync manager whose handshakes give this consumer to TAO boxes.
+    handshake_of TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE consumer_org (

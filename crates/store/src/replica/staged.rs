@@ -8,6 +8,7 @@ use taosync_model::EntityType;
 use taosync_model::tao::TaoChecksum;
 
 use super::apply::{AppliedChunk, Chunk, RemovalRule};
+use super::arrived;
 use crate::{Durability, Store, StoreError};
 
 /// Checksums written by one statement.
@@ -31,9 +32,11 @@ impl Store {
         rules: &BTreeMap<EntityType, RemovalRule>,
     ) -> Result<AppliedChunk, StoreError> {
         let mut tx = self.write("replica_switch", Durability::Flushed).await?;
+        let types: Vec<EntityType> = staged.chunk.positions.keys().copied().collect();
         let applied = self.apply(&mut tx, scope, staged.chunk, rules).await?;
         let sql = tx.sql();
-        write_checksums(tx.conn(), scope, &staged.checksums).await.map_err(sql)?;
+        write_checksums(tx.conn(), scope, &staged.checksums).await.map_err(&sql)?;
+        arrived::forget(tx.conn(), scope, types.into_iter()).await.map_err(sql)?;
         tx.commit().await?;
         Ok(applied)
     }

@@ -1,10 +1,13 @@
 //! Records of syncs of TAO clients: begun by the first listing, ended by the confirmation, if one comes.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
 use taosync_model::OrgId;
 use uuid::Uuid;
 
-use crate::history::{NewRun, RunEnd};
+use crate::history::{NewRun, RunEnd, SyncOutcome};
+use crate::values::Record;
 use crate::{Store, StoreError};
 
 /// Whose sync, and which of its syncs.
@@ -20,9 +23,49 @@ pub struct TaoRun<'a> {
     pub box_id: &'a str,
     /// Number of the sync on the box.
     pub sync_id: &'a str,
+    /// Version of TAO on the box, when it says so.
+    pub version: Option<&'a str>,
+}
+
+/// A box as its syncs show it, for one org.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaoBox {
+    /// The box, as a node.
+    pub node: Uuid,
+    /// What it calls itself.
+    pub box_id: String,
+    /// The org.
+    pub org: OrgId,
+    /// The consumer's key, or the manager's login, that it last came with.
+    pub actor: String,
+    /// Version of TAO on it.
+    pub version: Option<String>,
+    /// When its last sync began.
+    pub last_seen: Timestamp,
+    /// How that ended.
+    pub outcome: SyncOutcome,
+    /// When one last ended well.
+    pub last_success: Option<Timestamp>,
 }
 
 impl Store {
+    /// Every box that has synced, the last one first.
+    pub async fn tao_boxes(&self) -> Result<Vec<TaoBox>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT r.node, r.org, r.actor, r.outcome, max(r.started_at) AS last_seen,
+                 json_extract(r.summary, '$.tao.box_id') AS box_id,
+                 json_extract(r.summary, '$.tao.version') AS version,
+                 (SELECT max(s.ended_at) FROM sync_run s
+                  WHERE s.node = r.node AND s.org = r.org AND s.outcome = 'success') AS last_success
+             FROM sync_run r WHERE json_extract(r.summary, '$.tao.box_id') IS NOT NULL
+             GROUP BY r.node, r.org ORDER BY last_seen DESC, r.org",
+        )
+        .fetch_all(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("tao_boxes"))?;
+        rows.iter().map(tao_box).collect()
+    }
+
     /// Begins a record, unless this sync has one.
     pub async fn tao_run_begin(&self, run: &TaoRun<'_>) -> Result<Uuid, StoreError> {
         if let Some(id) = self.tao_run_find(run).await? {
@@ -72,8 +115,22 @@ impl Store {
     }
 }
 
+fn tao_box(row: &SqliteRow) -> Result<TaoBox, StoreError> {
+    let row = Record::new("sync_run", row);
+    Ok(TaoBox {
+        node: row.get("node")?,
+        box_id: row.get("box_id")?,
+        org: row.word("org")?,
+        actor: row.get("actor")?,
+        version: row.get("version")?,
+        last_seen: row.time("last_seen")?,
+        outcome: row.word("outcome")?,
+        last_success: row.time_or_none("last_success")?,
+    })
+}
+
 fn names_of(run: &TaoRun<'_>, state: Option<&Value>) -> Value {
-    let mut summary = json!({"tao": {"box_id": run.box_id, "sync_id": run.sync_id}});
+    let mut summary = json!({"tao": {"box_id": run.box_id, "sync_id": run.sync_id, "version": run.version}});
     if let Some(state) = state {
         summary["tao"]["client_state"] = state.clone();
     }

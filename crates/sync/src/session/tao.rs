@@ -13,7 +13,7 @@ use super::summary::{OrgSummary, Progress, ResultCounts, Summary, TypeCounts};
 use super::{SyncError, held, org, report};
 use crate::down::{apply, guard};
 use crate::tao_remote::link::{Caller, TaoLink};
-use crate::tao_remote::{confirm, hand_in, pull};
+use crate::tao_remote::{Work, confirm, hand_in, pull};
 use crate::up::UpOutcome;
 
 /// Counts the syncs with TAO centrals, as a TAO box does.
@@ -51,7 +51,8 @@ pub(super) async fn sync(
         link.take_up(&kept).await;
     }
     let mut done = Done::default();
-    let result = steps(store, plan, replica, &link, &mut done, progress).await;
+    let work = Work { store, link: &link, replica, plan, progress };
+    let result = steps(work, &mut done).await;
     if plan.mode == Mode::Apply
         && let Some(token) = link.to_keep().await
     {
@@ -96,14 +97,8 @@ async fn sync_no(store: &Store, mode: Mode) -> Result<i64, SyncError> {
     Ok(number)
 }
 
-async fn steps(
-    store: &Store,
-    plan: &Plan,
-    replica: &ReplicaScope,
-    link: &TaoLink,
-    done: &mut Done,
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<(), SyncError> {
+async fn steps(work: Work<'_>, done: &mut Done) -> Result<(), SyncError> {
+    let Work { store, link, replica, plan, .. } = work;
     if plan.what != What::Data {
         done.pending_before = store.outbox_waiting(&replica.org, &plan.up.states).await?.due;
     }
@@ -113,47 +108,34 @@ async fn steps(
         return Err(SyncError::TaoVersion { ours: version.clone(), theirs: supported.join(", ") });
     }
     if plan.mode == Mode::DryRun {
-        return dry_run(store, plan, replica, link, done).await;
+        return dry_run(work, done).await;
     }
     if plan.what != What::Data {
-        results(store, plan, replica, link, done, progress).await?;
+        results(work, done).await?;
     }
     if plan.what != What::Results {
-        data(store, plan, replica, link, done, progress).await?;
+        data(work, done).await?;
     }
     Ok(())
 }
 
-async fn results(
-    store: &Store,
-    plan: &Plan,
-    replica: &ReplicaScope,
-    link: &TaoLink,
-    done: &mut Done,
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<(), SyncError> {
-    progress(Progress::Phase("handing in results".into()));
+async fn results(work: Work<'_>, done: &mut Done) -> Result<(), SyncError> {
+    (work.progress)(Progress::Phase("handing in results".into()));
     let outcome = done.results.insert(UpOutcome::default());
-    let result = hand_in::push(store, link, &replica.org, &plan.up, outcome, progress).await;
-    let waiting = store.outbox_waiting(&replica.org, &plan.up.states).await?;
+    let result = hand_in::push(work, outcome).await;
+    let waiting = work.store.outbox_waiting(&work.replica.org, &work.plan.up.states).await?;
     (outcome.pending, outcome.kept_back) = (waiting.due, waiting.kept_back);
     result
 }
 
-async fn data(
-    store: &Store,
-    plan: &Plan,
-    replica: &ReplicaScope,
-    link: &TaoLink,
-    done: &mut Done,
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<(), SyncError> {
-    progress(Progress::Phase("receiving data".into()));
+async fn data(work: Work<'_>, done: &mut Done) -> Result<(), SyncError> {
+    let Work { store, replica, plan, .. } = work;
+    (work.progress)(Progress::Phase("receiving data".into()));
     if plan.removals == guard::Removals::Accepted {
         store.removals_accept(replica.id, &plan.types).await?;
     }
     let replica = &store.replica_again(replica.id).await?;
-    let pulled = done.pulled.insert(pull::pull(store, link, replica, plan, progress).await?);
+    let pulled = done.pulled.insert(pull::pull(Work { replica, ..work }).await?);
     let learned = Learned {
         epoch: None,
         step: None,
@@ -169,17 +151,11 @@ async fn data(
     Ok(store.replica_finish(replica.id, &learned).await?)
 }
 
-async fn dry_run(
-    store: &Store,
-    plan: &Plan,
-    replica: &ReplicaScope,
-    link: &TaoLink,
-    done: &mut Done,
-) -> Result<(), SyncError> {
-    if plan.what == What::Results {
+async fn dry_run(work: Work<'_>, done: &mut Done) -> Result<(), SyncError> {
+    if work.plan.what == What::Results {
         return Ok(());
     }
-    for (entity_type, (differences, held)) in pull::look_ahead(store, link, replica, plan).await? {
+    for (entity_type, (differences, held)) in pull::look_ahead(work).await? {
         let updated = differences.ask.len() - differences.new;
         let counts = TypeCounts {
             created: differences.new as u64,

@@ -28,7 +28,8 @@ pub enum Ending {
 fn run_of<'a>(params: &'a SyncParams, org: &'a OrgId, actor: &'a str) -> Option<TaoRun<'a>> {
     let short = |text: &'a Option<String>| text.as_deref().filter(|id| !id.is_empty() && id.len() <= MAX_ID);
     let (box_id, sync_id) = (short(&params.box_id)?, short(&params.sync_id)?);
-    Some(TaoRun { node: ids::node_of(box_id), org, actor, box_id, sync_id })
+    let version = short(&params.tao_version);
+    Some(TaoRun { node: ids::node_of(box_id), org, actor, box_id, sync_id, version })
 }
 
 /// Notes that a sync has begun.

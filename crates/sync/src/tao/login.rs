@@ -4,10 +4,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use taosync_model::scope::FieldChoice;
 use taosync_model::tao::Properties;
 use taosync_model::{Entity, EntityType, OrgId, vocabulary as v};
-use taosync_store::consumers::NewConsumer;
 use taosync_store::entities::Key;
+use taosync_store::tao::NewHandshake;
 use taosync_store::{Store, StoreError};
-use taosync_vault::tokens::TokenHash;
 use taosync_vault::{passwords, random};
 use taosync_wire::tao::access::{HandshakeAnswer, OauthInfo};
 
@@ -79,27 +78,36 @@ async fn orgs_of(store: &Store, manager: &Entity) -> Result<Vec<OrgId>, StoreErr
     Ok(orgs)
 }
 
-/// Makes a consumer for a manager's box, and says who the manager is.
-pub async fn handshake(store: &Store, manager: &Manager, token_url: String) -> Result<HandshakeAnswer, StoreError> {
-    let key = hex::encode(random::bytes::<16>());
-    let secret = random::token();
-    let new = NewConsumer {
-        client_key: key.clone(),
-        secret_hash: TokenHash::of(&secret),
-        user: manager.login().to_owned(),
-        role: v::ROLE_SYNC_MANAGER.to_owned(),
-        orgs: manager.orgs.clone(),
+/// What a handshake gave.
+pub struct Given {
+    /// For the box.
+    pub answer: HandshakeAnswer,
+    /// Whether a consumer was made for it.
+    pub is_new: bool,
+}
+
+/// The consumer of a manager's boxes, and who the manager is.
+pub async fn handshake(store: &Store, manager: &Manager, token_url: String) -> Result<Given, StoreError> {
+    let new = NewHandshake {
+        manager: &manager.entity.uri,
+        login: manager.login(),
+        role: v::ROLE_SYNC_MANAGER,
+        orgs: &manager.orgs,
+        client_key: &hex::encode(random::bytes::<16>()),
     };
-    let consumer = store.consumer_create(&new).await?;
+    let consumer = store.tao_handshake(&new).await?;
     let uri = manager.entity.uri.clone();
     let base = uri.rsplit_once('#').map_or(uri.as_str(), |(base, _)| base);
     let mut entity = manager.entity.clone();
-    entity.set(v::CONSUMER_USER, vec![taosync_model::Value::plain(format!("{base}#i{}", consumer.simple()))]);
+    let consumer_uri = format!("{base}#i{}", consumer.consumer.simple());
+    entity.set(v::CONSUMER_USER, vec![taosync_model::Value::plain(consumer_uri)]);
     let mut properties = Properties::of(&entity, &[], EntityType::SyncManager, &FieldChoice::default());
     if properties.texts(v::ORGANISATION_ID).is_empty() {
         // A TAO client takes its organisation from here.
         properties.add_missing(v::ORGANISATION_ID, manager.orgs.first().map_or("", OrgId::as_str));
     }
-    let oauth_info = OauthInfo { key, secret: secret.expose_secret().to_owned(), token_url };
-    Ok(HandshakeAnswer { sync_user: listing::entity(uri, properties), oauth_info })
+    let secret = consumer.secret.expose_secret().to_owned();
+    let oauth_info = OauthInfo { key: consumer.client_key, secret, token_url };
+    let answer = HandshakeAnswer { sync_user: listing::entity(uri, properties), oauth_info };
+    Ok(Given { answer, is_new: consumer.is_new })
 }

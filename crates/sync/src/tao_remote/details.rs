@@ -13,8 +13,6 @@ use crate::link::{LinkError, Request};
 
 /// Entities asked for at once: as many as a TAO client does with its usual pages.
 pub const AT_ONCE: usize = 100;
-/// Bytes of all entities of a sync at most: they are kept in memory until the switch.
-const MAX_STAGED: usize = 512 * 1024 * 1024;
 /// Added on the wire by encryption, after the checksum was made (WIRE §4).
 const APPLICATION_KEY: &str = "http://www.tao.lu/Ontologies/TAODelivery.rdf#applicationKey";
 /// Classes every TAO has, which it never sends (WIRE §6.5).
@@ -36,34 +34,22 @@ pub struct Arrived {
 /// What came, of one type.
 pub type Arrivals = BTreeMap<String, Arrived>;
 
-/// Asks for these entities. Who is not in the answer has gone meanwhile, and what was not asked for is not looked at.
-pub async fn fetch(
-    link: &TaoLink,
-    entity_type: EntityType,
-    uris: &[String],
-    staged: &mut usize,
-) -> Result<Arrivals, LinkError> {
-    let mut arrived = Arrivals::new();
-    for part in uris.chunks(AT_ONCE) {
-        let request = DetailsRequest {
-            entity_type: entity_type.to_string(),
-            entity_ids: Json::from(part.to_vec()),
-            params: link.caller().params(),
-        };
-        let answer: Details = link.ask(&Request::post_json(PATH_DETAILS, &request)).await?;
-        let asked: BTreeSet<&str> = part.iter().map(String::as_str).collect();
-        for (uri, entity) in answer.0 {
-            if uri != entity.id || !asked.contains(uri.as_str()) {
-                continue;
-            }
-            *staged += bytes_of(&entity);
-            if *staged > MAX_STAGED {
-                return Err(LinkError::Protocol("central sends more than can be kept for one switch".into()));
-            }
-            arrived.insert(uri, arrival(entity_type, entity));
-        }
-    }
-    Ok(arrived)
+/// The request for these entities.
+pub fn request(link: &TaoLink, entity_type: EntityType, uris: &[String]) -> Request {
+    let request = DetailsRequest {
+        entity_type: entity_type.to_string(),
+        entity_ids: Json::from(uris.to_vec()),
+        params: link.caller().params(),
+    };
+    Request::post_json(PATH_DETAILS, &request)
+}
+
+/// What came of what was asked for. Who is not in the answer has gone meanwhile, and what was not asked for is not
+/// looked at.
+pub fn take(entity_type: EntityType, answer: Details, asked: &[String]) -> Arrivals {
+    let asked: BTreeSet<&str> = asked.iter().map(String::as_str).collect();
+    let wanted = answer.0.into_iter().filter(|(uri, entity)| *uri == entity.id && asked.contains(uri.as_str()));
+    wanted.map(|(uri, entity)| (uri, arrival(entity_type, entity))).collect()
 }
 
 fn arrival(entity_type: EntityType, entity: TaoEntity) -> Arrived {
@@ -91,9 +77,10 @@ fn kept_as(entity_type: EntityType, entity: TaoEntity) -> Entity {
     Entity { properties, ..Entity::new(entity.id, class) }
 }
 
-fn bytes_of(entity: &TaoEntity) -> usize {
-    let texts = |merged: &taosync_model::tao::Merged| merged.texts().iter().map(|t| t.len() + 32).sum::<usize>();
-    entity.id.len() + entity.properties.iter().map(|(p, merged)| p.len() + 32 + texts(merged)).sum::<usize>()
+/// Bytes an entity takes in memory, about.
+pub fn bytes_of(entity: &Entity) -> usize {
+    let values = |property: &Property| property.values.iter().map(|value| value.text.len() + 32).sum::<usize>();
+    entity.uri.len() + entity.properties.iter().map(|p| p.predicate.len() + 32 + values(p)).sum::<usize>()
 }
 
 /// The classes of what came that are not known here, with all above them.

@@ -5,20 +5,20 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
-use taosync_model::OrgId;
 use taosync_model::item::{Envelope, ItemKind, Refusal};
 use taosync_store::Store;
 use taosync_store::outbox::{Acknowledged, OutboxItem, Pick};
 use taosync_wire::tao::{PATH_LOGS, PATH_LTI_USERS, PATH_RESULTS, PATH_SESSIONS, PhpMap};
 use uuid::Uuid;
 
-use super::TaoLink;
+use super::heard::Heard;
 use super::parcel::{self, Parcel, Unfit};
 use super::variables::name_of;
+use super::{TaoLink, Work};
 use crate::link::{LinkError, Request};
 use crate::session::{Progress, SyncError};
 use crate::tao::ids;
-use crate::up::{UpError, UpLimits, UpOutcome};
+use crate::up::{UpError, UpOutcome};
 
 /// Results in a request: what TAO does, since more overload it (WIRE §9.1).
 const RESULTS_AT_ONCE: u32 = 10;
@@ -27,14 +27,9 @@ const RESULTS_AT_ONCE: u32 = 10;
 const ORDER: [ItemKind; 4] = [ItemKind::Attempt, ItemKind::Log, ItemKind::Session, ItemKind::LtiUser];
 
 /// Hands in everything that waits for an org. `outcome` is told truly also on an error.
-pub async fn push(
-    store: &Store,
-    link: &TaoLink,
-    org: &OrgId,
-    limits: &UpLimits,
-    outcome: &mut UpOutcome,
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<(), SyncError> {
+pub async fn push(work: Work<'_>, outcome: &mut UpOutcome) -> Result<(), SyncError> {
+    let Work { store, replica, plan, progress, .. } = work;
+    let (org, limits) = (&replica.org, &plan.up);
     store.outbox_retry_all().await?;
     outcome.pending = store.outbox_waiting(org, &limits.states).await?.due;
     let mut labels = HashMap::new();
@@ -53,7 +48,7 @@ pub async fn push(
             let Some(last) = items.last() else { break };
             after = Some((last.envelope.version, last.id));
             let parcels = pack(store, kind, items, &mut labels, outcome).await?;
-            exchange(store, link, kind, parcels, limits, outcome).await?;
+            exchange(work, kind, parcels, outcome).await?;
             progress(Progress::Results { done: outcome.sent, of: outcome.pending.max(outcome.sent) });
         }
     }
@@ -102,11 +97,9 @@ async fn label_of(store: &Store, labels: &mut HashMap<String, String>, delivery:
 
 /// Sends what fits into one request, and believes what is said about each.
 async fn exchange(
-    store: &Store,
-    link: &TaoLink,
+    work: Work<'_>,
     kind: ItemKind,
     parcels: Vec<Parcel>,
-    limits: &UpLimits,
     outcome: &mut UpOutcome,
 ) -> Result<(), SyncError> {
     let mut rest = parcels;
@@ -115,9 +108,9 @@ async fn exchange(
         let mut names = HashSet::new();
         let (now, later): (Vec<_>, Vec<_>) = rest.into_iter().partition(|parcel| names.insert(parcel.name.clone()));
         rest = later;
-        let (path, body) = request_of(link, kind, &now);
-        let answer: PhpMap<Value> = link.once(&Request::post_json(path, &body)).await?;
-        settle(store, kind, now, &answer, limits, outcome).await?;
+        let (path, body) = request_of(work.link, kind, &now);
+        let answer: PhpMap<Value> = work.link.once(&Request::post_json(path, &body)).await?;
+        settle(work, kind, now, &answer, outcome).await?;
     }
     Ok(())
 }
@@ -137,31 +130,31 @@ fn request_of(link: &TaoLink, kind: ItemKind, parcels: &[Parcel]) -> (&'static s
 /// Marks what has its own success entry, with what follows from it; what was said to have failed is shown as refused and
 /// sent again next time; what was not spoken of waits.
 async fn settle(
-    store: &Store,
+    work: Work<'_>,
     kind: ItemKind,
     parcels: Vec<Parcel>,
     answer: &PhpMap<Value>,
-    limits: &UpLimits,
     outcome: &mut UpOutcome,
 ) -> Result<(), SyncError> {
+    let (store, after_receipt) = (work.store, work.plan.up.after_receipt);
     let sent: HashSet<&str> = parcels.iter().map(|parcel| parcel.name.as_str()).collect();
     outcome.unproven += answer.0.iter().filter(|(name, _)| !sent.contains(name.as_str())).count() as u64;
     let (mut taken, mut follow, mut refusals, mut silent) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for parcel in &parcels {
-        match answer.get(&parcel.name).map(|entry| heard(kind, parcel, entry)) {
-            Some(Heard::Taken) => {
+        match Heard::of(kind, &parcel.body, answer.get(&parcel.name)) {
+            Heard::Taken => {
                 taken.push(Acknowledged::of(&parcel.item.envelope));
                 follow.extend(parcel.follow.iter().cloned());
                 outcome.bytes += parcel.item.envelope.size;
             }
-            Some(Heard::Failed) => {
+            Heard::Failed => {
                 let reason = "central did not take it and gives no reason; it is sent again with the next sync";
                 refusals.push(refusal(&parcel.item.envelope, "tao_failed", reason));
             }
-            Some(Heard::Unproven) | None => silent += 1,
+            Heard::Unproven => silent += 1,
         }
     }
-    outcome.sent += store.outbox_acknowledge(&taken, &follow, limits.after_receipt).await?;
+    outcome.sent += store.outbox_acknowledge(&taken, &follow, after_receipt).await?;
     outcome.refused += store.outbox_mark_refused(&refusals).await?;
     if silent > 0 {
         outcome.unproven += silent;
@@ -172,37 +165,6 @@ async fn settle(
         return Err(UpError::Link(error).into());
     }
     Ok(())
-}
-
-enum Heard {
-    Taken,
-    Failed,
-    Unproven,
-}
-
-fn heard(kind: ItemKind, parcel: &Parcel, entry: &Value) -> Heard {
-    let word = entry.get("success");
-    let is_one = word.is_some_and(|word| *word == json!(1) || *word == json!(true) || *word == json!("1"));
-    if !is_one {
-        return if word.is_some() { Heard::Failed } else { Heard::Unproven };
-    }
-    let is_about_it = match kind {
-        ItemKind::Attempt => {
-            let delivery = entry.get("deliveryId");
-            delivery.is_none_or(|delivery| delivery.is_null() || *delivery == parcel.body["deliveryId"])
-        }
-        ItemKind::Log => are_all_rows(parcel, entry.get("logsSynced")),
-        ItemKind::Session | ItemKind::LtiUser => true,
-    };
-    if is_about_it { Heard::Taken } else { Heard::Unproven }
-}
-
-/// Whether every row of a log is named: numbers and texts of them are the same.
-fn are_all_rows(parcel: &Parcel, synced: Option<&Value>) -> bool {
-    let text = |value: &Value| taosync_wire::tao::text_of(value);
-    let synced: HashSet<String> = synced.and_then(Value::as_array).into_iter().flatten().filter_map(text).collect();
-    let rows = parcel.body.as_array().into_iter().flatten();
-    rows.into_iter().all(|row| text(&row["id"]).is_some_and(|id| synced.contains(&id)))
 }
 
 fn refusal(envelope: &Envelope, code: &str, reason: &str) -> Refusal {

@@ -15,9 +15,10 @@ use taosync_wire::tao::PATH_DELIVERY_TEST;
 use taosync_wire::tao::query::encode;
 use tokio::io::AsyncWriteExt as _;
 
-use super::TaoLink;
 use super::details::{Arrivals, Arrived};
+use super::intake::Intake;
 use super::walk::Checksums;
+use super::{TaoLink, Work};
 use crate::link::{LinkError, Request};
 use crate::packages::{FetchOutcome, PublishError, adopt};
 use crate::session::{Progress, SyncError};
@@ -28,13 +29,11 @@ const ARRIVING: &str = "tao-package.part";
 /// Fetches the packages that are needed, and puts them on the deliveries that came. One that is broken or does not come
 /// is put aside with its reason; its delivery is asked for again at the next sync.
 pub async fn bring(
-    store: &Store,
-    link: &TaoLink,
-    replica: &ReplicaScope,
+    intake: &Intake<'_>,
     listed: &Checksums,
     arrivals: &mut Arrivals,
-    progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<FetchOutcome, SyncError> {
+    let Work { store, link, replica, progress, .. } = intake.work();
     let since = Instant::now();
     let held = held(store, replica).await?;
     for (uri, entity) in &held {
@@ -46,9 +45,16 @@ pub async fn bring(
     let mut outcome = FetchOutcome::default();
     let number = arrivals.len();
     for (at, (uri, arrived)) in arrivals.iter_mut().enumerate() {
+        // A package that came before the last sync was cut is named by its delivery already.
+        if is_ready(store, &arrived.entity).await? {
+            continue;
+        }
         progress(Progress::Phase(format!("fetching test {} of {number}, {}", at + 1, arrived.entity.label())));
         match one(store, link, uri, &mut outcome).await {
-            Ok(reference) => arrived.entity.package = Some(reference),
+            Ok(reference) => {
+                arrived.entity.package = Some(reference);
+                intake.keep(EntityType::Delivery, std::iter::once(&*arrived)).await?;
+            }
             Err(error) if is_of_this_machine(&error) => return Err(error),
             Err(error) => {
                 let reason = error.to_string();

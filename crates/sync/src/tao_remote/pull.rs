@@ -1,5 +1,5 @@
 //! Data of one org from a TAO central: lists, differences, details, all of it staged, then one switch. A failure before
-//! the switch changes nothing.
+//! the switch changes nothing that can be seen; what has come is kept for the next sync.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,9 +8,10 @@ use taosync_store::replica::{ChunkEffect, Removal, RemovalRule, ReplicaScope, St
 use taosync_store::{Store, StoreError};
 
 use super::details::{self, Arrivals, Arrived};
+use super::intake::Intake;
 use super::listing::{self, Listing};
 use super::plan::{Differences, Held};
-use super::{TaoLink, packages};
+use super::{TaoLink, Work, packages};
 use crate::down::guard::Removals;
 use crate::down::read;
 use crate::packages::FetchOutcome;
@@ -46,23 +47,17 @@ struct TypePlan {
 }
 
 /// Pulls the data of an org.
-pub async fn pull(
-    store: &Store,
-    link: &TaoLink,
-    replica: &ReplicaScope,
-    plan: &Plan,
-    progress: &(dyn Fn(Progress) + Send + Sync),
-) -> Result<Pulled, SyncError> {
+pub async fn pull(work: Work<'_>) -> Result<Pulled, SyncError> {
+    let Work { store, link, replica, plan, progress } = work;
     mend(store, replica).await?;
     let waiting = waiting(store, replica).await?;
     let mut known = classes_here(store, replica).await?;
     let mut plans = Vec::new();
-    let mut staged = 0;
+    let mut intake = Intake::new(work);
     for entity_type in types_of(plan) {
         progress(Progress::Phase(format!("reading {entity_type}s")));
         let none = BTreeSet::new();
-        let waiting = waiting.get(&entity_type).unwrap_or(&none);
-        let mut of_type = plan_of(store, link, replica, entity_type, waiting, &mut staged).await?;
+        let mut of_type = plan_of(&mut intake, entity_type, waiting.get(&entity_type).unwrap_or(&none)).await?;
         of_type.classes = details::classes(link, entity_type, &of_type.arrivals, &known).await?;
         known.extend(of_type.classes.iter().map(|class| class.uri.clone()));
         plans.push(of_type);
@@ -70,7 +65,7 @@ pub async fn pull(
     let mut fetched = FetchOutcome::default();
     if let Some(deliveries) = plans.iter_mut().find(|plan| plan.entity_type == EntityType::Delivery) {
         let TypePlan { listing, arrivals, .. } = deliveries;
-        fetched = packages::bring(store, link, replica, &listing.entities, arrivals, progress).await?;
+        fetched = packages::bring(&intake, &listing.entities, arrivals).await?;
     }
     let doubts: Vec<String> = plans.iter().flat_map(|plan| plan.doubts.clone()).collect();
     let (staged, rules) = stage(plans, link.caller().sync_no, plan.removals);
@@ -81,16 +76,11 @@ pub async fn pull(
 }
 
 /// What a pull would do, by the lists alone; nothing is asked for and nothing changes.
-pub async fn look_ahead(
-    store: &Store,
-    link: &TaoLink,
-    replica: &ReplicaScope,
-    plan: &Plan,
-) -> Result<BTreeMap<EntityType, (Differences, usize)>, SyncError> {
+pub async fn look_ahead(work: Work<'_>) -> Result<BTreeMap<EntityType, (Differences, usize)>, SyncError> {
     let mut ahead = BTreeMap::new();
-    for entity_type in types_of(plan) {
-        let held = store.replica_checksums(replica.id, entity_type).await?;
-        let listing = list(link, entity_type, &held).await?;
+    for entity_type in types_of(work.plan) {
+        let held = work.store.replica_checksums(work.replica.id, entity_type).await?;
+        let listing = list(work.link, entity_type, &held).await?;
         let differences = Differences::of(&listing, &held, &BTreeSet::new());
         ahead.insert(entity_type, (differences, held.len()));
     }
@@ -130,29 +120,33 @@ async fn list(link: &TaoLink, entity_type: EntityType, held: &Held) -> Result<Li
 }
 
 async fn plan_of(
-    store: &Store,
-    link: &TaoLink,
-    replica: &ReplicaScope,
+    intake: &mut Intake<'_>,
     entity_type: EntityType,
     waiting: &BTreeSet<String>,
-    staged: &mut usize,
 ) -> Result<TypePlan, SyncError> {
+    let Work { store, link, replica, .. } = intake.work();
     let held = store.replica_checksums(replica.id, entity_type).await?;
-    let mut arrivals = Arrivals::new();
+    let mut arrivals: Option<Arrivals> = None;
     let mut tries = 0;
     loop {
         tries += 1;
         let listing = list(link, entity_type, &held).await?;
-        arrivals.retain(|uri, _| listing.entities.contains_key(uri));
         let differences = Differences::of(&listing, &held, waiting);
-        let is_to_come = |uri: &&String| arrivals.get(*uri).is_none_or(|a| !is_as_listed(a, uri, &listing));
+        let mut came = match arrivals {
+            Some(came) => came,
+            None => intake.take_up(entity_type, &listing.entities).await?,
+        };
+        came.retain(|uri, _| listing.entities.contains_key(uri));
+        let is_to_come = |uri: &&String| came.get(*uri).is_none_or(|a| !is_as_listed(a, uri, &listing));
         let to_come: Vec<String> = differences.ask.iter().filter(is_to_come).cloned().collect();
-        arrivals.extend(details::fetch(link, entity_type, &to_come, staged).await?);
-        let vanished = differences.ask.iter().filter(|uri| !arrivals.contains_key(*uri)).count();
+        came.extend(intake.ask(entity_type, &to_come).await?);
+        let vanished = differences.ask.iter().filter(|uri| !came.contains_key(*uri)).count();
         if vanished == 0 || tries == TRIES {
-            let doubts = doubts_of(entity_type, &listing, &arrivals, vanished);
-            return Ok(TypePlan { entity_type, held, listing, differences, arrivals, classes: Vec::new(), doubts });
+            let doubts = doubts_of(entity_type, &listing, &came, vanished);
+            let (arrivals, classes) = (came, Vec::new());
+            return Ok(TypePlan { entity_type, held, listing, differences, arrivals, classes, doubts });
         }
+        arrivals = Some(came);
     }
 }
 

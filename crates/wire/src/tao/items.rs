@@ -1,5 +1,7 @@
 //! Test sessions, LTI users and confirmations (WIRE §6.7, §6.8, §10.2, §10.3).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,14 +17,20 @@ pub struct SessionsRequest {
     pub sync_params: SyncParams,
 }
 
-/// A request with LTI users. Their form is not public; what comes is kept as it is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A request with LTI users. Their form is not public; what comes is kept as it is, and `Debug` shows how many there are.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct LtiUsersRequest {
     /// The users.
     pub lti_users: PhpMap<Value>,
     /// About the box.
     #[serde(default)]
     pub sync_params: SyncParams,
+}
+
+impl fmt::Debug for LtiUsersRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LtiUsersRequest").field("users", &self.lti_users.0.len()).finish_non_exhaustive()
+    }
 }
 
 /// What central says about a session or an LTI user.
@@ -32,8 +40,8 @@ pub struct Ack {
     pub success: u8,
 }
 
-/// The word that a sync went well or failed.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// The word that a sync went well or failed. `Debug` shows no report of a machine, and no reason.
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Confirmation {
     /// About the box; a report of its machine in `client_state`.
     #[serde(default)]
@@ -41,6 +49,12 @@ pub struct Confirmation {
     /// Why it failed: a text, or a list of reports.
     #[serde(rename = "failure-reason", default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<Value>,
+}
+
+impl fmt::Debug for Confirmation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Confirmation").field("params", &self.params).finish_non_exhaustive()
+    }
 }
 
 impl Confirmation {

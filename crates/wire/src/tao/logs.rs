@@ -1,12 +1,14 @@
 //! Log rows of executions (WIRE §10.1).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{PhpMap, SyncParams};
 
-/// A request with log rows, by id of the execution on the box.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A request with log rows, by id of the execution on the box. `Debug` of it and of a row shows no details.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct LogsRequest {
     /// Each row is read for itself.
     pub delivery_logs: PhpMap<PhpMap<Value>>,
@@ -16,7 +18,7 @@ pub struct LogsRequest {
 }
 
 /// A log row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogRow {
     /// Number of the row on the box; a number or a text.
     pub id: Value,
@@ -33,6 +35,21 @@ pub struct LogRow {
     /// `is_synced`, `log_is_after_session_sync` and whatever else comes.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+impl fmt::Debug for LogsRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogsRequest").field("executions", &self.delivery_logs.0.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LogRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogRow")
+            .field("execution", &self.delivery_execution_id)
+            .field("event", &self.event_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What central says about the rows of one execution.

@@ -1,13 +1,16 @@
 //! What a box says about itself and its sync with every request (WIRE §6.1).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::query::Query;
 use super::text_of;
 
-/// The parameters, in JSON bodies under `params` or `sync_params`. Fields a form of the box adds are in `other`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The parameters, in JSON bodies under `params` or `sync_params`. Fields a form of the box adds are in `other`; `Debug`
+/// shows their names only: one can be a key.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Value", into = "Value")]
 pub struct SyncParams {
     /// Organisation id; absent where scopes are not set up.
@@ -24,6 +27,19 @@ pub struct SyncParams {
     pub client_state: Option<Value>,
     /// Everything else.
     pub other: Map<String, Value>,
+}
+
+impl fmt::Debug for SyncParams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let other: Vec<&String> = self.other.keys().collect();
+        f.debug_struct("SyncParams")
+            .field("organisation_id", &self.organisation_id)
+            .field("sync_id", &self.sync_id)
+            .field("box_id", &self.box_id)
+            .field("tao_version", &self.tao_version)
+            .field("other", &other)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SyncParams {

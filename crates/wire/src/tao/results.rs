@@ -1,12 +1,15 @@
 //! Results of executions (WIRE §9).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{PhpMap, SyncParams};
 
 /// A request with results, by id of the execution on the box. The inner id may be another; the outer one counts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// `Debug` of it and of its parts shows names and counts: the rest is answers.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct ResultsRequest {
     /// Each is read for itself ([`TaoResult::read`]): one that cannot be read does not hold up the others.
     pub results: PhpMap<Value>,
@@ -16,7 +19,7 @@ pub struct ResultsRequest {
 }
 
 /// One execution with its variables.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaoResult {
     /// URI of the delivery.
     #[serde(rename = "deliveryId")]
@@ -31,7 +34,7 @@ pub struct TaoResult {
 }
 
 /// What is said of an execution. All names must be there; most values may be null.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Details {
     /// Id of the execution on the box.
     pub identifier: Option<String>,
@@ -49,7 +52,7 @@ pub struct Details {
 }
 
 /// A variable of the test or of an item.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaoVariable {
     /// PHP class of the variable.
     #[serde(rename = "type")]
@@ -68,6 +71,35 @@ pub struct TaoVariable {
     pub item: Option<String>,
     /// Identifier, cardinality, type, value and whatever else TAO keeps.
     pub data: Map<String, Value>,
+}
+
+impl fmt::Debug for ResultsRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResultsRequest").field("results", &self.results.0.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TaoResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaoResult")
+            .field("delivery", &self.delivery_id)
+            .field("execution", &self.delivery_execution_id)
+            .field("variables", &self.variables.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Details {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Details").field("identifier", &self.identifier).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TaoVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields: Vec<&String> = self.data.keys().collect();
+        f.debug_struct("TaoVariable").field("kind", &self.kind).field("fields", &fields).finish_non_exhaustive()
+    }
 }
 
 /// PHP class of response variables.
@@ -103,4 +135,30 @@ pub struct ResultAck {
     /// The delivery, when known.
     #[serde(rename = "deliveryId", default, skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn debug_shows_names_and_counts_but_no_answer() {
+        let result = json!({
+            "deliveryId": "urn:d", "deliveryExecutionId": "urn:e",
+            "details": {
+                "identifier": "urn:e", "label": "CANARY", "test-taker": "CANARY", "starttime": "CANARY",
+                "finishtime": null, "state": "CANARY",
+            },
+            "variables": [{"type": RESPONSE, "test": "CANARY", "data": {"candidateResponse": "CANARY"}}],
+        });
+        let request = ResultsRequest {
+            results: PhpMap(vec![("urn:e".to_owned(), result.clone())]),
+            sync_params: SyncParams::default(),
+        };
+        let result = TaoResult::read(&result).unwrap();
+        let shown = format!("{request:?} {result:?} {:?} {:?}", result.details, result.variables);
+        assert!(!shown.contains("CANARY"), "{shown}");
+        assert!(shown.contains("urn:e") && shown.contains("candidateResponse"), "{shown}");
+    }
 }

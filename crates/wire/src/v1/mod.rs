@@ -17,6 +17,8 @@ pub const RECEIPT: &str = "taosync-receipt";
 pub const WENT_BACK: &str = "taosync-went-back";
 /// Header that names the sync a request belongs to.
 pub const SYNC_ID: &str = "taosync-sync";
+/// Header of every answer: what the request is called in the log.
+pub const REQUEST_ID: &str = "taosync-request";
 
 /// Path of the token endpoint, relative to the root URL.
 pub const PATH_TOKEN: &str = "api/v1/oauth/token";

@@ -5,6 +5,7 @@ use taosync_store::nodes::{NodeOrg, NodeStatus};
 use taosync_store::settings::Role;
 use uuid::Uuid;
 
+use super::boxes;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::node::Node;
@@ -14,20 +15,23 @@ use crate::output;
 const DIVERGED: &str = "  → on the machine that goes on: 'taosync node adopt'; on a copy: 'taosync node renew'\n  \
      → here, once one of the two is renewed or gone: 'taosync node approve ID' ends the alarm\n";
 
-/// Every local server, and what is the matter with it.
+/// Every local server, and what is the matter with it; then the boxes of TAO.
 pub async fn list(context: &Context) -> Result<Exit, Failure> {
     let node = Node::open_as(context, Role::Central).await?;
     let nodes = node.store.nodes_list().await?;
+    let boxes = node.store.tao_boxes().await?;
     let document: Vec<Value> = nodes.iter().map(to_json).collect();
-    context.output.answer(&json!({"nodes": document}), || {
+    let document = json!({"nodes": document, "tao_boxes": boxes.iter().map(boxes::to_json).collect::<Vec<_>>()});
+    context.output.answer(&document, || {
         if nodes.is_empty() {
-            return "No local server has met this central yet.\n".to_owned();
+            return format!("No local server has met this central yet.\n{}", boxes::to_text(&boxes));
         }
         let head = ["local server", "version", "last seen", "orgs", "state"];
         let mut text = output::table(&head, nodes.iter().map(row));
         if nodes.iter().any(|node| node.orgs.iter().any(|org| org.diverged.is_some())) {
             text.push_str(DIVERGED);
         }
+        text.push_str(&boxes::to_text(&boxes));
         text
     })?;
     Ok(Exit::Done)

@@ -31,7 +31,7 @@ Example:
   taosync --dir /srv/local oauth import -k KEY -s - -tu https://central.example:8443/api/v1/oauth/token \\
       -u https://central.example:8443/ --ca-fingerprint F < secret.txt
 
-A TAO central is known by its token URL, or named with --remote tao:
+A TAO central is known by its token URL, or else by what it answers:
   taosync --dir /srv/local oauth import -k KEY -s - -tu https://tao.example/taoOauth/TokenApi/requestToken \\
       -u https://tao.example/ --organisation-id School-7 < secret.txt")]
 pub struct Options {
@@ -50,7 +50,7 @@ pub struct Options {
     /// Fingerprint of central's certificate authority (SHA-256); without it, the authorities this machine trusts
     #[arg(long, value_name = "FINGERPRINT")]
     ca_fingerprint: Option<String>,
-    /// What central speaks; without it, its token URL tells
+    /// What central speaks; without it, its token URL or its answers tell
     #[arg(long, value_name = "KIND")]
     remote: Option<Speaks>,
     /// At a TAO central: the organisation to ask for; without it, everything the key may see
@@ -92,16 +92,21 @@ impl Options {
     /// Imports the key.
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
         let node = Node::open_as(context, Role::Local).await?;
-        if self.speaks() == Speaks::Tao {
-            return tao::import(context, &node, self).await;
+        let (told, at_tao) = (self.told(), tao::Choice::of(&self));
+        let new = self.new_remote()?;
+        let speaks = match told {
+            Some(speaks) => speaks,
+            None => tao::probe(&node, &new).await?,
+        };
+        if speaks == Speaks::Tao {
+            return tao::import(context, &node, new, at_tao).await;
         }
-        if self.organisation_id.is_some() || self.tao_version.is_some() {
+        if at_tao != tao::Choice::default() {
             return Err(Failure::wrong_text(
                 "--organisation-id and --tao-version are for a TAO central; a key of taosync knows its organisations",
                 "leave them out, or say --remote tao",
             ));
         }
-        let new = self.new_remote()?;
         let Connected { remote, access, orgs } = connect(&node, &new).await?;
         let central = access.central.id;
         let document = json!({"remote": remote, "org": access.org, "orgs": orgs, "central": central});
@@ -114,10 +119,15 @@ impl Options {
         })
     }
 
-    /// By what was said, or else by where tokens are given.
-    fn speaks(&self) -> Speaks {
-        let is_tao = self.token_url.path().ends_with(taosync_wire::tao::PATH_TOKEN);
-        self.remote.unwrap_or(if is_tao { Speaks::Tao } else { Speaks::Taosync })
+    /// What was said, or else what the address of tokens tells.
+    fn told(&self) -> Option<Speaks> {
+        let is_at = |path: &str| self.token_url.path().ends_with(&format!("/{path}"));
+        let by_address = if is_at(taosync_wire::tao::PATH_TOKEN) {
+            Some(Speaks::Tao)
+        } else {
+            is_at(taosync_wire::v1::PATH_TOKEN).then_some(Speaks::Taosync)
+        };
+        self.remote.or(by_address)
     }
 
     fn new_remote(self) -> Result<NewRemote, Failure> {

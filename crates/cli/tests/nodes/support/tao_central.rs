@@ -49,6 +49,8 @@ pub enum Fault {
     Unasked(&'static str),
     /// Status 500 for paths that contain this, after so many that went well.
     Stumbles(&'static str, u32),
+    /// An answer that begins and never ends, for paths that contain this, after so many that went well.
+    Hangs(&'static str, u32),
     /// A page that is not TAO's, with status 200.
     LoginPage(&'static str),
     /// Done, but the answer is lost.

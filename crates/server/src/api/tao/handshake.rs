@@ -1,5 +1,5 @@
-//! `HandShake`: a sync manager signs in on a fresh box, and the box gets a consumer (WIRE §5.6). Failures come with
-//! status 200 and a code that says what they are, as the recordings show.
+//! `HandShake`: a sync manager signs in on a fresh box, and the box gets a consumer (WIRE §5.6): the same as all boxes of
+//! that manager. Failures come with status 200 and a code that says what they are, as the recordings show.
 
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
@@ -33,10 +33,11 @@ pub(super) async fn handshake(asked: &Asked) -> Result<Response, Fault> {
     let token_url = token_url(asked).ok_or_else(Fault::unexpected)?;
     let store = &asked.central.store;
     let given = login::handshake(store, &manager, token_url).await?;
-    let key = given.oauth_info.key.as_str();
+    let object = given.answer.oauth_info.key.as_str();
+    let act = if given.is_new { "consumer.create" } else { "consumer.handshake" };
     let detail = json!({ "orgs": manager.orgs, "how": "handshake" });
-    store.audit_write(&AuditEntry { actor: "TAO client", act: "consumer.create", object: key, detail }).await?;
-    Ok(answer(&given))
+    store.audit_write(&AuditEntry { actor: "TAO client", act, object, detail }).await?;
+    Ok(answer(&given.answer))
 }
 
 /// Where the box asks for tokens: the configured address, or the one it has used.

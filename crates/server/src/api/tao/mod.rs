@@ -27,6 +27,7 @@ use taosync_wire::tao as wire;
 use taosync_wire::tao::failure::{NO_RIGHTS, NOT_IMPLEMENTED, VERSION_MISSING, VERSION_UNSUPPORTED};
 use taosync_wire::tao::items::SupportedVersions;
 use taosync_wire::tao::query::Query;
+use tokio::sync::SemaphorePermit;
 
 use caller::Caller;
 use fault::{Fault, answer};
@@ -40,6 +41,8 @@ use crate::state::Central;
 const MAX_RESULTS: usize = 32 * 1024 * 1024;
 /// Bytes of any other body at most.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+/// Bytes of a body that is read as soon as it is here.
+const SMALL_BODY: usize = 64 * 1024;
 
 /// A request, with everything its answer depends on.
 struct Asked {
@@ -97,12 +100,18 @@ async fn dispatch(
     let room = central.clone();
     let gathered = body::gather_whole(body, limit, &room.questions).await;
     let (bytes, _held) = gathered.map_err(Fault::of_status)?;
+    // Taken apart, a body takes many times its bytes: large ones are read a few at a time.
+    let _turn = if bytes.len() > SMALL_BODY { Some(turn(&room).await?) } else { None };
     let asked = Asked { central, compat, peer, method, headers, query, body: bytes };
     match caller {
         None if path == wire::PATH_TOKEN => token::token(&asked.central, peer, &asked.query, &asked.body).await,
         None => handshake::handshake(&asked).await,
         Some(caller) => act(&path, &asked, &caller).await,
     }
+}
+
+async fn turn(central: &Central) -> Result<SemaphorePermit<'_>, Fault> {
+    central.hand_ins.acquire().await.map_err(|_| Fault::unexpected())
 }
 
 async fn act(path: &str, asked: &Asked, caller: &Caller) -> Result<Response, Fault> {

@@ -17,14 +17,12 @@ use super::fault::{Fault, answer};
 pub(super) async fn results(asked: &Asked, caller: &Caller) -> Result<Response, Fault> {
     let request: ResultsRequest = asked.document()?;
     let hand_in = hand_in(asked, caller, &request.sync_params)?;
-    let _turn = turn(asked).await?;
     Ok(answer(&hand_in.results(request).await?))
 }
 
 pub(super) async fn logs(asked: &Asked, caller: &Caller) -> Result<Response, Fault> {
     let request: LogsRequest = asked.document()?;
     let hand_in = hand_in(asked, caller, &request.sync_params)?;
-    let _turn = turn(asked).await?;
     Ok(answer(&hand_in.logs(request).await?))
 }
 
@@ -58,9 +56,4 @@ fn hand_in(asked: &Asked, caller: &Caller, params: &SyncParams) -> Result<HandIn
     let identity = &asked.central.identity;
     let box_id = params.box_id.as_deref().unwrap_or(&caller.name);
     Ok(HandIn::new(asked.central.store.clone(), identity.node, identity.epoch, scope.org().clone(), box_id))
-}
-
-/// Results are unpacked a few at a time: a request may take some hundred megabytes while it is.
-async fn turn(asked: &Asked) -> Result<tokio::sync::SemaphorePermit<'_>, Fault> {
-    asked.central.hand_ins.acquire().await.map_err(|_| Fault::unexpected())
 }

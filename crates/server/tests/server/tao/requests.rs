@@ -1,9 +1,17 @@
 //! Right and wrong requests of every kind, with values of our own: what a clone without the recordings tests.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use taosync_model::{Entity, EntityType, Value as Text, vocabulary as v};
+use taosync_server::{Central, ListenLimits, central_router};
+use taosync_store::settings::Role;
 use taosync_sync::tao::Compat;
 use taosync_vault::passwords;
+use taosync_wire::tao::{
+    PATH_CHECKSUMS, PATH_CLASSES, PATH_CONFIRM_FAILED, PATH_CONFIRM_FINISHED, PATH_DELIVERY_TEST, PATH_DETAILS,
+    PATH_LOGS, PATH_LTI_USERS, PATH_RESULTS, PATH_SESSIONS, PATH_SUPPORTED_VM,
+};
 
 use super::walk::{TaoBox, school};
 use super::{VERSION, bearer, central, compat, load};
@@ -204,6 +212,39 @@ async fn a_handshake_gives_a_consumer_for_the_managers_organisation() {
 }
 
 #[tokio::test]
+async fn handshakes_of_one_manager_give_one_consumer() {
+    let place = place().await;
+    load(&place.store, vec![(EntityType::SyncManager, manager("secret"))], &["B"]).await;
+    let ask = async || {
+        let body = json!({"login": "anna", "password": "secret"}).to_string();
+        let given = place.post("/taoSync/HandShake", &[], body).await.json();
+        let text = |name: &str| given["oauthInfo"][name].as_str().unwrap().to_owned();
+        (text("key"), text("secret"))
+    };
+    let works = async |(key, secret): &(String, String)| {
+        let form = format!("client_id={key}&client_secret={secret}");
+        place.post("/taoOauth/TokenApi/requestToken", &[], form).await.status == 200
+    };
+    let (one, two) = tokio::join!(ask(), ask());
+    assert_eq!(one, two, "also at the same time");
+    // Another center of the manager's: the same consumer, for both.
+    let mut moved = manager("secret");
+    moved.push(v::ASSIGNED_SYNC_USER, Text::plain("https://central.example/tao.rdf#centerB"));
+    load(&place.store, vec![(EntityType::SyncManager, moved)], &[]).await;
+    assert_eq!(ask().await, one);
+    assert!(works(&one).await);
+    let consumers = place.store.consumers_list().await.unwrap();
+    assert_eq!(consumers.len(), 1);
+    assert_eq!(consumers[0].orgs, [crate::place::org("A"), crate::place::org("B")]);
+
+    place.store.consumer_revoke(&one.0).await.unwrap();
+    assert!(!works(&one).await);
+    let again = ask().await;
+    assert!(again.0 != one.0 && again.1 != one.1 && works(&again).await);
+    assert_eq!(ask().await, again);
+}
+
+#[tokio::test]
 async fn guessing_a_managers_password_is_slowed_down() {
     let place = place().await;
     load(&place.store, vec![(EntityType::SyncManager, manager("secret"))], &[]).await;
@@ -213,6 +254,87 @@ async fn guessing_a_managers_password_is_slowed_down() {
         statuses.push(place.post("/taoSync/HandShake", &[], body.clone()).await.status);
     }
     assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn everything_stands_below_the_base_path() {
+    let place = Place::open(Role::Central, ListenLimits::default(), async |store, blobs, identity| {
+        compat(2).save(&store).await.unwrap();
+        let mut central = Central::new(store, blobs, identity);
+        central.tao_base_path = "/exams/tao".to_owned();
+        central_router(central)
+    })
+    .await;
+    load(&place.store, school(5), &["A"]).await;
+    load(&place.store, vec![(EntityType::SyncManager, manager("secret"))], &[]).await;
+    let login = json!({"login": "anna", "password": "secret"}).to_string();
+    assert_eq!(place.post("/taoSync/HandShake", &[], login.clone()).await.status, 404);
+    let given = place.post("/exams/tao/taoSync/HandShake", &[], login).await.json();
+    let text = |name: &str| given["oauthInfo"][name].as_str().unwrap().to_owned();
+    assert!(text("tokenUrl").ends_with("/exams/tao/taoOauth/TokenApi/requestToken"), "{given}");
+    let form = format!("client_id={}&client_secret={}", text("key"), text("secret"));
+    assert_eq!(place.post("/taoOauth/TokenApi/requestToken", &[], form.clone()).await.status, 404);
+    let token = place.post("/exams/tao/taoOauth/TokenApi/requestToken", &[], form).await.json();
+    let token = bearer(token["access_token"].as_str().unwrap());
+    let header = [("authorization", token.as_str())];
+    let paths = [
+        PATH_CHECKSUMS,
+        PATH_DETAILS,
+        PATH_CLASSES,
+        PATH_DELIVERY_TEST,
+        PATH_CONFIRM_FINISHED,
+        PATH_CONFIRM_FAILED,
+        PATH_RESULTS,
+        PATH_LOGS,
+        PATH_SESSIONS,
+        PATH_LTI_USERS,
+        PATH_SUPPORTED_VM,
+        "taoSync/Nope/nope",
+    ];
+    let unknown = "Access denied. Please renew your authentication!";
+    for path in paths {
+        for (base, is_there) in [("/exams/tao", true), ("", false), ("/exams", false), ("/other", false)] {
+            let answer = place.get(&format!("{base}/{path}"), &header).await;
+            if is_there {
+                let is_unknown = answer.json()["errorMsg"] == unknown;
+                assert_eq!(is_unknown, path == "taoSync/Nope/nope", "{path} {answer:?}");
+            } else {
+                assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{base}/{path}");
+            }
+        }
+    }
+    // The next page is named without the base, which a client puts before it (WIRE §5.4).
+    let version = format!("params%5Btao_version%5D={VERSION}");
+    let mut next = Some(format!("/{PATH_CHECKSUMS}?type=test-taker&{version}"));
+    let mut listed = 0;
+    while let Some(path) = next {
+        let page = place.get(&format!("/exams/tao{path}"), &header).await.json();
+        listed += page["entities"].as_object().unwrap().len();
+        next = page["nextCallUrl"].as_str().map(str::to_owned);
+    }
+    assert_eq!(listed, 5);
+}
+
+#[tokio::test]
+async fn large_bodies_wait_for_their_turn_and_small_ones_do_not() {
+    let place = Place::open(Role::Central, ListenLimits::default(), async |store, blobs, identity| {
+        compat(10).save(&store).await.unwrap();
+        central_router(Central::new(store, blobs, identity).handing_in(0))
+    })
+    .await;
+    load(&place.store, school(3), &["A"]).await;
+    let client = TaoBox::connect(&place, "key", &["A"], None).await;
+    let body =
+        |ids: usize| json!({"type": "test-taker", "entityIds": vec!["https://x/#y"; ids], "params": client.params()});
+    let large = body(8_000);
+    assert!(large.to_string().len() > 64 * 1024);
+    for path in
+        [PATH_DETAILS, PATH_CLASSES, PATH_CONFIRM_FINISHED, PATH_RESULTS, PATH_LOGS, PATH_SESSIONS, PATH_LTI_USERS]
+    {
+        let answer = tokio::time::timeout(Duration::from_millis(100), client.post(path, large.clone())).await;
+        assert!(answer.is_err(), "{path} is not read while it is nobody's turn");
+    }
+    assert_eq!(client.post(PATH_DETAILS, body(100)).await.json(), json!([]));
 }
 
 #[tokio::test]

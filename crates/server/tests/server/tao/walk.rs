@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use taosync_model::{Entity, EntityType, vocabulary as v};
 use taosync_store::entities::Change;
+use taosync_store::history::SyncOutcome;
 use taosync_store::{Durability, Store};
 use taosync_sync::tao::Compat;
 use taosync_wire::tao::access::TokenAnswer;
@@ -313,4 +314,9 @@ async fn a_sync_is_in_the_history_from_its_first_page_to_its_confirmation() {
     let words: Vec<_> = runs.iter().map(|run| (run.outcome.as_str(), run.reason.as_deref())).collect();
     assert_eq!(words, [("failed", Some("disk full")), ("success", None)]);
     assert_eq!(runs[0].summary["tao"]["box_id"], "65f0c1a2b3d4e");
+    let boxes = place.store.tao_boxes().await.unwrap();
+    assert_eq!(boxes.len(), 1);
+    let known = (boxes[0].box_id.as_str(), boxes[0].org.as_str(), boxes[0].version.as_deref(), boxes[0].outcome);
+    assert_eq!(known, ("65f0c1a2b3d4e", "A", Some(VERSION), SyncOutcome::Failed));
+    assert_eq!((boxes[0].last_success, boxes[0].last_seen), (runs[1].ended_at, runs[0].started_at));
 }

@@ -3,20 +3,50 @@
 use serde_json::json;
 use taosync_model::OrgId;
 use taosync_store::remotes::RemoteKind;
-use taosync_sync::link::Link;
 use taosync_sync::link::patience::Patience;
+use taosync_sync::link::{Link, Request};
 use taosync_sync::tao_remote::TaoLink;
 use taosync_sync::tao_remote::link::Caller;
+use taosync_wire::tao::{Failure as TaoFailure, PATH_SUPPORTED_VM};
+use taosync_wire::v1;
 
-use super::{NewRemote, Options, address_of};
+use super::{NewRemote, Options, Speaks, address_of};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::node::Node;
 
-pub(super) async fn import(context: &Context, node: &Node, options: Options) -> Result<(), Failure> {
-    let org = options.organisation_id.clone().unwrap_or_else(OrgId::everything);
-    let wanted = options.tao_version.clone();
-    let new = options.new_remote()?;
+/// Bytes of an answer that are read to know who gives it.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// What a TAO central must be told, as it knows nothing of a key's organisations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Choice {
+    org: Option<OrgId>,
+    version: Option<String>,
+}
+
+impl Choice {
+    pub fn of(options: &Options) -> Self {
+        Self { org: options.organisation_id.clone(), version: options.tao_version.clone() }
+    }
+}
+
+/// What a central speaks whose token URL does not tell: both answer a question without a token, each in its own way. A
+/// central of ours is known first, since it may speak TAO's protocol too. The secret is not sent.
+pub(super) async fn probe(node: &Node, new: &NewRemote) -> Result<Speaks, Failure> {
+    let link = Link::new(address_of(node, new)?, node.caller())?;
+    let question = Request::get(PATH_SUPPORTED_VM).header("accept", "application/json");
+    let answer = link.send_foreign(&question, None).await?;
+    if answer.headers.contains_key(v1::REQUEST_ID) {
+        return Ok(Speaks::Taosync);
+    }
+    let body = answer.bytes(MAX_ANSWER).await?;
+    let is_tao = serde_json::from_slice::<TaoFailure>(&body).is_ok_and(|failure| !failure.success);
+    Ok(if is_tao { Speaks::Tao } else { Speaks::Taosync })
+}
+
+pub(super) async fn import(context: &Context, node: &Node, new: NewRemote, choice: Choice) -> Result<(), Failure> {
+    let (org, wanted) = (choice.org.unwrap_or_else(OrgId::everything), choice.version);
     let supported = versions(node, &new, &org).await?;
     let version = choose(wanted, &supported)?;
     let new = NewRemote { kind: RemoteKind::Tao { version: version.clone() }, ..new };

@@ -1,9 +1,11 @@
 //! What is answered, request by request.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::response::Response;
+use futures_util::stream;
 use serde_json::{Map, Value, json};
 use taosync_model::tao::{Properties, TaoChecksum};
 use taosync_wire::tao::query::{Query, encode};
@@ -53,13 +55,17 @@ impl Inside {
 
     fn stumble(&mut self, seen: &Seen) -> Option<Response> {
         match &mut self.fault {
-            Fault::Stumbles(path, after) if seen.path.contains(*path) => {
-                if *after > 0 {
-                    *after -= 1;
-                    return None;
-                }
+            Fault::Stumbles(path, after) | Fault::Hangs(path, after) if seen.path.contains(*path) && *after > 0 => {
+                *after -= 1;
+                None
+            }
+            Fault::Stumbles(path, _) if seen.path.contains(*path) => {
                 self.fired += 1;
                 Some(failure(500, "Unexpected error. Please contact administrator"))
+            }
+            Fault::Hangs(path, _) if seen.path.contains(*path) => {
+                self.fired += 1;
+                Some(response(200, Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())))
             }
             Fault::LoginPage(path) if seen.path.contains(*path) => {
                 self.fired += 1;

@@ -1,0 +1,105 @@
+//! The consumer that handshakes of a sync manager give. It is the same for every try and every box of the manager: tries
+//! do not pile up, and no box is cut off by the next one, as it would be if each gave a new one in place of the last.
+
+use secrecy::SecretString;
+use taosync_model::OrgId;
+use taosync_vault::tokens::TokenHash;
+use uuid::Uuid;
+
+use crate::{Durability, Store, StoreError, Tx, rows};
+
+/// A sync manager whose login was checked.
+#[derive(Clone, Copy, Debug)]
+pub struct NewHandshake<'a> {
+    /// URI of the manager.
+    pub manager: &'a str,
+    /// Login, shown in lists and history.
+    pub login: &'a str,
+    /// Role the consumer acts in.
+    pub role: &'a str,
+    /// The manager's organisations as they are now.
+    pub orgs: &'a [OrgId],
+    /// Client key for a consumer that is new.
+    pub client_key: &'a str,
+}
+
+/// What a handshake gives.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// Id of the consumer.
+    pub consumer: Uuid,
+    /// Its client key.
+    pub client_key: String,
+    /// Its secret.
+    pub secret: SecretString,
+    /// Whether it was made now.
+    pub is_new: bool,
+}
+
+impl Store {
+    /// The consumer of a manager's handshakes: made at the first one, and again after it was revoked. It is for the
+    /// manager's organisations as they are now.
+    pub async fn tao_handshake(&self, new: &NewHandshake<'_>) -> Result<Handshake, StoreError> {
+        if new.orgs.is_empty() {
+            return Err(StoreError::Refused("a sync manager without an organisation can connect no box".into()));
+        }
+        let mut tx = self.write("tao_handshake", Durability::Flushed).await?;
+        let handshake = match self.handshake_known(&mut tx, new.manager).await? {
+            Some(known) => known,
+            None => self.handshake_make(&mut tx, new).await?,
+        };
+        let sql = tx.sql();
+        sqlx::query("DELETE FROM consumer_org WHERE consumer = $1")
+            .bind(handshake.consumer)
+            .execute(tx.conn())
+            .await
+            .map_err(&sql)?;
+        let head = "INSERT INTO consumer_org (consumer, org) ";
+        rows::insert(tx.conn(), head, new.orgs, "ON CONFLICT DO NOTHING", |mut row, org| {
+            row.push_bind(handshake.consumer).push_bind(org.as_str());
+        })
+        .await
+        .map_err(&sql)?;
+        tx.commit().await?;
+        Ok(handshake)
+    }
+
+    /// The newest that is not revoked; none also when its secret cannot be told again, because the keys are others now.
+    async fn handshake_known(&self, tx: &mut Tx, manager: &str) -> Result<Option<Handshake>, StoreError> {
+        let sql = tx.sql();
+        let found: Option<(Uuid, String, Vec<u8>)> = sqlx::query_as(
+            "SELECT id, client_key, secret_hash FROM consumer WHERE handshake_of = $1 AND revoked_at IS NULL
+             ORDER BY id DESC LIMIT 1",
+        )
+        .bind(manager)
+        .fetch_optional(tx.conn())
+        .await
+        .map_err(sql)?;
+        let known = found.map(|(consumer, client_key, kept)| {
+            let secret = self.keyring.handshake_secret(&client_key);
+            TokenHash::matches(&secret, &kept).then_some(Handshake { consumer, client_key, secret, is_new: false })
+        });
+        Ok(known.flatten())
+    }
+
+    async fn handshake_make(&self, tx: &mut Tx, new: &NewHandshake<'_>) -> Result<Handshake, StoreError> {
+        let sql = tx.sql();
+        let (consumer, client_key) = (self.clock.new_id(), new.client_key.to_owned());
+        let secret = self.keyring.handshake_secret(&client_key);
+        sqlx::query(
+            "INSERT INTO consumer (id, client_key, secret_hash, user, role, created_at, handshake_of)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(consumer)
+        .bind(new.client_key)
+        .bind(TokenHash::of(&secret).as_slice())
+        .bind(new.login)
+        .bind(new.role)
+        .bind(self.now_ms())
+        .bind(new.manager)
+        .execute(tx.conn())
+        .await
+        .map_err(sql)?;
+        Ok(Handshake { consumer, client_key, secret, is_new: true })
+    }
+}
