@@ -16,12 +16,15 @@ const PAUSE: Duration = Duration::from_secs(300);
 
 /// How often everything stored is looked at.
 const EVERY_DAY: SignedDuration = SignedDuration::from_hours(24);
+/// How often requests that only asked are noted in the audit log.
+const POLLS_NOTED: SignedDuration = SignedDuration::from_hours(1);
 /// Rest after every slice of a daily pass: an exam comes first.
 const REST: Duration = Duration::from_millis(20);
 
 /// Works until the server ends.
 pub async fn run(node: Node, mut stopped: oneshot::Receiver<()>) {
     loop {
+        note_polls(&node, POLLS_NOTED).await;
         match once(&node).await {
             Ok(0) => {}
             Ok(number) => tracing::info!(number, "erased what is over its time"),
@@ -36,9 +39,17 @@ pub async fn run(node: Node, mut stopped: oneshot::Receiver<()>) {
             tokio::time::sleep(PAUSE).await;
         };
         tokio::select! {
-            _ = &mut stopped => return,
+            _ = &mut stopped => break,
             () = pass => {}
         }
+    }
+    note_polls(&node, SignedDuration::ZERO).await;
+}
+
+/// Notes how often others only asked.
+async fn note_polls(node: &Node, age: SignedDuration) {
+    if let Err(error) = node.store.polls_note(age).await {
+        tracing::warn!(%error, "the requests that were counted could not be noted");
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file a verb: its options, what it does, what it prints.
 
+mod audit;
 pub mod backup;
 mod compat;
 mod completions;
@@ -66,6 +67,8 @@ pub enum Command {
     Execution(execution::Options),
     /// Results: list, show, export
     Results(results::Options),
+    /// Who did what: list, verify, export
+    Audit(audit::Options),
     /// See two servers exchange an exam's data and results, on this machine alone
     Demo(demo::Options),
     /// Print completions for a shell
@@ -96,6 +99,7 @@ impl Command {
             Self::Sync(options) => options.run(&context).await,
             Self::Execution(options) => options.run(&context).await,
             Self::Results(options) => options.run(&context).await,
+            Self::Audit(options) => options.run(&context).await,
             Self::Demo(options) => Box::pin(options.run(&context)).await,
             Self::Completions(options) => options.run(&context),
             Self::Man(man::Options {}) => man::Options::run(&context),

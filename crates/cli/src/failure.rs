@@ -93,6 +93,9 @@ pub const CODES: &[(&str, &str)] = &[
     ("TS-409", "the demonstration went wrong"),
     ("TS-410", "this central was put back to an older state"),
     ("TS-411", "the zip of a package cannot be written"),
+    ("TS-420", "the audit log is not whole"),
+    ("TS-421", "heads of the audit log cannot be read"),
+    ("TS-422", "a log server does not take the audit log"),
     ("TS-900", "a fault of taosync"),
 ];
 

@@ -49,6 +49,11 @@ impl EntityType {
         Self::Delivery,
     ];
 
+    /// Whether entities of the type are people.
+    pub const fn is_person(self) -> bool {
+        matches!(self, Self::Administrator | Self::Proctor | Self::TestTaker | Self::SyncManager)
+    }
+
     /// The spelling used on the command line, in JSON and on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

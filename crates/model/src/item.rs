@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::audit::AuditHead;
 use crate::execution::ExecutionState;
 use crate::{Digest, OrgId};
 
@@ -203,7 +204,7 @@ pub struct Receipt {
 /// with BLAKE3) to the root under the signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptProof {
-    /// Ed25519 signature over number of leaves and root, hex.
+    /// Ed25519 signature over number of leaves, root and head of the audit log, hex.
     pub signature: String,
     /// Place of the receipt in its batch, from 0.
     pub leaf: u32,
@@ -211,6 +212,8 @@ pub struct ReceiptProof {
     pub of: u32,
     /// The hashes beside the way, from the leaf up.
     pub path: Vec<Digest>,
+    /// Where central's audit log ended when it signed.
+    pub audit: AuditHead,
 }
 
 impl Receipt {

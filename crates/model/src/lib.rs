@@ -7,6 +7,7 @@
 //! * [`set_item`]: members of a set as two sides compare them.
 //! * [`item`]: what travels up: envelope, receipt.
 //! * [`continuation`], [`receipt_mark`]: what tells a machine from its copy, and a central from an older state of it.
+//! * [`audit`]: where an audit log ends.
 //! * [`execution`], [`assessment`]: one attempt and its results in the QTI Results Reporting model.
 //! * [`delivery`]: what a package looks like from outside.
 //! * [`vocabulary`]: the URIs of TAO's ontology that taosync knows.
@@ -14,6 +15,7 @@
 //! * [`clock`]: time and random identifiers, passed in.
 
 pub mod assessment;
+pub mod audit;
 pub mod canonical;
 pub mod clock;
 pub mod continuation;

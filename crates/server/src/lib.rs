@@ -5,6 +5,7 @@
 //! * `oauth`: who may come in: tokens, wrong tries, the bearer of a request.
 //! * `api`: what both roles answer, and central's protocol for local servers.
 //! * `runner`: what a test runner asks of a local server.
+//! * [`routes`]: the table of all endpoints, and who may use each.
 //! * [`problem`]: every error, as problem+json with a stable code.
 
 mod api;
@@ -14,12 +15,13 @@ pub mod listen;
 mod oauth;
 pub mod problem;
 mod range;
+pub mod routes;
 mod runner;
 pub mod state;
 
-pub use api::central_router;
+pub use api::{central_endpoints, central_router};
 pub use listen::{ListenError, ListenLimits, serve};
-pub use runner::local_router;
+pub use runner::{local_endpoints, local_router};
 pub use state::{Central, Local};
 
 /// Version of this program, in `healthz` and token answers.

@@ -57,6 +57,7 @@ pub struct Store {
     clock: Arc<dyn Clock>,
     dir: PathBuf,
     fields: Arc<FieldChoices>,
+    polls: Arc<audit::polls::Polls>,
 }
 
 impl Store {
@@ -65,7 +66,7 @@ impl Store {
     pub async fn open(dir: &Path, keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let pools = sqlite::Pools::open(&dir.join("taosync.sqlite")).await?;
         let fields = Arc::new(FieldChoices::tao_default());
-        Ok(Self { pools, keyring, clock, dir: dir.to_owned(), fields })
+        Ok(Self { pools, keyring, clock, dir: dir.to_owned(), fields, polls: Arc::default() })
     }
 
     /// The same store with another choice of which predicates travel. Call [`Store::views_refresh`] afterwards.

@@ -4,6 +4,8 @@ mod judge;
 mod listing;
 
 use jiff::Timestamp;
+use serde_json::json;
+use taosync_model::audit::AuditHead;
 use taosync_model::item::{Envelope, Receipt, ReceiptStatus, Refusal};
 use taosync_model::{Digest, OrgId};
 use taosync_vault::receipts;
@@ -12,6 +14,7 @@ use uuid::Uuid;
 pub use judge::{Editions, ItemKey};
 pub use listing::{ReceivedCounts, ReceivedFilter, ReceivedItem, ReceivedPayload};
 
+use crate::audit::AuditEntry;
 use crate::rows;
 use crate::settings::RECEIPT_NO;
 use crate::values::json_text;
@@ -81,11 +84,12 @@ impl Store {
         let now = self.now_ms();
         let verdicts: Vec<Verdict> = good().map(|item| judge.verdict(item, now)).collect();
         self.received_insert(&mut tx, judge, good().zip(&verdicts), handover).await?;
+        let audit = self.received_audit(&mut tx, &verdicts, handover).await?;
         tx.commit().await?;
         let receipts = good().zip(&verdicts).map(|(item, verdict)| receipt(item, verdict, handover));
         let mut receipts: Vec<Receipt> = receipts.collect::<Result<_, _>>()?;
         for batch in receipts.chunks_mut(receipts::BATCH) {
-            receipts::sign_batch(self.keyring.node_key(), batch);
+            receipts::sign_batch(self.keyring.node_key(), audit, batch);
         }
         let mut receipts = receipts.into_iter();
         let answer = |(item, readable): (&IncomingItem, bool)| match readable.then(|| receipts.next()).flatten() {
@@ -93,6 +97,27 @@ impl Store {
             None => Answer::Refusal(refusal(item)),
         };
         Ok(items.iter().zip(readable).map(answer).collect())
+    }
+
+    /// Notes a hand-in that brought something; what was held already is only counted. Gives the head of the log, which
+    /// every receipt carries.
+    async fn received_audit(
+        &self,
+        tx: &mut Tx,
+        verdicts: &[Verdict],
+        handover: &Handover<'_>,
+    ) -> Result<AuditHead, StoreError> {
+        let new = || verdicts.iter().filter(|verdict| verdict.status != ReceiptStatus::Duplicate);
+        let numbers = || new().map(|verdict| verdict.held.receipt_no);
+        let (Some(from), Some(to)) = (numbers().min(), numbers().max()) else {
+            self.poll_count("results.receive");
+            return tx.audit_head().await;
+        };
+        let object = handover.node.map(|node| node.to_string()).unwrap_or_default();
+        let detail = json!({"org": handover.org, "items": new().count(), "receipts": [from, to]});
+        let actor = format!("node {object}");
+        let entry = AuditEntry { actor: &actor, act: "results.receive", object: &object, detail };
+        self.audit_add(tx, &entry).await
     }
 
     async fn received_insert<'a>(

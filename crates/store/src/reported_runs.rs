@@ -1,10 +1,11 @@
 //! Central's history from what local servers report: one record a sync, whatever central saw of it itself.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use taosync_model::OrgId;
 use uuid::Uuid;
 
+use crate::audit::AuditEntry;
 use crate::history::SyncOutcome;
 use crate::values::{cut, json_text};
 use crate::{Durability, Store, StoreError};
@@ -34,6 +35,8 @@ pub struct ReportedRun<'a> {
     pub report: &'a Value,
     /// Whether node and central were proven equal, and nothing waits there: what central may have lost is back.
     pub is_whole: bool,
+    /// Whether anything changed there, came in from there, or went wrong.
+    pub has_news: bool,
 }
 
 impl Store {
@@ -80,6 +83,14 @@ impl Store {
         .execute(tx.conn())
         .await
         .map_err(&sql)?;
+        if run.has_news {
+            let object = run.id.to_string();
+            let detail = json!({"org": run.org, "node": run.node, "outcome": run.outcome.as_str()});
+            let entry = AuditEntry { actor: run.actor, act: "sync.report", object: &object, detail };
+            self.audit_add(&mut tx, &entry).await?;
+        } else {
+            self.poll_count("sync.report");
+        }
         tx.commit().await
     }
 }

@@ -1,9 +1,11 @@
 //! Access tokens of this central: kept as hashes, short-lived, gone at once when their consumer or node is revoked.
 
 use jiff::Timestamp;
+use serde_json::json;
 use taosync_model::OrgId;
 use uuid::Uuid;
 
+use crate::audit::AuditEntry;
 use crate::values::Record;
 use crate::{Durability, Store, StoreError};
 
@@ -89,12 +91,17 @@ impl Store {
                 token.org
             )));
         }
-        sqlx::query("UPDATE consumer SET last_used_at = $2 WHERE id = $1")
-            .bind(token.consumer)
-            .bind(self.now_ms())
-            .execute(tx.conn())
-            .await
-            .map_err(&sql)?;
+        let client_key: String =
+            sqlx::query_scalar("UPDATE consumer SET last_used_at = $2 WHERE id = $1 RETURNING client_key")
+                .bind(token.consumer)
+                .bind(self.now_ms())
+                .fetch_one(tx.conn())
+                .await
+                .map_err(&sql)?;
+        let object = token.node.map(|node| node.to_string()).unwrap_or_default();
+        let detail = json!({"org": token.org, "expires_at": token.expires_at});
+        let entry = AuditEntry { actor: &client_key, act: "token.issue", object: &object, detail };
+        self.audit_add(&mut tx, &entry).await?;
         tx.commit().await
     }
 

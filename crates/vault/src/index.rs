@@ -29,6 +29,14 @@ impl BlindIndex {
         let purpose_key = blake3::keyed_hash(&self.0, purpose.as_bytes());
         SecretString::from(blake3::keyed_hash(purpose_key.as_bytes(), name.as_bytes()).to_hex().as_str())
     }
+
+    /// The index of exactly this text, such as a URI.
+    pub fn exact(&self, field: &str, text: &str) -> [u8; 16] {
+        let field_key = blake3::keyed_hash(&self.0, field.as_bytes());
+        let mut index = [0; 16];
+        index.copy_from_slice(&blake3::keyed_hash(field_key.as_bytes(), text.as_bytes()).as_bytes()[..16]);
+        index
+    }
 }
 
 impl std::fmt::Debug for BlindIndex {

@@ -15,11 +15,13 @@
 //! Who may come in
 //! * [`passwords`]: TAO's form of a password; [`tokens`]: hashes of access tokens and client secrets.
 //! * [`proof`]: signed requests (DPoP, RFC 9449); [`receipts`]: central's signed word that it holds an item.
+//! * [`audit_chain`]: the chain of an audit log.
 //! * [`backup_seal`]: backups as one sealed stream.
 //! * [`tls`]: certificates, the private authority, and the pin in the client.
 //!
 //! [`random`] is the only place that asks the operating system for randomness.
 
+pub mod audit_chain;
 pub mod backup_seal;
 pub mod chunk;
 pub mod columns;

@@ -1,5 +1,6 @@
 //! `taosync doctor`: what could go wrong, and what to do about it. Works also when the node does not open.
 
+mod encryption;
 mod examine;
 
 use clap::Args;

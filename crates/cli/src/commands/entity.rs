@@ -126,14 +126,15 @@ async fn set(
     let values = if predicate == vocabulary::USER_PASSWORD { values.into_iter().map(hashed).collect() } else { values };
     entity.set(&predicate, if takes_away { Vec::new() } else { values });
     let changes = types.first().map(|&first| Change::Upsert(first, entity)).into_iter().collect();
-    apply(context, &node, changes, options, "entity.set", uri).await
+    let object = node.store.audit_name(&types, uri);
+    apply(context, &node, changes, options, "entity.set", &object).await
 }
 
 async fn remove(context: &Context, uri: &str, options: ChangeOptions) -> Result<(), Failure> {
     let node = Node::open_to_change(context).await?;
     let _lock = locks::change_lock(node.place.dir()).await?;
-    existing(&node, uri).await?;
-    apply(context, &node, vec![Change::Remove(uri.to_owned())], options, "entity.remove", uri).await
+    let object = node.store.audit_name(&existing(&node, uri).await?.types, uri);
+    apply(context, &node, vec![Change::Remove(uri.to_owned())], options, "entity.remove", &object).await
 }
 
 async fn load(context: &Context, file: PathBuf, options: ChangeOptions) -> Result<(), Failure> {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
+use serde_json::json;
 use taosync_store::Store;
+use taosync_store::audit::AuditEntry;
 use taosync_store::settings::{Identity, Role};
 use taosync_vault::tls::Tls;
 use taosync_vault::tokens::TokenHash;
@@ -21,6 +23,7 @@ use crate::certificate;
 use crate::config::{Listen, NewNode, Place, config_text};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::node::ACTOR;
 use crate::output;
 
 /// Address of a central nobody chose another for.
@@ -138,6 +141,8 @@ pub async fn make(context: &Context, new: &NewNode) -> Result<Made, Failure> {
     let store = Store::open(place.dir(), keyring.clone(), context.clock.clone()).await?;
     let identity = Identity { node: context.clock.new_id(), role: new.role, epoch: random::uuid() };
     store.identity_set(&identity).await?;
+    let (object, detail) = (identity.node.to_string(), json!({"role": new.role.as_str()}));
+    store.audit_write(&AuditEntry { actor: ACTOR, act: "node.init", object: &object, detail }).await?;
     let runner_key = match new.role {
         Role::Central => None,
         Role::Local => Some(make_runner_key(place, &store).await?),

@@ -28,7 +28,7 @@ fn anna(password: &str, orgs: &[&str]) -> Entity {
 }
 
 async fn sign_in(runner: &Runner, password: &str) -> Result<SignedIn, RunnerError> {
-    runner.authenticate("taker0", &SecretString::from(password)).await
+    runner.authenticate("taker0", &SecretString::from(password), None).await
 }
 
 /// A central and a school with twenty takers and their test; taker 0 has this password.

@@ -2,14 +2,14 @@
 
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde::Serialize;
 use taosync_store::Store;
 use taosync_store::settings::Role;
 
-use crate::VERSION;
+use crate::routes::{Access, Endpoint, Route};
+use crate::{VERSION, routes};
 
 #[derive(Clone)]
 struct Face {
@@ -26,7 +26,19 @@ struct Health {
 
 /// The routes of both roles.
 pub(crate) fn router(store: Store, role: Role) -> Router {
-    Router::new().route("/", get(page)).route("/healthz", get(health)).with_state(Face { store, role })
+    routes::router(table()).with_state(Face { store, role })
+}
+
+/// The endpoints of both roles.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    routes::endpoints(&table())
+}
+
+fn table() -> Vec<Route<Face>> {
+    vec![
+        Route::new(Method::GET, "/", Access::Anybody, page),
+        Route::new(Method::GET, "/healthz", Access::Anybody, health),
+    ]
 }
 
 /// `ok` when the database answers.

@@ -22,6 +22,9 @@ pub(crate) const MAX_LOGIN: usize = 4 * 1024;
 struct Login {
     login: String,
     password: Password,
+    /// Where the candidate sits: wrong tries are slowed down there only.
+    #[serde(default)]
+    device: Option<String>,
 }
 
 /// Never shown, wiped when dropped.
@@ -52,8 +55,9 @@ struct Startable {
 }
 
 pub(super) async fn authenticate(State(local): State<Arc<Local>>, request: Body) -> Result<Json<Taker>, ApiError> {
-    let Login { login, password } = body::read_json(request, MAX_LOGIN).await?;
-    let SignedIn { test_taker, label, deliveries } = local.runner.authenticate(&login, &password.0).await?;
+    let Login { login, password, device } = body::read_json(request, MAX_LOGIN).await?;
+    let SignedIn { test_taker, label, deliveries } =
+        local.runner.authenticate(&login, &password.0, device.as_deref()).await?;
     Ok(Json(Taker { test_taker, label, deliveries: deliveries.into_iter().map(startable).collect() }))
 }
 

@@ -17,37 +17,54 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::{get, post, put};
+use http::Method;
 use taosync_store::settings::Role;
 
 use crate::api::face;
-use crate::envelope;
+use crate::routes::{Access, Endpoint, Route};
 use crate::state::Local;
+use crate::{envelope, routes};
 
 /// Most bytes of a request of a runner.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// Before every address of the interface.
+const BASE: &str = "/api/v1/runner";
 
 /// Everything a local server answers.
 pub fn local_router(local: Local) -> Router {
     let (store, clock) = (local.store.clone(), local.store.clock().clone());
     let local = Arc::new(local);
-    let runner = Router::new()
-        .route("/authenticate", post(authenticate::authenticate))
-        .route("/deliveries", get(deliveries::list))
-        .route("/delivery", get(deliveries::show))
-        .route("/packages/{package}/compiled", get(packages::compiled))
-        .route("/packages/{package}/test", get(packages::test))
-        .route("/packages/{package}/items/{*href}", get(packages::item))
-        .route("/packages/{package}/files/{*path}", get(file::file))
-        .route("/executions", post(executions::start))
-        .route("/executions/{id}", get(executions::show))
-        .route("/executions/{id}/variables/{save}", put(executions::variables))
-        .route("/executions/{id}/log/{save}", put(executions::log))
-        .route("/executions/{id}/position", put(executions::position))
-        .route("/executions/{id}/finish", post(executions::finish))
-        .route("/executions/{id}/reactivate", post(executions::reactivate))
-        .route("/lti-users", post(lti_users::lti_user))
+    let runner = routes::router(table())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&local), key::check))
         .with_state(local);
-    envelope::wrap(Router::new().nest("/api/v1/runner", runner).merge(face::router(store, Role::Local)), clock)
+    envelope::wrap(runner.merge(face::router(store, Role::Local)), clock)
+}
+
+/// Every endpoint of a local server.
+pub fn local_endpoints() -> Vec<Endpoint> {
+    [routes::endpoints(&table()), face::endpoints()].concat()
+}
+
+fn table() -> Vec<Route<Arc<Local>>> {
+    let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
+    let runner = Access::TestRunner;
+    let path = |path: &str| format!("{BASE}{path}");
+    vec![
+        Route::new(post.clone(), path("/authenticate"), runner, authenticate::authenticate),
+        Route::new(get.clone(), path("/deliveries"), runner, deliveries::list),
+        Route::new(get.clone(), path("/delivery"), runner, deliveries::show),
+        Route::new(get.clone(), path("/packages/{package}/compiled"), runner, packages::compiled),
+        Route::new(get.clone(), path("/packages/{package}/test"), runner, packages::test),
+        Route::new(get.clone(), path("/packages/{package}/items/{*href}"), runner, packages::item),
+        Route::new(get.clone(), path("/packages/{package}/files/{*path}"), runner, file::file),
+        Route::new(post.clone(), path("/executions"), runner, executions::start),
+        Route::new(get, path("/executions/{id}"), runner, executions::show),
+        Route::new(put.clone(), path("/executions/{id}/variables/{save}"), runner, executions::variables),
+        Route::new(put.clone(), path("/executions/{id}/log/{save}"), runner, executions::log),
+        Route::new(put, path("/executions/{id}/position"), runner, executions::position),
+        Route::new(post.clone(), path("/executions/{id}/finish"), runner, executions::finish),
+        Route::new(post.clone(), path("/executions/{id}/reactivate"), runner, executions::reactivate),
+        Route::new(post, path("/lti-users"), runner, lti_users::lti_user),
+    ]
 }

@@ -88,9 +88,9 @@ async fn an_item_is_answered_with_a_receipt_that_verifies() {
         let answer = frames::<ReceiptFrame>(&answer);
         let ReceiptFrame::Receipt(receipt) = &answer[0].0 else { panic!("{answer:?}") };
         assert_eq!((receipt.item, receipt.status), (envelope.item, expected));
-        let ReceiptFrame::Signed { signature } = &answer[1].0 else { panic!("{answer:?}") };
+        let ReceiptFrame::Signed { signature, audit } = &answer[1].0 else { panic!("{answer:?}") };
         let public = place.store.keyring().node_key().public();
-        prove_batch(&public, signature, &mut [receipt.as_ref().clone()]).unwrap();
+        prove_batch(&public, signature, *audit, &mut [receipt.as_ref().clone()]).unwrap();
         assert!(matches!(answer[2].0, ReceiptFrame::End(_)));
     }
     let cut = place.post("/api/v1/outbox", &[(header, &token)], request[..request.len() - 4].to_vec()).await;

@@ -1,6 +1,7 @@
 //! The real router of a central on a real socket with TLS, asked by plain HTTP/1.1 clients.
 #![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
 
+mod access;
 mod chunks;
 mod client;
 mod hand_in;

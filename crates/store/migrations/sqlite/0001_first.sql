@@ -383,7 +383,7 @@ CREATE TABLE outbox_content (
 ) STRICT;
 
 -- The newest receipt for an item with its proof (model::item::Receipt); the rest of its fields stand in outbox. path: the
--- hashes beside the way from leaf to root, 32 bytes each.
+-- hashes beside the way from leaf to root, 32 bytes each. audit_no, audit_digest: where central's audit log ended.
 CREATE TABLE outbox_receipt (
     id           BLOB    NOT NULL PRIMARY KEY,
     v            INTEGER NOT NULL,
@@ -395,7 +395,9 @@ CREATE TABLE outbox_receipt (
     signature    BLOB    NOT NULL,
     leaf         INTEGER NOT NULL,
     leaves       INTEGER NOT NULL,
-    path         BLOB    NOT NULL
+    path         BLOB    NOT NULL,
+    audit_no     INTEGER NOT NULL,
+    audit_digest BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX outbox_receipt_epoch ON outbox_receipt (central, epoch);
 
@@ -525,11 +527,25 @@ CREATE TABLE report_queue (
     body   TEXT NOT NULL
 ) STRICT;
 
+-- Every authenticated act, only ever added to: each entry holds the digest of the one before and is signed by the node key
+-- `signer` (vault::audit_chain). Ids and names of acts only: no personal data, no secrets.
 CREATE TABLE audit (
-    id     BLOB    NOT NULL PRIMARY KEY,
-    at     INTEGER NOT NULL,
-    actor  TEXT    NOT NULL,
-    act    TEXT    NOT NULL,
-    object TEXT    NOT NULL,
-    detail TEXT    NOT NULL
+    no        INTEGER NOT NULL PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    actor     TEXT    NOT NULL,
+    act       TEXT    NOT NULL,
+    object    TEXT    NOT NULL,
+    detail    TEXT    NOT NULL,
+    previous  BLOB    NOT NULL,
+    digest    BLOB    NOT NULL,
+    signer    BLOB    NOT NULL,
+    signature BLOB    NOT NULL
 ) STRICT;
+CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
+CREATE TRIGGER audit_undeleted BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
+-- REPLACE would delete without a DELETE; a number that was left out would look like a removal.
+CREATE TRIGGER audit_in_order BEFORE INSERT ON audit
+WHEN NEW.no IS NOT (SELECT coalesce(max(no), 0) + 1 FROM audit)
+BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;

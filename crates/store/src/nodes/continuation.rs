@@ -135,7 +135,8 @@ impl Store {
     async fn continuation_audit(&self, tx: &mut Tx, node: Uuid, org: &OrgId, act: &str) -> Result<(), StoreError> {
         let (actor, object) = (format!("node {node}"), node.to_string());
         let entry = AuditEntry { actor: &actor, act, object: &object, detail: json!({"org": org}) };
-        self.audit_add(tx, &entry).await
+        self.audit_add(tx, &entry).await?;
+        Ok(())
     }
 }
 

@@ -4,16 +4,18 @@
 use std::collections::HashMap;
 
 use taosync_model::Digest;
+use taosync_model::audit::AuditHead;
 use taosync_model::item::{ItemKind, Receipt, ReceiptProof, ReceiptStatus};
 use uuid::Uuid;
 
 use crate::rows;
 use crate::values::Record;
-use crate::{StoreError, Tx};
+use crate::{Store, StoreError, Tx};
 
 /// Columns that [`kept`] reads, of `outbox o` and `outbox_receipt r`.
 pub(crate) const COLUMNS: &str = "o.kind, o.item, o.version, o.digest, o.receipt_no, o.receipt_status, r.v, r.central,
-     r.epoch, r.org AS receipt_org, r.received_at, r.out_of_scope, r.signature, r.leaf, r.leaves, r.path";
+     r.epoch, r.org AS receipt_org, r.received_at, r.out_of_scope, r.signature, r.leaf, r.leaves, r.path,
+     r.audit_no, r.audit_digest";
 
 /// Which receipt stands in a row of the outbox: kind, item, version, number.
 pub(super) type ReceiptKey = (ItemKind, Uuid, u32, i64);
@@ -54,21 +56,38 @@ impl Tx {
         rows::insert(
             self.conn(),
             "INSERT INTO outbox_receipt (id, v, central, epoch, org, received_at, out_of_scope, signature, leaf, leaves,
-                 path) ",
+                 path, audit_no, audit_digest) ",
             &new,
             "ON CONFLICT (id) DO UPDATE SET v = excluded.v, central = excluded.central, epoch = excluded.epoch,
                  org = excluded.org, received_at = excluded.received_at, out_of_scope = excluded.out_of_scope,
-                 signature = excluded.signature, leaf = excluded.leaf, leaves = excluded.leaves, path = excluded.path",
+                 signature = excluded.signature, leaf = excluded.leaf, leaves = excluded.leaves, path = excluded.path,
+                 audit_no = excluded.audit_no, audit_digest = excluded.audit_digest",
             |mut row, NewRow { id, receipt, proof, signature }| {
                 row.push_bind(*id).push_bind(receipt.v).push_bind(receipt.central).push_bind(receipt.epoch);
                 row.push_bind(receipt.org.as_str()).push_bind(receipt.received_at.to_string());
                 row.push_bind(receipt.out_of_scope).push_bind(signature.as_slice());
                 row.push_bind(proof.leaf).push_bind(proof.of);
                 row.push_bind(proof.path.iter().flat_map(|digest| digest.0).collect::<Vec<u8>>());
+                row.push_bind(proof.audit.no).push_bind(proof.audit.digest.0.to_vec());
             },
         )
         .await
         .map_err(sql)
+    }
+}
+
+impl Store {
+    /// For every central the receipt that shows the most of its audit log.
+    pub async fn receipts_with_heads(&self) -> Result<Vec<Receipt>, StoreError> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM (SELECT id, row_number() OVER (PARTITION BY central ORDER BY audit_no DESC, id) AS place
+                 FROM outbox_receipt) AS newest
+             CROSS JOIN outbox_receipt r ON r.id = newest.id CROSS JOIN outbox o ON o.id = r.id
+             WHERE newest.place = 1 ORDER BY r.central"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(&self.pools.readers).await;
+        let rows = rows.map_err(StoreError::sql("receipts_with_heads"))?;
+        rows.iter().filter_map(|row| kept(&Record::new("outbox", row)).transpose()).collect()
     }
 }
 
@@ -86,6 +105,7 @@ pub(crate) fn kept(row: &Record<'_>) -> Result<Option<Receipt>, StoreError> {
         leaf: row.number("leaf")?,
         of: row.number("leaves")?,
         path: path.map_err(|_| damaged("path"))?,
+        audit: AuditHead { no: row.get("audit_no")?, digest: row.digest("audit_digest")? },
     };
     Ok(Some(Receipt {
         v: row.number("v")?,

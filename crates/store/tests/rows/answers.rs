@@ -1,4 +1,5 @@
 use jiff::Timestamp;
+use taosync_model::audit::AuditHead;
 use taosync_model::clock::Clock as _;
 use taosync_model::item::{Receipt, ReceiptStatus, Refusal};
 use taosync_model::{Digest, OrgId};
@@ -29,7 +30,7 @@ fn receipt(key: &NodeKey, item: &NewItem, no: i64, status: ReceiptStatus) -> Rec
         out_of_scope: false,
         proof: None,
     };
-    sign_batch(key, std::slice::from_mut(&mut receipt));
+    sign_batch(key, AuditHead { no: 1, digest: Digest::of(b"log") }, std::slice::from_mut(&mut receipt));
     receipt
 }
 

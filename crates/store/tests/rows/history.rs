@@ -24,6 +24,7 @@ async fn report(store: &TestStore, node: Uuid, org: &OrgId, outcome: SyncOutcome
         reason: None,
         report: &report,
         is_whole: false,
+        has_news: true,
     };
     store.sync_reported(&run).await.unwrap();
     id

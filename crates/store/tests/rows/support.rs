@@ -53,9 +53,13 @@ impl TestStore {
     }
 
     pub async fn run(&self, sql: &'static str) {
+        self.try_run(sql).await.unwrap();
+    }
+
+    pub async fn try_run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
         let path = self.dir.path().join("taosync.sqlite");
         let pool = sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(path));
-        sqlx::query(sql).execute(&pool.await.unwrap()).await.unwrap();
+        sqlx::raw_sql(sql).execute(&pool.await?).await.map(drop)
     }
 }
 

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use serde_json::json;
 use taosync_model::canonical::DIGEST_VERSION;
 use taosync_model::continuation::{Judgement, Shown};
 use taosync_model::receipt_mark::ReceiptMark;
 use taosync_model::scope::Positions;
 use taosync_model::{EntityType, OrgId};
+use taosync_store::audit::AuditEntry;
 use taosync_store::feed::{FeedState, Row};
 use taosync_store::history::NewRun;
 use taosync_store::settings::RECEIPT_NO;
-use taosync_store::{Durability, Store, StoreError};
+use taosync_store::{Durability, Store, StoreError, Tx};
 use taosync_wire::Problem;
 use taosync_wire::frame::FrameWriter;
 use taosync_wire::v1::feed::{self, Checkpoint, End, FeedFrame, FeedQuery, Hello, TypeEnd};
@@ -161,15 +163,20 @@ async fn hello(
     state: &FeedState,
     counts: BTreeMap<EntityType, feed::Ahead>,
 ) -> Result<Hello, Problem> {
-    let steps = step(store, request).await?;
+    let steps = step(store, request, &counts).await?;
     greeting(store, request, state, counts, steps).await.map_err(internal)
 }
 
-async fn step(store: &Store, request: &OfferRequest) -> Result<u64, Problem> {
+async fn step(
+    store: &Store,
+    request: &OfferRequest,
+    counts: &BTreeMap<EntityType, feed::Ahead>,
+) -> Result<u64, Problem> {
     let judged = async {
         let mut tx = store.write("feed hello", Durability::Flushed).await?;
         let (node, org, receipt) = (request.node, &request.org, request.receipt.as_ref());
         let judged = store.continuation_show(&mut tx, node, org, &request.shown, receipt).await?;
+        note_read(store, &mut tx, request, counts).await?;
         tx.commit().await?;
         Ok(judged)
     };
@@ -195,6 +202,26 @@ async fn step(store: &Store, request: &OfferRequest) -> Result<u64, Problem> {
             "hand results in again, then compare (POST api/v1/compare); tell the office",
         )),
     }
+}
+
+/// Notes that data were asked for; where there are none, the request is only counted.
+async fn note_read(
+    store: &Store,
+    tx: &mut Tx,
+    request: &OfferRequest,
+    counts: &BTreeMap<EntityType, feed::Ahead>,
+) -> Result<(), StoreError> {
+    if counts.is_empty() {
+        store.poll_count("feed.read");
+        return Ok(());
+    }
+    let upserts: i64 = counts.values().map(|ahead| ahead.upserts).sum();
+    let removals: i64 = counts.values().map(|ahead| ahead.removals).sum();
+    let detail = json!({"org": request.org, "upserts": upserts, "removals": removals});
+    let object = request.node.to_string();
+    let entry = AuditEntry { actor: &request.actor, act: "feed.read", object: &object, detail };
+    store.audit_add(tx, &entry).await?;
+    Ok(())
 }
 
 async fn greeting(

@@ -6,7 +6,9 @@ use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
+use serde_json::json;
 use taosync_model::{Entity, EntityType, OrgId, vocabulary};
+use taosync_store::audit::AuditEntry;
 use taosync_store::executions::Execution;
 use taosync_vault::passwords;
 use uuid::Uuid;
@@ -47,7 +49,7 @@ pub struct StartableDelivery {
     pub running: Option<Uuid>,
 }
 
-/// Wrong passwords of late, by blind index of the login.
+/// Wrong passwords of late, by blind index of the login, at a device if one was named.
 #[derive(Default)]
 pub(super) struct WrongTries(Mutex<HashMap<[u8; 16], Tries>>);
 
@@ -58,9 +60,19 @@ struct Tries {
 }
 
 impl Runner {
-    /// Checks login and password, and says what the test taker may start.
-    pub async fn authenticate(&self, login: &str, password: &SecretString) -> Result<SignedIn, RunnerError> {
-        let key = self.store.keyring().index().of("login", login);
+    /// Checks login and password, and says what the test taker may start. Wrong passwords make wait whoever tries this
+    /// login at this device: a neighbour cannot keep its owner out.
+    pub async fn authenticate(
+        &self,
+        login: &str,
+        password: &SecretString,
+        device: Option<&str>,
+    ) -> Result<SignedIn, RunnerError> {
+        let index = self.store.keyring().index();
+        let key = match device {
+            Some(device) => index.of(&format!("login at {device}"), login),
+            None => index.of("login", login),
+        };
         let now = self.store.clock().now();
         if let Some(seconds) = self.wrong_tries.wait(&key, now) {
             return Err(RunnerError::SlowDown { seconds });
@@ -75,6 +87,9 @@ impl Runner {
             return Err(RunnerError::WrongLogin);
         };
         self.wrong_tries.right(&key);
+        let object = self.store.audit_name(&[EntityType::TestTaker], &taker.uri);
+        let entry = AuditEntry { actor: "test runner", act: "taker.login", object: &object, detail: json!({}) };
+        self.store.audit_write(&entry).await?;
         let deliveries = self.deliveries_for(&taker.uri).await?;
         Ok(SignedIn { label: taker.label().to_owned(), test_taker: taker.uri, deliveries })
     }

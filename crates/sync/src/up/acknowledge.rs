@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use taosync_model::audit::AuditHead;
 use taosync_model::item::{Envelope, ItemKind, Receipt, ReceiptStatus, Refusal};
 use taosync_model::{Digest, OrgId};
 use taosync_vault::receipts;
@@ -91,7 +92,7 @@ impl Acknowledge {
     fn hear(&mut self, frame: ReceiptFrame) {
         match frame {
             ReceiptFrame::Receipt(receipt) if self.unsigned.len() < MAX_UNSIGNED => self.unsigned.push(*receipt),
-            ReceiptFrame::Signed { signature } => self.believe(&signature),
+            ReceiptFrame::Signed { signature, audit } => self.believe(&signature, audit),
             ReceiptFrame::Refused(refusal) if self.unanswered.remove(&(refusal.item, refusal.version)).is_some() => {
                 self.heard.refusals.push(refusal);
             }
@@ -102,9 +103,9 @@ impl Acknowledge {
     }
 
     /// Takes the receipts of a batch, if its signature holds, that speak of what was sent.
-    fn believe(&mut self, signature: &str) {
+    fn believe(&mut self, signature: &str, audit: AuditHead) {
         let mut batch = std::mem::take(&mut self.unsigned);
-        if receipts::prove_batch(&self.central.key, signature, &mut batch).is_err() {
+        if receipts::prove_batch(&self.central.key, signature, audit, &mut batch).is_err() {
             self.heard.unproven += batch.len().max(1) as u64;
             return;
         }

@@ -201,7 +201,7 @@ fn push_receipts(answer: &mut Vec<ReceiptFrame>, receipts: Vec<Receipt>) {
         left = if left == 0 { proof.of } else { left } - 1;
         answer.push(ReceiptFrame::Receipt(Box::new(receipt)));
         if left == 0 {
-            answer.push(ReceiptFrame::Signed { signature: proof.signature });
+            answer.push(ReceiptFrame::Signed { signature: proof.signature, audit: proof.audit });
         }
     }
 }

@@ -122,10 +122,15 @@ async fn a_request_may_be_cut_at_any_byte() {
 
 #[tokio::test]
 async fn what_is_not_proved_is_not_sent() {
-    let changes: [fn(&mut ReceiptFrame); 6] = [
+    let changes: [fn(&mut ReceiptFrame); 7] = [
         |frame| {
-            if let ReceiptFrame::Signed { signature } = frame {
+            if let ReceiptFrame::Signed { signature, .. } = frame {
                 *signature = "0".repeat(128);
+            }
+        },
+        |frame| {
+            if let ReceiptFrame::Signed { audit, .. } = frame {
+                audit.no += 1;
             }
         },
         |frame| on_receipt(frame, |r| r.central = uuid::Uuid::nil()),

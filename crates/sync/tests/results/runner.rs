@@ -172,21 +172,22 @@ async fn saving_is_bounded() {
 async fn signing_in_shows_what_may_be_started() {
     let school = school().await;
     let (right, wrong) = (SecretString::from(PASSWORD), SecretString::from("wrong"));
-    let signed_in = school.runner.authenticate("anna", &right).await.unwrap();
+    let signed_in = school.runner.authenticate("anna", &right, None).await.unwrap();
     assert_eq!((signed_in.test_taker.as_str(), signed_in.deliveries.len()), (ANNA, 1));
     assert_eq!((signed_in.deliveries[0].uri.as_str(), signed_in.deliveries[0].running), (MATHS, None));
     let id = school.runner.start(MATHS, ANNA).await.unwrap().id;
     assert_eq!(school.runner.deliveries_for(ANNA).await.unwrap()[0].running, Some(id));
     for login in ["anna", "nobody"] {
         for _ in 0..3 {
-            assert_eq!(school.runner.authenticate(login, &wrong).await.unwrap_err().code(), "wrong_login");
+            assert_eq!(school.runner.authenticate(login, &wrong, None).await.unwrap_err().code(), "wrong_login");
         }
-        let error = school.runner.authenticate(login, &wrong).await.unwrap_err();
+        let error = school.runner.authenticate(login, &wrong, None).await.unwrap_err();
         assert!(matches!(error, RunnerError::SlowDown { seconds: 1..=60 }), "{error}");
     }
-    assert!(school.runner.authenticate("bela", &right).await.is_ok(), "others do not wait");
+    assert!(school.runner.authenticate("bela", &right, None).await.is_ok(), "others do not wait");
+    assert!(school.runner.authenticate("anna", &right, Some("PC 7")).await.is_ok(), "nor does she elsewhere");
     school.clock.shift(61);
-    assert!(school.runner.authenticate("anna", &right).await.is_ok());
+    assert!(school.runner.authenticate("anna", &right, None).await.is_ok());
 }
 
 fn file(taker: Option<&str>, score: &str) -> Vec<u8> {

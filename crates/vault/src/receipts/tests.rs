@@ -3,6 +3,8 @@ use taosync_model::OrgId;
 use taosync_model::item::{ItemKind, ReceiptStatus};
 use uuid::Uuid;
 
+const HEAD: AuditHead = AuditHead { no: 9, digest: Digest([7; 32]) };
+
 fn receipt(no: i64) -> Receipt {
     Receipt {
         v: 1,
@@ -30,7 +32,7 @@ fn each_receipt_of_a_batch_verifies_alone_after_json() {
     let key = NodeKey::generate();
     for size in 1..=BATCH as i64 + 3 {
         let mut receipts = batch(size);
-        sign_batch(&key, &mut receipts);
+        sign_batch(&key, HEAD, &mut receipts);
         for receipt in &receipts {
             let alone: Receipt = serde_json::from_str(&serde_json::to_string(receipt).unwrap()).unwrap();
             verify_receipt(&key.public(), &alone).unwrap();
@@ -44,32 +46,32 @@ fn each_receipt_of_a_batch_verifies_alone_after_json() {
 fn the_other_side_finds_the_same_proofs() {
     let key = NodeKey::generate();
     let mut signed = batch(7);
-    let signature = sign_batch(&key, &mut signed);
+    let signature = sign_batch(&key, HEAD, &mut signed);
     let mut travelled = batch(7);
-    prove_batch(&key.public(), &signature, &mut travelled).unwrap();
+    prove_batch(&key.public(), &signature, HEAD, &mut travelled).unwrap();
     assert_eq!(travelled, signed);
 }
 
 #[test]
 fn a_batch_with_one_more_one_less_or_in_another_order_is_not_proved() {
     let key = NodeKey::generate();
-    let signature = sign_batch(&key, &mut batch(5));
+    let signature = sign_batch(&key, HEAD, &mut batch(5));
     for wrong in [batch(4), batch(6), batch(5).into_iter().rev().collect(), Vec::new()] {
         let mut wrong: Vec<Receipt> = wrong;
-        assert!(prove_batch(&key.public(), &signature, &mut wrong).is_err());
+        assert!(prove_batch(&key.public(), &signature, HEAD, &mut wrong).is_err());
         assert!(wrong.iter().all(|receipt| receipt.proof.is_none()));
     }
-    assert!(prove_batch(&key.public(), "", &mut batch(5)).is_err());
-    assert!(prove_batch(&NodeKey::generate().public(), &signature, &mut batch(5)).is_err());
-    assert_eq!(sign_batch(&key, &mut []), "");
+    assert!(prove_batch(&key.public(), "", HEAD, &mut batch(5)).is_err());
+    assert!(prove_batch(&NodeKey::generate().public(), &signature, HEAD, &mut batch(5)).is_err());
+    assert_eq!(sign_batch(&key, HEAD, &mut []), "");
 }
 
 #[test]
 fn every_field_and_every_part_of_the_proof_counts() {
     let key = NodeKey::generate();
     let mut signed = batch(5);
-    sign_batch(&key, &mut signed);
-    let changes: [fn(&mut Receipt); 20] = [
+    sign_batch(&key, HEAD, &mut signed);
+    let changes: [fn(&mut Receipt); 22] = [
         |r| r.v = 2,
         |r| r.central = Uuid::nil(),
         |r| r.epoch = Uuid::nil(),
@@ -88,6 +90,8 @@ fn every_field_and_every_part_of_the_proof_counts() {
         |r| proof(r).leaf = u32::MAX,
         |r| proof(r).of += 1,
         |r| proof(r).of = 0,
+        |r| proof(r).audit.no += 1,
+        |r| proof(r).audit.digest = Digest::of(b"other"),
         |r| proof(r).path.clear(),
         |r| proof(r).path.push(Digest::of(b"more")),
     ];

@@ -1,6 +1,7 @@
 //! `POST outbox`: items up, receipts back (DESIGN §5).
 
 use serde::{Deserialize, Serialize};
+use taosync_model::audit::AuditHead;
 use taosync_model::item::{Envelope, Receipt, Refusal};
 
 use crate::Problem;
@@ -26,6 +27,8 @@ pub enum ReceiptFrame {
     Signed {
         /// Ed25519, hex.
         signature: String,
+        /// Where central's audit log ended; under the same signature.
+        audit: AuditHead,
     },
     /// The item cannot be read; it is not held.
     Refused(Refusal),

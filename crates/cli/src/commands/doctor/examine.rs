@@ -12,7 +12,7 @@ use taosync_sync::tao::Compat;
 use taosync_vault::Keyring;
 use taosync_vault::tls::Tls;
 
-use super::{Finding, Verdict};
+use super::{Finding, Verdict, encryption};
 use crate::commands::serve;
 use crate::config::{Config, Place};
 use crate::context::Context;
@@ -30,7 +30,8 @@ const FIRST_YEAR: i16 = 2026;
 pub async fn all(context: &Context) -> Vec<Finding> {
     let place = &context.place;
     let config = Config::load(place);
-    let mut findings = vec![configuration(place, &config), keys(place), clock(&*context.clock)];
+    let mut findings =
+        vec![configuration(place, &config), keys(place), encryption::finding(place.dir()), clock(&*context.clock)];
     if let Ok(config) = &config {
         findings.push(transport(place, config));
         findings.push(port(place, config).await);

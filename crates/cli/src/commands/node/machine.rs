@@ -44,7 +44,9 @@ pub async fn renew(context: &Context) -> Result<Exit, Failure> {
     // Keys first: central refuses the old id with new keys, so that a renewal cut in between is noticed and repeated.
     Keyring::renew_node(&node.place.keys())?;
     let new = node.store.identity_renew().await?;
-    node.audit("node.renew", &new.to_string(), json!({"was": old})).await?;
+    // The fresh key signs this entry, and with it everything before.
+    let renewed = Node::open(context).await?;
+    renewed.audit("node.renew", &new.to_string(), json!({"was": old})).await?;
     let pending = node.store.outbox_counts().await?.pending;
     context.output.answer(&json!({"node": new, "was": old, "pending": pending}), || {
         format!(

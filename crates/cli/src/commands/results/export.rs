@@ -46,6 +46,10 @@ impl Options {
             return Err(Failure::wrong_text(message, "add --out FILE, or --out DIR for qti"));
         }
         let source = self.source(node).await?;
+        // Before anything is read: whoever breaks an export off has seen a part of it.
+        let format = self.format.to_possible_value().map(|value| value.get_name().to_owned());
+        let detail = json!({"format": format, "all_versions": self.all_versions});
+        node.audit("results.export", "results", detail).await?;
         let done = match (&self.out, self.format) {
             (Some(dir), Format::Qti) => write_dir(node, source, dir).await?,
             (Some(file), _) => self.write_file(node, source, file).await?,

@@ -30,6 +30,7 @@ pub async fn show(context: &Context, node: &Node, id: Uuid) -> Result<(), Failur
     let attempt = decode_attempt(&payload, MAX_PLAIN).map_err(|error| {
         Failure::new("TS-406", error.to_string(), "run 'taosync verify' to see what else is damaged")
     })?;
+    node.audit("results.show", &id.to_string(), json!({"version": envelope.version})).await?;
     let document = json!({"id": id, "versions": versions, "envelope": envelope, "attempt": attempt});
     context.output.answer(&document, || to_text(&envelope, &attempt))
 }

@@ -45,6 +45,7 @@ pub(super) async fn caller(
         return Err(Fault::unauthorized());
     };
     tracing::Span::current().record("consumer", caller.name.as_str());
+    central.store.poll_count("tao.request");
     Ok(caller)
 }
 

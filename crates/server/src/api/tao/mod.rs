@@ -2,6 +2,7 @@
 //! requests. Everything stands below two paths; what is unknown there is answered as TAO does, and everything as any
 //! unknown address when the protocol is switched off.
 
+mod address;
 mod caller;
 mod entities;
 mod fault;
@@ -29,12 +30,14 @@ use taosync_wire::tao::items::SupportedVersions;
 use taosync_wire::tao::query::Query;
 use tokio::sync::SemaphorePermit;
 
+use address::Address;
 use caller::Caller;
 use fault::{Fault, answer};
 
 use crate::body;
 use crate::listen::Peer;
 use crate::problem;
+use crate::routes::{Access, Endpoint};
 use crate::state::Central;
 
 /// Bytes of a body with results at most.
@@ -63,6 +66,11 @@ pub(crate) fn router(central: &Arc<Central>) -> Router {
         .route(&format!("{base}/taoOauth/{{*path}}"), any(serve))
         .route(&format!("{base}/taoSync/{{*path}}"), any(serve))
         .with_state(central.clone())
+}
+
+/// The addresses that are served, below no base path.
+pub(crate) fn endpoints() -> Vec<Endpoint> {
+    Address::ALL.into_iter().map(Address::endpoint).collect()
 }
 
 async fn serve(State(central): State<Arc<Central>>, Extension(peer): Extension<Peer>, request: Request) -> Response {
@@ -94,8 +102,9 @@ async fn dispatch(
     let path = path.strip_prefix(base).unwrap_or(path).trim_start_matches('/').to_owned();
     let limit = if path.starts_with("taoSync/ResultApi/") { MAX_RESULTS } else { MAX_BODY };
     let query = Query::parse(uri.query().unwrap_or_default());
-    let anonymous = [wire::PATH_TOKEN, wire::PATH_HANDSHAKE].contains(&path.as_str());
-    let caller = if anonymous { None } else { Some(caller::caller(&central, &compat, peer, &headers).await?) };
+    let address = Address::of(&path);
+    let proves_itself = address.is_some_and(|address| address.access() != Access::TaoClient);
+    let caller = if proves_itself { None } else { Some(caller::caller(&central, &compat, peer, &headers).await?) };
     // A body is read only for whoever may send one, and held in the room all such bodies have together.
     let room = central.clone();
     let gathered = body::gather_whole(body, limit, &room.questions).await;
@@ -104,7 +113,7 @@ async fn dispatch(
     let _turn = if bytes.len() > SMALL_BODY { Some(turn(&room).await?) } else { None };
     let asked = Asked { central, compat, peer, method, headers, query, body: bytes };
     match caller {
-        None if path == wire::PATH_TOKEN => token::token(&asked.central, peer, &asked.query, &asked.body).await,
+        None if address == Some(Address::Token) => token::token(&asked.central, peer, &asked.query, &asked.body).await,
         None => handshake::handshake(&asked).await,
         Some(caller) => act(&path, &asked, &caller).await,
     }
@@ -116,24 +125,26 @@ async fn turn(central: &Central) -> Result<SemaphorePermit<'_>, Fault> {
 
 async fn act(path: &str, asked: &Asked, caller: &Caller) -> Result<Response, Fault> {
     asked.accepts_json()?;
-    match path {
-        wire::PATH_CHECKSUMS => entities::checksums(asked, caller).await,
-        wire::PATH_DETAILS => entities::details(asked, caller).await,
-        wire::PATH_CLASSES => entities::classes(asked, caller).await,
-        wire::PATH_DELIVERY_TEST => package::delivery_test(asked, caller).await,
-        wire::PATH_CONFIRM_FINISHED | wire::PATH_CONFIRM_FAILED => results::confirm(asked, caller, path).await,
-        wire::PATH_RESULTS => results::results(asked, caller).await,
-        wire::PATH_LOGS => results::logs(asked, caller).await,
-        wire::PATH_SESSIONS => results::sessions(asked, caller).await,
-        wire::PATH_LTI_USERS => results::lti_users(asked, caller).await,
-        wire::PATH_SUPPORTED_VM => asked.supported_versions(),
-        unknown => {
-            let controllers = ["taoSync/SynchronisationApi/", "taoSync/ResultApi/"];
-            if controllers.iter().any(|controller| unknown.starts_with(controller)) {
-                return Ok(answer(&serde_json::json!({ "error": NO_RIGHTS })));
-            }
-            Err(Fault::denied())
+    let Some(address) = Address::of(path) else {
+        let controllers = ["taoSync/SynchronisationApi/", "taoSync/ResultApi/"];
+        if controllers.iter().any(|controller| path.starts_with(controller)) {
+            return Ok(answer(&serde_json::json!({ "error": NO_RIGHTS })));
         }
+        return Err(Fault::denied());
+    };
+    match address {
+        Address::Checksums => entities::checksums(asked, caller).await,
+        Address::Details => entities::details(asked, caller).await,
+        Address::Classes => entities::classes(asked, caller).await,
+        Address::DeliveryTest => package::delivery_test(asked, caller).await,
+        Address::ConfirmFinished | Address::ConfirmFailed => results::confirm(asked, caller, path).await,
+        Address::Results => results::results(asked, caller).await,
+        Address::Logs => results::logs(asked, caller).await,
+        Address::Sessions => results::sessions(asked, caller).await,
+        Address::LtiUsers => results::lti_users(asked, caller).await,
+        Address::SupportedVersions => asked.supported_versions(),
+        // Answered before anybody was asked who they are.
+        Address::Token | Address::Handshake => Err(Fault::denied()),
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) async fn chunks(
         let detail = format!("more than {MAX_CHUNKS} chunks are asked for in one request");
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many", detail, "ask in several requests"));
     }
+    central.store.poll_count("chunks.read");
     let allowed = allowed(&central, &caller, &names).await?;
     let writer = FrameWriter::of_sealed().map_err(|error| ApiError::internal(&error))?;
     let (blobs, names, ready) = (central.blobs.clone(), names.into(), VecDeque::new());

@@ -31,6 +31,7 @@ pub(crate) async fn round(
     caller: Caller,
     request: Body,
 ) -> Result<Response, ApiError> {
+    central.store.poll_count("compare");
     let message = body::read(request, MAX_MESSAGE + ROUND_EXTRA).await?;
     let _turn = turn(&central).await?;
     whole(answer::round(&central.store, &caller.org, &message, central.comparison).await?)
@@ -42,6 +43,7 @@ pub(crate) async fn listing(
     caller: Caller,
     request: Body,
 ) -> Result<Response, ApiError> {
+    central.store.poll_count("compare");
     let list = gather(&central, request).await?;
     let _turn = turn(&central).await?;
     whole(answer::listing(&central.store, &caller.org, list.stream(), central.comparison).await?)

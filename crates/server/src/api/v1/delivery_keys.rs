@@ -9,6 +9,8 @@ use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
+use serde_json::json;
+use taosync_store::audit::AuditEntry;
 use taosync_store::packages::{Package, PackageState};
 use taosync_vault::delivery_key::DeliveryKey;
 use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted, SealedKey};
@@ -40,9 +42,21 @@ pub(crate) async fn delivery_keys(
             keys.push((package, key));
         }
     }
+    note(&central, &caller, keys.len()).await?;
     // Sealing is arithmetic, not waiting.
     let sealed = tokio::task::spawn_blocking(move || seal_all(&keys, &recipient)).await;
     Ok(Json(Keys { keys: sealed.map_err(|error| ApiError::internal(&error))?? }))
+}
+
+/// Keys that leave this central are noted before they do.
+async fn note(central: &Central, caller: &Caller, keys: usize) -> Result<(), ApiError> {
+    if keys == 0 {
+        central.store.poll_count("delivery.keys");
+        return Ok(());
+    }
+    let (object, detail) = (caller.node.to_string(), json!({"org": caller.org, "keys": keys}));
+    let entry = AuditEntry { actor: &caller.consumer, act: "delivery.keys", object: &object, detail };
+    Ok(central.store.audit_write(&entry).await?)
 }
 
 /// The published ones among the packages asked for whose delivery is in the scope of the org now. What belongs to

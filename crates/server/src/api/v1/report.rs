@@ -42,6 +42,7 @@ pub(crate) async fn report(
         reason: report.reason.as_deref(),
         report: &whole,
         is_whole: outcome == SyncOutcome::Success && report.equal && report.pending == 0,
+        has_news: outcome != SyncOutcome::Success || report.sent > 0 || report.changed != [0; 3],
     };
     central.store.sync_reported(&run).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,0 +1,188 @@
+//! Every endpoint, asked as everybody, against the table in `docs/ACCESS.md`. The list of endpoints is the servers' own.
+
+mod matrix;
+mod own;
+
+use jiff::SignedDuration;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use taosync_model::{Entity, EntityType, vocabulary as v};
+use taosync_server::routes::{Access, Endpoint};
+use taosync_server::{central_endpoints, local_endpoints};
+use taosync_vault::tokens::TokenHash;
+use taosync_vault::{passwords, random};
+
+use crate::client::{Answer, bearer};
+use crate::place::{Machine, Place, content};
+use crate::room::Room;
+use crate::tao;
+use matrix::{Cell, Matrix, Who};
+
+const MANAGER: &str = "manager-a";
+const PASSWORD: &str = "correct horse";
+
+/// What everybody shows in the header.
+struct Credentials {
+    place: Place,
+    consumer: String,
+    void: String,
+    tao: String,
+    runner: String,
+    secret: SecretString,
+}
+
+impl Credentials {
+    async fn at_central() -> Self {
+        let place = Place::central().await;
+        let manager = Entity::new("http://example/manager", v::CLASS_SUBJECT)
+            .with(v::USER_LOGIN, MANAGER)
+            .with(v::USER_PASSWORD, passwords::tao_hash(&SecretString::from(PASSWORD)))
+            .with(v::ORGANISATION_ID, "a");
+        tao::load(&place.store, vec![(EntityType::SyncManager, manager)], &[]).await;
+        tao::compat(10).save(&place.store).await.unwrap();
+        let consumer = place.token("a").await;
+        let void = place.token("b").await;
+        place.store.consumer_revoke("consumer-b").await.unwrap();
+        let secret = place.consumer("of-tao", &["a"]).await;
+        tao::issue(&place, "of-tao", "plain").await;
+        Self { place, consumer, void, tao: "plain".into(), runner: random::token().expose_secret().into(), secret }
+    }
+
+    async fn at_local() -> Self {
+        let place = Room::open().await.place;
+        let (runner, void) = (random::token(), random::token());
+        place.store.runner_key_add(&TokenHash::of(&runner), "good").await.unwrap();
+        let name = place.store.runner_key_add(&TokenHash::of(&void), "revoked").await.unwrap();
+        place.store.runner_key_revoke(&name).await.unwrap();
+        let [runner, void] = [runner, void].map(|key| key.expose_secret().to_owned());
+        let consumer = random::token().expose_secret().to_owned();
+        Self { place, consumer, void, tao: "plain".into(), runner, secret: random::token() }
+    }
+
+    fn header(&self, who: Who) -> Option<String> {
+        use base64::Engine as _;
+        let token = |token: &str| Some(bearer(token).1);
+        match who {
+            Who::Nobody | Who::ClientSecret => None,
+            Who::Consumer => token(&self.consumer),
+            Who::Void => token(&self.void),
+            Who::TaoToken => token(&self.tao),
+            Who::TestRunner => token(&self.runner),
+            Who::SyncManager => {
+                let pair = base64::engine::general_purpose::STANDARD.encode(format!("{MANAGER}:{PASSWORD}"));
+                Some(format!("Basic {pair}"))
+            }
+        }
+    }
+
+    /// Asks an endpoint as somebody. Tokens and handshakes want credentials in the body, and get them from whoever has
+    /// such.
+    async fn ask(&self, endpoint: &Endpoint, who: Who) -> Answer {
+        let chunk = taosync_model::Digest::of(&content("a")).to_hex();
+        let path = endpoint.path.replace("{name}", &chunk).replace("{id}", &random::uuid().to_string());
+        let path = path.replace("{package}", "0-0").replace("{save}", &random::uuid().to_string());
+        let path = path.replace("{*href}", "x").replace("{*path}", "x");
+        let form = "application/x-www-form-urlencoded";
+        let (media_type, body) = match (endpoint.access, who) {
+            (Access::ClientSecret, Who::ClientSecret) => {
+                let secret = self.secret.expose_secret();
+                (form, format!("grant_type=client_credentials&client_id=of-tao&client_secret={secret}"))
+            }
+            (Access::ClientSecret, _) => {
+                (form, format!("grant_type=client_credentials&client_id={who:?}&client_secret=x"))
+            }
+            (Access::SyncManager, Who::SyncManager) => {
+                ("application/json", json!({"login": MANAGER, "password": PASSWORD}).to_string())
+            }
+            (Access::SyncManager, _) => {
+                ("application/json", json!({"login": format!("{who:?}"), "password": "x"}).to_string())
+            }
+            _ => ("application/json", "{}".to_owned()),
+        };
+        let mut request = self.place.request(endpoint.method.as_str(), &path).header("content-type", media_type);
+        if let Some(header) = self.header(who) {
+            request = request.header("authorization", header);
+        }
+        if (endpoint.access, who) == (Access::ClientSecret, Who::ClientSecret) {
+            request = request.header("dpop", Machine::new().proof(&self.place));
+        }
+        self.place.send(request.body(body.into()).unwrap()).await
+    }
+
+    async fn is_let_in(&self, endpoint: &Endpoint, who: Who) -> bool {
+        let answer = self.ask(endpoint, who).await;
+        let tao_code = serde_json::from_slice(&answer.body).ok().and_then(|body: serde_json::Value| {
+            let code = &body["errorCode"];
+            code.as_i64().or_else(|| code.as_str()?.parse().ok())
+        });
+        assert_ne!(answer.status, 429, "the test itself was slowed down: {endpoint:?}");
+        // Where credentials are given up for others, only getting these counts: a malformed request is refused before them.
+        if matches!(endpoint.access, Access::ClientSecret | Access::SyncManager) {
+            return (200..300).contains(&answer.status) && tao_code.is_none();
+        }
+        let is_known = |code: i64| code == 401 || code == 403;
+        !is_known(answer.status.into()) && !tao_code.is_some_and(is_known)
+    }
+}
+
+async fn check(credentials: &Credentials, endpoints: &[Endpoint], matrix: &Matrix) {
+    for endpoint in endpoints {
+        for who in Who::ALL {
+            let expected = matrix.cell(endpoint, who) != Cell::No;
+            assert_eq!(credentials.is_let_in(endpoint, who).await, expected, "{endpoint:?} asked as {who:?}");
+        }
+    }
+}
+
+#[test]
+fn every_endpoint_has_a_row_and_every_row_an_endpoint() {
+    let document = matrix::document();
+    for (heading, endpoints) in [("## Central", central_endpoints()), ("## Local", local_endpoints())] {
+        let matrix = Matrix::read(&document, heading);
+        assert_eq!(matrix.missing(&endpoints), Vec::<String>::new(), "no row below '{heading}' in docs/ACCESS.md");
+        assert_eq!(matrix.beyond(&endpoints), Vec::<String>::new(), "no such endpoint, but a row below '{heading}'");
+    }
+}
+
+/// The table of routes and the document say the same, so that neither is changed without the other.
+#[test]
+fn the_document_gives_no_more_than_the_table_of_routes() {
+    let document = matrix::document();
+    for (heading, endpoints) in [("## Central", central_endpoints()), ("## Local", local_endpoints())] {
+        let matrix = Matrix::read(&document, heading);
+        for endpoint in &endpoints {
+            let let_in: Vec<Who> = Who::ALL.into_iter().filter(|who| matrix.cell(endpoint, *who) != Cell::No).collect();
+            let expected: &[Who] = match endpoint.access {
+                Access::Anybody => &Who::ALL,
+                Access::ClientSecret => &[Who::ClientSecret],
+                Access::Consumer => &[Who::Consumer],
+                Access::TestRunner => &[Who::TestRunner],
+                Access::SyncManager => &[Who::SyncManager],
+                Access::TaoClient => &[Who::TaoToken, Who::SyncManager],
+            };
+            assert_eq!(let_in, expected, "{endpoint:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn central_lets_in_whom_the_table_names_and_nobody_else() {
+    let credentials = Credentials::at_central().await;
+    check(&credentials, &central_endpoints(), &Matrix::read(&matrix::document(), "## Central")).await;
+}
+
+#[tokio::test]
+async fn a_local_server_lets_in_whom_the_table_names_and_nobody_else() {
+    let credentials = Credentials::at_local().await;
+    check(&credentials, &local_endpoints(), &Matrix::read(&matrix::document(), "## Local")).await;
+}
+
+#[tokio::test]
+async fn what_has_expired_is_void_everywhere() {
+    let mut credentials = Credentials::at_central().await;
+    credentials.void = credentials.consumer.clone();
+    credentials.place.clock.shift(SignedDuration::from_hours(2).as_secs());
+    for endpoint in central_endpoints().iter().filter(|endpoint| endpoint.access == Access::Consumer) {
+        assert!(!credentials.is_let_in(endpoint, Who::Void).await, "{endpoint:?}");
+    }
+}
