@@ -12,6 +12,7 @@ mod execution;
 mod history;
 pub mod import;
 pub mod init;
+mod keys;
 mod man;
 mod node;
 pub mod oauth;
@@ -65,8 +66,10 @@ pub enum Command {
     Sync(sync::Options),
     /// Attempts of test takers (local)
     Execution(execution::Options),
-    /// Results: list, show, export
+    /// Results: list, show, export, unseal
     Results(results::Options),
+    /// Who opens results
+    Keys(keys::Options),
     /// Who did what: list, verify, export
     Audit(audit::Options),
     /// See two servers exchange an exam's data and results, on this machine alone
@@ -99,6 +102,7 @@ impl Command {
             Self::Sync(options) => options.run(&context).await,
             Self::Execution(options) => options.run(&context).await,
             Self::Results(options) => options.run(&context).await,
+            Self::Keys(options) => options.run(&context).await,
             Self::Audit(options) => options.run(&context).await,
             Self::Demo(options) => Box::pin(options.run(&context)).await,
             Self::Completions(options) => options.run(&context),

@@ -11,6 +11,7 @@ use figment::providers::{Env, Format as _, Toml};
 use jiff::SignedDuration;
 use serde::Deserialize;
 use taosync_model::execution::ExecutionState;
+use taosync_store::Results;
 use taosync_store::settings::Role;
 use url::Url;
 
@@ -24,8 +25,8 @@ pub use template::{NewNode, config_text};
 /// What all variables of the environment begin with.
 const PREFIX: &str = "TAOSYNC_";
 /// First parts of keys; other variables with the prefix are not ours to judge.
-const SECTIONS: [&str; 8] =
-    ["role", "listen", "plain_http", "public_url", "hosts", "proxy", "sync_service", "result_service"];
+const SECTIONS: [&str; 9] =
+    ["role", "listen", "plain_http", "public_url", "hosts", "proxy", "sync_service", "result_service", "results"];
 /// As [`SECTIONS`]: the one that is a section of its own.
 const OAUTH: &str = "oauth";
 
@@ -57,6 +58,9 @@ pub struct Config {
     /// Results up.
     #[serde(default)]
     pub result_service: ResultService,
+    /// Who reads results.
+    #[serde(default)]
+    pub results: ResultsSection,
     /// Tokens.
     #[serde(default)]
     pub oauth: Oauth,
@@ -106,6 +110,22 @@ impl ResultService {
     /// How long an ended execution can be reactivated.
     pub fn reactivation_window(&self) -> SignedDuration {
         SignedDuration::from_hours(self.reactivation_window_hours.into())
+    }
+}
+
+/// `[results]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResultsSection {
+    /// Whether results stay readable for this node: a central does not ask for sealed ones and seals none, a local server
+    /// seals none.
+    pub keep_readable: bool,
+}
+
+impl ResultsSection {
+    /// The store's rule.
+    pub const fn rule(&self) -> Results {
+        if self.keep_readable { Results::Readable } else { Results::Sealed }
     }
 }
 

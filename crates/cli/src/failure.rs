@@ -58,6 +58,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TS-121", "others on this machine can read the keys"),
     ("TS-122", "a key file is damaged or cannot be read"),
     ("TS-123", "keys, certificates or sealed data cannot be used"),
+    ("TS-124", "a file holds no identity that opens results"),
     ("TS-201", "central's address is not encrypted"),
     ("TS-202", "central's address cannot be used"),
     ("TS-203", "central cannot be reached"),

@@ -44,7 +44,7 @@ impl Node {
         let config = Config::load(&place)?;
         let keyring = Arc::new(Keyring::open(&place.keys())?);
         let store = Store::open(place.dir(), keyring.clone(), context.clock.clone()).await?;
-        let store = store.with_fields(config.sync_service.field_choices());
+        let store = store.with_fields(config.sync_service.field_choices()).with_results(config.results.rule());
         let identity = store.identity().await?;
         if identity.role != config.role {
             let message = format!(

@@ -100,6 +100,9 @@ pub struct Envelope {
     /// What is inside.
     #[serde(default)]
     pub counts: Counts,
+    /// Word of the node that hands it in: Ed25519 over [`Envelope::signed_bytes`], hex; made when it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 impl Envelope {
@@ -122,7 +125,45 @@ impl Envelope {
             started_at: None,
             finished_at: None,
             counts: Counts::default(),
+            signature: None,
         }
+    }
+
+    /// The bytes that are signed: a domain, then every field but the signature, each length-prefixed, and a byte before
+    /// each that may be missing.
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(512);
+        let mut part = |field: &[u8]| {
+            bytes.extend_from_slice(&(field.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(field);
+        };
+        part(b"taosync item");
+        part(self.kind.as_str().as_bytes());
+        part(self.item.as_bytes());
+        part(self.org.as_str().as_bytes());
+        part(self.origin.as_bytes());
+        part(&self.version.to_le_bytes());
+        part(&self.digest.0);
+        part(&self.size.to_le_bytes());
+        part(&[self.form]);
+        for count in [self.counts.items, self.counts.variables, self.counts.log] {
+            part(&count.to_le_bytes());
+        }
+        let time = |time: Option<Timestamp>| time.map(|time| time.as_nanosecond().to_le_bytes().to_vec());
+        let text = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().to_vec());
+        for field in [
+            self.previous.map(|digest| digest.0.to_vec()),
+            self.execution.map(|id| id.as_bytes().to_vec()),
+            text(&self.delivery),
+            text(&self.test_taker),
+            self.state.map(|state| state.as_str().as_bytes().to_vec()),
+            time(self.started_at),
+            time(self.finished_at),
+        ] {
+            part(&[u8::from(field.is_some())]);
+            part(&field.unwrap_or_default());
+        }
+        bytes
     }
 }
 

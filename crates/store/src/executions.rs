@@ -211,7 +211,8 @@ impl Store {
         Ok(active)
     }
 
-    /// Erases what was needed to resume wherever the window is over, and says for how many executions. Whoever has left
+    /// Erases what was needed to resume, and what could be read of sealed results, wherever the window is over, and says
+    /// for how many executions. Whoever has left
     /// meanwhile is forgotten with it.
     pub async fn executions_erase_resume(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut tx = self.write("executions_erase_resume", Durability::Flushed).await?;
@@ -225,6 +226,8 @@ impl Store {
         .execute(tx.conn())
         .await
         .map_err(&sql)?;
+        let query = sqlx::query("DELETE FROM outbox_readable WHERE until < $1").bind(now.as_millisecond());
+        query.execute(tx.conn()).await.map_err(&sql)?;
         let query = sqlx::query("UPDATE execution SET resume_until = NULL WHERE resume_until < $1");
         let erased = query.bind(now.as_millisecond()).execute(tx.conn()).await.map_err(&sql)?.rows_affected();
         tx.parted_forget().await?;

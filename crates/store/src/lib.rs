@@ -2,7 +2,7 @@
 //!
 //! * [`tx`]: every transaction: named, flushed or relaxed, one writer at a time.
 //! * Central: [`entities`] (what is true), [`scopes`] (who may see what, and the feed's sequence numbers), [`feed`]
-//!   (reading it), [`received`] (results that came in), [`consumers`] and their [`tokens`], [`nodes`], [`tao`]
+//!   (reading it), [`received`] (results that came in), [`results_keys`] (who opens them), [`consumers`] and their [`tokens`], [`nodes`], [`tao`]
 //!   (what TAO clients ask).
 //! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`].
 //! * Both: [`packages`], which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`].
@@ -28,6 +28,7 @@ pub mod received;
 pub mod remotes;
 pub mod replica;
 pub mod reported_runs;
+pub mod results_keys;
 pub mod retention;
 mod rows;
 pub mod runner_keys;
@@ -47,6 +48,7 @@ use taosync_model::scope::FieldChoices;
 use taosync_vault::keyring::Keyring;
 
 pub use error::StoreError;
+pub use results_keys::Results;
 pub use tx::{Durability, Tx};
 
 /// The open database of one node.
@@ -58,6 +60,7 @@ pub struct Store {
     dir: PathBuf,
     fields: Arc<FieldChoices>,
     polls: Arc<audit::polls::Polls>,
+    results: Results,
 }
 
 impl Store {
@@ -66,13 +69,27 @@ impl Store {
     pub async fn open(dir: &Path, keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let pools = sqlite::Pools::open(&dir.join("taosync.sqlite")).await?;
         let fields = Arc::new(FieldChoices::tao_default());
-        Ok(Self { pools, keyring, clock, dir: dir.to_owned(), fields, polls: Arc::default() })
+        Ok(Self {
+            pools,
+            keyring,
+            clock,
+            dir: dir.to_owned(),
+            fields,
+            results: Results::default(),
+            polls: Arc::default(),
+        })
     }
 
     /// The same store with another choice of which predicates travel. Call [`Store::views_refresh`] afterwards.
     #[must_use]
     pub fn with_fields(self, fields: FieldChoices) -> Self {
         Self { fields: Arc::new(fields), ..self }
+    }
+
+    /// The same store with another rule for results.
+    #[must_use]
+    pub fn with_results(self, results: Results) -> Self {
+        Self { results, ..self }
     }
 
     /// Which predicates travel.

@@ -8,6 +8,7 @@ pub(crate) mod receipt;
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use taosync_model::Digest;
 use taosync_model::execution::ExecutionState;
@@ -30,6 +31,17 @@ pub struct NewItem {
     pub envelope: Envelope,
     /// Payload bytes, as they travel; kept sealed.
     pub payload: Vec<u8>,
+    /// What the payload was made of, when it is sealed for the results keys.
+    pub source: Option<SealedSource>,
+}
+
+/// What stays here of a payload that only the holders of the results keys can open.
+#[derive(Clone)]
+pub struct SealedSource {
+    /// Blind index of what was sealed: the same again is known by it.
+    pub content: [u8; 16],
+    /// The payload before it was sealed, and until when it can be shown here.
+    pub readable: Option<(Vec<u8>, Timestamp)>,
 }
 
 /// An item as it is sent.
@@ -49,6 +61,20 @@ struct NewRow<'a> {
     envelope: &'a Envelope,
     text: String,
     sealed: Vec<u8>,
+    source: Option<&'a SealedSource>,
+}
+
+/// What is known of a version: its digest, and the index of what it was made of.
+struct KnownBytes {
+    digest: Digest,
+    content: Option<[u8; 16]>,
+}
+
+impl KnownBytes {
+    fn is_of(&self, item: &NewItem) -> bool {
+        let content = item.source.as_ref().map(|source| source.content);
+        self.digest == item.envelope.digest || (content.is_some() && self.content == content)
+    }
 }
 
 /// What became of an item that was to be added.
@@ -65,6 +91,12 @@ pub enum Queued {
 impl std::fmt::Debug for NewItem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewItem").field("envelope", &self.envelope).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for SealedSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealedSource")
     }
 }
 
@@ -88,17 +120,18 @@ impl Store {
         for item in items {
             check_bytes(item)?;
         }
-        let mut known = tx.outbox_digests(items).await?;
+        let mut known = tx.outbox_known(items).await?;
         let mut new = Vec::new();
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             let envelope = &item.envelope;
             let key = (envelope.kind, envelope.item, envelope.version);
             answers.push(match known.get(&key) {
-                Some(digest) if *digest == envelope.digest => Queued::Already,
+                Some(bytes) if bytes.is_of(item) => Queued::Already,
                 Some(_) => Queued::Different,
                 None => {
-                    known.insert(key, envelope.digest);
+                    let content = item.source.as_ref().map(|source| source.content);
+                    known.insert(key, KnownBytes { digest: envelope.digest, content });
                     new.push(self.new_row(item)?);
                     Queued::Added
                 }
@@ -111,7 +144,13 @@ impl Store {
     fn new_row<'a>(&self, item: &'a NewItem) -> Result<NewRow<'a>, StoreError> {
         let id = self.clock.new_id();
         let sealed = self.seal("outbox_content", id.as_bytes(), "payload", &item.payload);
-        Ok(NewRow { id, envelope: &item.envelope, text: json_text(&item.envelope)?, sealed })
+        Ok(NewRow {
+            id,
+            envelope: &item.envelope,
+            text: json_text(&item.envelope)?,
+            sealed,
+            source: item.source.as_ref(),
+        })
     }
 
     async fn outbox_insert(&self, tx: &mut Tx, new: &[NewRow<'_>]) -> Result<(), StoreError> {
@@ -129,8 +168,27 @@ impl Store {
         })
         .await
         .map_err(&sql)?;
-        rows::insert(tx.conn(), "INSERT INTO outbox_content (id, envelope, payload) ", new, "", |mut row, new| {
+        let head = "INSERT INTO outbox_content (id, envelope, payload, content) ";
+        rows::insert(tx.conn(), head, new, "", |mut row, new| {
             row.push_bind(new.id).push_bind(new.text.as_str()).push_bind(new.sealed.as_slice());
+            row.push_bind(new.source.map(|source| source.content.to_vec()));
+        })
+        .await
+        .map_err(&sql)?;
+        self.readable_insert(tx, new).await
+    }
+
+    async fn readable_insert(&self, tx: &mut Tx, new: &[NewRow<'_>]) -> Result<(), StoreError> {
+        let readable = |new: &NewRow<'_>| Some((new.id, new.source?.readable.clone()?));
+        let readable: Vec<_> = new.iter().filter_map(readable).collect();
+        if readable.is_empty() {
+            return Ok(());
+        }
+        let sql = tx.sql();
+        let head = "INSERT INTO outbox_readable (id, until, payload) ";
+        rows::insert(tx.conn(), head, &readable, "", |mut row, (id, (plain, until))| {
+            row.push_bind(*id).push_bind(until.as_millisecond());
+            row.push_bind(self.seal("outbox_readable", id.as_bytes(), "payload", plain));
         })
         .await
         .map_err(sql)
@@ -149,13 +207,15 @@ impl Store {
 }
 
 impl Tx {
-    async fn outbox_digests(
+    async fn outbox_known(
         &mut self,
         items: &[NewItem],
-    ) -> Result<HashMap<(ItemKind, Uuid, u32), Digest>, StoreError> {
+    ) -> Result<HashMap<(ItemKind, Uuid, u32), KnownBytes>, StoreError> {
         let sql = self.sql();
         let rows = sqlx::query(
-            "SELECT o.kind, o.item, o.version, o.digest FROM json_each($1) j CROSS JOIN outbox o ON o.item = unhex(j.value)",
+            "SELECT o.kind, o.item, o.version, o.digest, c.content
+             FROM json_each($1) j CROSS JOIN outbox o ON o.item = unhex(j.value)
+             CROSS JOIN outbox_content c ON c.id = o.id",
         )
         .bind(rows::id_array(items.iter().map(|i| &i.envelope.item)))
         .fetch_all(self.conn())
@@ -164,7 +224,11 @@ impl Tx {
         rows.iter()
             .map(|row| {
                 let row = Record::new("outbox", row);
-                Ok(((row.word("kind")?, row.get("item")?, row.number("version")?), row.digest("digest")?))
+                let content: Option<&[u8]> = row.get("content")?;
+                let content = content.map(<[u8; 16]>::try_from).transpose();
+                let content = content.map_err(|_| StoreError::damaged("outbox_content.content"))?;
+                let known = KnownBytes { digest: row.digest("digest")?, content };
+                Ok(((row.word("kind")?, row.get("item")?, row.number("version")?), known))
             })
             .collect()
     }

@@ -28,8 +28,16 @@ pub struct IncomingItem {
     pub envelope: Envelope,
     /// Payload bytes.
     pub payload: Vec<u8>,
+    /// The payload sealed for the results keys on arrival; held in the payload's place.
+    pub at_rest: Option<Vec<u8>>,
     /// Taker or delivery has left the organisation meanwhile.
     pub out_of_scope: bool,
+}
+
+impl IncomingItem {
+    fn held(&self) -> &[u8] {
+        self.at_rest.as_ref().unwrap_or(&self.payload)
+    }
 }
 
 impl std::fmt::Debug for IncomingItem {
@@ -145,7 +153,7 @@ impl Store {
         rows::insert(
             tx.conn(),
             "INSERT INTO received (id, kind, item, version, digest, org, origin, handed_in_by, envelope, payload,
-                 delivery, test_taker, status, head, out_of_scope, receipt_no, received_at) ",
+                 sealed, delivery, test_taker, status, head, out_of_scope, receipt_no, received_at) ",
             &new,
             "",
             |mut row, (new, text)| {
@@ -154,7 +162,8 @@ impl Store {
                 row.push_bind(envelope.version).push_bind(envelope.digest.0.to_vec());
                 row.push_bind(handover.org.as_str()).push_bind(envelope.origin).push_bind(handover.node);
                 row.push_bind(text.as_str());
-                row.push_bind(self.seal("received", new.id.as_bytes(), "payload", &new.item.payload));
+                row.push_bind(self.seal("received", new.id.as_bytes(), "payload", new.item.held()));
+                row.push_bind(new.item.at_rest.is_some());
                 row.push_bind(envelope.delivery.as_deref()).push_bind(envelope.test_taker.as_deref());
                 row.push_bind(new.held.status.as_str()).push_bind(new.head).push_bind(new.held.out_of_scope);
                 row.push_bind(new.held.receipt_no).push_bind(new.held.received_at);

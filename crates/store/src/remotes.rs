@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::sqlite::SqliteRow;
+use taosync_model::OrgId;
 use uuid::Uuid;
 
-use crate::values::Record;
+use crate::results_keys::Results;
+use crate::values::{Record, json_text};
 use crate::{Durability, Store, StoreError, Tx};
 
 /// What a central speaks.
@@ -106,7 +108,9 @@ impl Store {
                  central = CASE WHEN root_url = excluded.root_url THEN central END,
                  central_key = CASE WHEN root_url = excluded.root_url THEN central_key END,
                  root_url = excluded.root_url, token_url = excluded.token_url, secret = excluded.secret,
-                 ca_fingerprint = excluded.ca_fingerprint, tao_version = excluded.tao_version",
+                 ca_fingerprint = excluded.ca_fingerprint, tao_version = excluded.tao_version,
+                 results_recipients = CASE WHEN root_url = excluded.root_url AND excluded.tao_version IS NULL
+                     THEN results_recipients END",
         )
         .bind(id)
         .bind(&new.root_url)
@@ -211,6 +215,54 @@ impl Store {
             ));
         }
         tx.commit().await
+    }
+}
+
+impl Store {
+    /// Keeps for whom a central wants results sealed.
+    pub async fn remote_results(&self, id: Uuid, recipients: &[String]) -> Result<(), StoreError> {
+        let list = json_text(&recipients)?;
+        let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM remote WHERE id = $1 AND results_recipients = $2")
+            .bind(id)
+            .bind(&list)
+            .fetch_optional(&self.pools.readers)
+            .await
+            .map_err(StoreError::sql("remote_results"))?;
+        if known.is_some() {
+            return Ok(());
+        }
+        let mut tx = self.write("remote_results", Durability::Flushed).await?;
+        let sql = tx.sql();
+        let query = sqlx::query("UPDATE remote SET results_recipients = $2 WHERE id = $1").bind(id).bind(list);
+        query.execute(tx.conn()).await.map_err(sql)?;
+        tx.commit().await
+    }
+
+    /// For whom results of an org are sealed: for everybody its centrals named. For nobody when one of them is a TAO,
+    /// wants them readable, or was not met yet, as it could not read them; or when this server keeps them readable.
+    pub async fn results_recipients_of(&self, org: &OrgId) -> Result<Vec<String>, StoreError> {
+        if self.results == Results::Readable {
+            return Ok(Vec::new());
+        }
+        let rows = sqlx::query(
+            "SELECT r.results_recipients FROM replica_scope s CROSS JOIN remote r ON r.id = s.remote
+             WHERE s.org = $1 ORDER BY r.id",
+        )
+        .bind(org.as_str())
+        .fetch_all(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("results_recipients_of"))?;
+        let mut all = Vec::new();
+        for row in &rows {
+            let named: Option<Vec<String>> = Record::new("remote", row).json_or_none("results_recipients")?;
+            match named {
+                Some(named) if !named.is_empty() => all.extend(named),
+                _ => return Ok(Vec::new()),
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
     }
 }
 

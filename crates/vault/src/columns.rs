@@ -4,9 +4,13 @@
 //! associated data: a value that was copied elsewhere does not open.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use zeroize::Zeroizing;
 
+use crate::column_keys::{self, ColumnKey, Stamp};
+use crate::keyring::fresh_key;
 use crate::seal::{self, KEY_BYTES, NONCE_BYTES, TAG_BYTES};
 use crate::{VaultError, random};
 
@@ -18,30 +22,37 @@ pub const OVERHEAD: usize = ID_BYTES + NONCE_BYTES + TAG_BYTES;
 /// Nonces drawn at once: asking the system for each would cost as much as sealing a small value.
 const NONCES_PER_DRAW: usize = 128;
 
-#[derive(Clone)]
-pub(crate) struct ColumnKey {
-    pub(crate) id: u32,
-    pub(crate) key: Zeroizing<[u8; KEY_BYTES]>,
+/// The keys of sealed columns: the first seals, all open. They follow their file: another process may have put a new key
+/// in front. Wiped from memory when dropped.
+pub struct Columns {
+    keys: RwLock<Keys>,
+    file: Option<PathBuf>,
 }
 
-/// The keys of sealed columns: the first seals, all open. Wiped from memory when dropped.
-pub struct Columns {
-    primary: ColumnKey,
-    older: Vec<ColumnKey>,
+/// The keys as they were read, the one that seals first, and from which file.
+struct Keys {
+    list: Vec<ColumnKey>,
+    stamp: Option<Stamp>,
 }
 
 impl Columns {
-    pub(crate) fn new(primary: ColumnKey, older: Vec<ColumnKey>) -> Self {
-        Self { primary, older }
+    #[cfg(test)]
+    fn new(list: Vec<ColumnKey>) -> Self {
+        Self { keys: RwLock::new(Keys { list, stamp: None }), file: None }
+    }
+
+    pub(crate) fn open_file(file: &Path) -> Result<Self, VaultError> {
+        Ok(Self { keys: RwLock::new(Keys::read(file)?), file: Some(file.to_owned()) })
     }
 
     /// Seals a value for its place.
     pub fn seal(&self, table: &str, row: &[u8], column: &str, plain: &[u8]) -> Vec<u8> {
-        let nonce = next_nonce();
+        let keys = self.keys();
+        let (primary, nonce) = (keys.primary(), next_nonce());
         let mut sealed = Vec::with_capacity(OVERHEAD + plain.len());
-        sealed.extend_from_slice(&self.primary.id.to_be_bytes());
+        sealed.extend_from_slice(&primary.id.to_be_bytes());
         sealed.extend_from_slice(&nonce);
-        seal::seal_onto(&mut sealed, &self.primary.key, nonce, &place(table, row, column), plain);
+        seal::seal_onto(&mut sealed, &primary.key, nonce, &place(table, row, column), plain);
         sealed
     }
 
@@ -50,17 +61,27 @@ impl Columns {
         let bad = || VaultError::BadColumn { table: table.to_owned(), column: column.to_owned() };
         let (id, rest) = sealed.split_first_chunk::<ID_BYTES>().ok_or_else(bad)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_BYTES>().ok_or_else(bad)?;
-        let key = self.key(u32::from_be_bytes(*id)).ok_or_else(|| VaultError::UnknownColumnKey {
+        let id = u32::from_be_bytes(*id);
+        let known = self.keys().key(id);
+        let key = match known {
+            Some(key) => Some(key),
+            // It may have come since the file was read.
+            None => {
+                self.refresh();
+                self.keys().key(id)
+            }
+        };
+        let key = key.ok_or_else(|| VaultError::UnknownColumnKey {
             table: table.to_owned(),
             column: column.to_owned(),
-            key_id: u32::from_be_bytes(*id),
+            key_id: id,
         })?;
-        seal::open(key, *nonce, &place(table, row, column), rest).ok_or_else(bad)
+        seal::open(&key, *nonce, &place(table, row, column), rest).ok_or_else(bad)
     }
 
     /// The ids of all keys, the one that seals first.
     pub fn key_ids(&self) -> Vec<u32> {
-        self.all().map(|key| key.id).collect()
+        self.keys().list.iter().map(|key| key.id).collect()
     }
 
     /// The id of the key a value was sealed with; `None` when the bytes are too short to be a sealed value.
@@ -69,12 +90,62 @@ impl Columns {
         (sealed.len() >= OVERHEAD).then(|| u32::from_be_bytes(*id))
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &ColumnKey> {
-        std::iter::once(&self.primary).chain(&self.older)
+    /// Reads the file again if it is another one by now. What was read last stays when it cannot be read.
+    pub fn refresh(&self) {
+        let Some(file) = &self.file else { return };
+        let now = column_keys::stamp(file);
+        if now.is_none() || now == self.keys().stamp {
+            return;
+        }
+        if let Ok(fresh) = Keys::read(file) {
+            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        }
     }
 
-    fn key(&self, id: u32) -> Option<&[u8; KEY_BYTES]> {
-        self.all().find(|key| key.id == id).map(|key| &*key.key)
+    /// Puts a fresh key in front of the others in the file; values sealed before still open. Sealing them anew is the
+    /// store's work. Gives the id of the fresh key.
+    pub fn rotate(&self) -> Result<u32, VaultError> {
+        self.rewrite(|keys| {
+            let id = keys.iter().map(|key| key.id).max().unwrap_or(0).saturating_add(1);
+            keys.insert(0, ColumnKey { id, key: fresh_key() });
+        })?;
+        Ok(self.keys().primary().id)
+    }
+
+    /// Forgets all keys but the one that seals: no value may be sealed with them any more.
+    pub fn forget_older(&self) -> Result<(), VaultError> {
+        self.rewrite(|keys| keys.truncate(1))
+    }
+
+    fn rewrite(&self, change: impl FnOnce(&mut Vec<ColumnKey>)) -> Result<(), VaultError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let mut keys = column_keys::read(file)?;
+        change(&mut keys);
+        column_keys::write(file, &keys)?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys::read(file)?;
+        Ok(())
+    }
+
+    fn keys(&self) -> RwLockReadGuard<'_, Keys> {
+        // Keys are replaced whole: a thread that panicked left either the old or the new ones.
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Keys {
+    fn read(file: &Path) -> Result<Self, VaultError> {
+        // Before the content: a change in between is noticed the next time.
+        let stamp = column_keys::stamp(file);
+        Ok(Self { list: column_keys::read(file)?, stamp })
+    }
+
+    fn primary(&self) -> &ColumnKey {
+        // Unwrap safety: a file without a key is refused, and nothing takes the last one away.
+        self.list.first().expect("there is at least one key")
+    }
+
+    fn key(&self, id: u32) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
+        self.list.iter().find(|key| key.id == id).map(|key| key.key.clone())
     }
 }
 
@@ -115,7 +186,7 @@ mod tests {
     }
 
     fn columns() -> Columns {
-        Columns::new(key(1), vec![])
+        Columns::new(vec![key(1)])
     }
 
     #[test]
@@ -136,7 +207,7 @@ mod tests {
     #[test]
     fn older_keys_open_and_the_first_seals() {
         let old = columns().seal("t", b"r", "c", b"x");
-        let rotated = Columns::new(key(2), vec![key(1)]);
+        let rotated = Columns::new(vec![key(2), key(1)]);
         assert_eq!(rotated.open("t", b"r", "c", &old).unwrap(), b"x");
         let new = rotated.seal("t", b"r", "c", b"x");
         assert_eq!((Columns::key_id_of(&old), Columns::key_id_of(&new)), (Some(1), Some(2)));

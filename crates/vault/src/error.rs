@@ -98,6 +98,11 @@ pub enum VaultError {
         /// The beginning of the text.
         shown: String,
     },
+    /// A text holds no age identities.
+    #[error(
+        "this is no file of age identities: expected lines that begin with AGE-SECRET-KEY-1, and comments after '#'"
+    )]
+    BadIdentity,
     /// Sealing for a list of recipients failed.
     #[error("cannot seal a file for {recipients} recipient(s)")]
     Seal {

@@ -7,25 +7,28 @@
 //! | `columns.json` | keys of sealed columns, `[{"id", "key"}]`, the one that seals first |
 //! | `index.key` | key of blind indexes |
 //! | `chunks.key` | secret behind chunk keys (used by central) |
+//! | `results.age` | identities that open results, while they are kept here (central); the age tool reads it |
 
 use std::path::Path;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
-use zeroize::{ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::chunk::ChunkSecret;
-use crate::columns::{ColumnKey, Columns};
+use crate::column_keys::ColumnKey;
+use crate::columns::Columns;
 use crate::index::BlindIndex;
 use crate::node_identity::NodeIdentity;
 use crate::node_key::NodeKey;
-use crate::{VaultError, key_files, random};
+use crate::results_keys::ResultsIdentities;
+use crate::{VaultError, column_keys, key_files, random};
 
 const NODE_KEY: &str = "node.key";
 const NODE_IDENTITY: &str = "node.age";
 const COLUMNS: &str = "columns.json";
 const INDEX_KEY: &str = "index.key";
 const CHUNK_SECRET: &str = "chunks.key";
+const RESULTS: &str = "results.age";
 
 /// Every secret of a node, wiped from memory when dropped.
 #[derive(Debug)]
@@ -35,13 +38,7 @@ pub struct Keyring {
     columns: Columns,
     index: BlindIndex,
     chunks: ChunkSecret,
-}
-
-/// A line of `columns.json`.
-#[derive(Serialize, Deserialize, ZeroizeOnDrop)]
-struct StoredColumnKey {
-    id: u32,
-    key: String,
+    results: ResultsIdentities,
 }
 
 impl Keyring {
@@ -52,7 +49,7 @@ impl Keyring {
                 key_files::write(&fresh.join(file), key_files::key_to_text(&fresh_key()).as_bytes())?;
             }
             write_identity(&fresh.join(NODE_IDENTITY))?;
-            write_columns(&fresh.join(COLUMNS), &Columns::new(ColumnKey { id: 1, key: fresh_key() }, vec![]))
+            column_keys::write(&fresh.join(COLUMNS), &[ColumnKey { id: 1, key: fresh_key() }])
         })?;
         Self::open(dir)
     }
@@ -68,9 +65,10 @@ impl Keyring {
         Ok(Self {
             node_key: NodeKey::from_seed(&*key(NODE_KEY)?),
             identity: read_identity(&dir.join(NODE_IDENTITY))?,
-            columns: read_columns(&dir.join(COLUMNS))?,
+            columns: Columns::open_file(&dir.join(COLUMNS))?,
             index: BlindIndex::new(key(INDEX_KEY)?),
             chunks: ChunkSecret::new(key(CHUNK_SECRET)?),
+            results: read_results(&dir.join(RESULTS))?,
         })
     }
 
@@ -82,15 +80,20 @@ impl Keyring {
         key_files::write(&dir.join(NODE_KEY), key_files::key_to_text(&fresh_key()).as_bytes())
     }
 
-    /// Puts a fresh key in front of the column keys in `dir`; values sealed before still open. Sealing old values
-    /// anew is the store's work.
-    pub fn rotate_columns(&mut self, dir: &Path) -> Result<u32, VaultError> {
-        let id = self.columns.key_ids().into_iter().max().unwrap_or(0).saturating_add(1);
-        let older = self.columns.all().cloned().collect();
-        let rotated = Columns::new(ColumnKey { id, key: fresh_key() }, older);
-        write_columns(&dir.join(COLUMNS), &rotated)?;
-        self.columns = rotated;
-        Ok(id)
+    /// Makes a results key that is kept in `dir`, beside those that are there, and gives its recipient.
+    pub fn add_results_key(&mut self, dir: &Path) -> Result<String, VaultError> {
+        let path = dir.join(RESULTS);
+        let before = if path.exists() { key_files::read(&path)? } else { Zeroizing::default() };
+        let identity = NodeIdentity::generate();
+        let text = Zeroizing::new(format!(
+            "# taosync results, recipient {}\n{}\n{}",
+            identity.recipient(),
+            identity.to_text().expose_secret(),
+            *before
+        ));
+        key_files::write(&path, text.as_bytes())?;
+        self.results = read_results(&path)?;
+        Ok(identity.recipient())
     }
 
     /// Who the node is.
@@ -118,13 +121,28 @@ impl Keyring {
         self.index.secret("taosync handshake secret 1", client_key)
     }
 
+    /// Identities that open results, as far as they are kept here.
+    pub fn results(&self) -> &ResultsIdentities {
+        &self.results
+    }
+
     /// Secret behind chunk keys.
     pub fn chunks(&self) -> &ChunkSecret {
         &self.chunks
     }
 }
 
-fn fresh_key() -> Zeroizing<[u8; 32]> {
+fn read_results(path: &Path) -> Result<ResultsIdentities, VaultError> {
+    if !path.exists() {
+        return Ok(ResultsIdentities::default());
+    }
+    ResultsIdentities::from_text(&key_files::read(path)?).map_err(|_| VaultError::BadKeyFile {
+        path: path.to_owned(),
+        problem: "expected lines that begin with AGE-SECRET-KEY-1",
+    })
+}
+
+pub(crate) fn fresh_key() -> Zeroizing<[u8; 32]> {
     Zeroizing::new(random::bytes())
 }
 
@@ -136,32 +154,6 @@ fn write_identity(path: &Path) -> Result<(), VaultError> {
         identity.to_text().expose_secret()
     ));
     key_files::write(path, text.as_bytes())
-}
-
-fn write_columns(path: &Path, columns: &Columns) -> Result<(), VaultError> {
-    let stored: Vec<_> = columns
-        .all()
-        .map(|key| StoredColumnKey { id: key.id, key: key_files::key_to_text(&key.key).trim_ascii().to_owned() })
-        .collect();
-    // Unwrap safety: numbers and strings only, nothing that serde_json refuses.
-    let json = Zeroizing::new(serde_json::to_vec_pretty(&stored).expect("numbers and strings are JSON"));
-    key_files::write(path, &json)
-}
-
-fn read_columns(path: &Path) -> Result<Columns, VaultError> {
-    let bad = |problem| VaultError::BadKeyFile { path: path.to_owned(), problem };
-    let stored: Vec<StoredColumnKey> =
-        serde_json::from_str(&key_files::read(path)?).map_err(|_| bad("expected a JSON list of {id, key}"))?;
-    let mut keys = Vec::with_capacity(stored.len());
-    for StoredColumnKey { id, key } in &stored {
-        if keys.iter().any(|known: &ColumnKey| known.id == *id) {
-            return Err(bad("two keys have the same id"));
-        }
-        keys.push(ColumnKey { id: *id, key: key_files::key_from_text(path, key)? });
-    }
-    let mut keys = keys.into_iter();
-    let primary = keys.next().ok_or_else(|| bad("it holds no key"))?;
-    Ok(Columns::new(primary, keys.collect()))
 }
 
 fn read_identity(path: &Path) -> Result<NodeIdentity, VaultError> {

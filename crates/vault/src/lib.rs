@@ -11,6 +11,7 @@
 //! * [`chunk`]: pieces of packages, named by the hash of their ciphertext.
 //! * [`delivery_key`]: the key of one delivery's package, wrapped for each node.
 //! * [`sealed_file`]: age files, which the ordinary `age` tool opens in an emergency.
+//! * [`results_keys`]: who opens results; [`item_proof`]: a node's word for what it hands in.
 //!
 //! Who may come in
 //! * [`passwords`]: TAO's form of a password; [`tokens`]: hashes of access tokens and client secrets.
@@ -24,10 +25,12 @@
 pub mod audit_chain;
 pub mod backup_seal;
 pub mod chunk;
+mod column_keys;
 pub mod columns;
 pub mod delivery_key;
 pub mod error;
 pub mod index;
+pub mod item_proof;
 mod key_files;
 pub mod keyring;
 pub mod node_identity;
@@ -36,6 +39,7 @@ pub mod passwords;
 pub mod proof;
 pub mod random;
 pub mod receipts;
+pub mod results_keys;
 mod seal;
 pub mod sealed_file;
 pub mod tls;

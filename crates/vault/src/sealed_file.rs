@@ -28,9 +28,25 @@ pub fn encrypt_to(recipients: &[String], plain: &[u8]) -> Result<Vec<u8>, VaultE
 /// Opens a sealed file in memory; refuses when it was changed or cut, is for somebody else, or holds more than
 /// `max_plain` bytes.
 pub fn decrypt(identity: &NodeIdentity, sealed: &[u8], max_plain: usize) -> Result<Vec<u8>, VaultError> {
+    decrypt_with(std::slice::from_ref(identity), sealed, max_plain)
+}
+
+/// Whether bytes begin like an age file for the holders of keys: a header that can be read, and no passphrase.
+pub fn is_sealed_file(bytes: &[u8]) -> bool {
+    Decryptor::new_buffered(bytes).is_ok_and(|decryptor| !decryptor.is_scrypt())
+}
+
+/// As [`decrypt`], with the first of several identities that fits.
+pub(crate) fn decrypt_with(
+    identities: &[NodeIdentity],
+    sealed: &[u8],
+    max_plain: usize,
+) -> Result<Vec<u8>, VaultError> {
     let bad = || VaultError::BadSeal { what: "the sealed file" };
     let decryptor = Decryptor::new_buffered(sealed).map_err(|_| bad())?;
-    let opened = decryptor.decrypt(std::iter::once(identity.as_age() as &dyn age::Identity)).map_err(|_| bad())?;
+    let opened = decryptor
+        .decrypt(identities.iter().map(|identity| identity.as_age() as &dyn age::Identity))
+        .map_err(|_| bad())?;
     let mut plain = Vec::with_capacity(sealed.len().min(max_plain));
     opened.take(max_plain as u64 + 1).read_to_end(&mut plain).map_err(|_| bad())?;
     if plain.len() > max_plain {
@@ -87,6 +103,22 @@ mod tests {
             changed[at] ^= 1;
             assert!(decrypt(&identity, &changed, 1000).is_err(), "changed at {at}");
         }
+    }
+
+    #[test]
+    fn the_head_of_a_sealed_file_is_read() {
+        let identity = NodeIdentity::generate();
+        let sealed = encrypt_to(&[identity.recipient()], &[7; 100]).unwrap();
+        assert!(is_sealed_file(&sealed));
+        for other in
+            [b"".as_slice(), b"age-encryption.org/v1\n", b"age-encryption.org/v1\n-> scrypt x 1\n", &sealed[1..]]
+        {
+            assert!(!is_sealed_file(other));
+        }
+        let passphrase = Encryptor::with_user_passphrase("secret".to_owned().into());
+        let mut locked = Vec::new();
+        passphrase.wrap_output(&mut locked).unwrap().finish().unwrap();
+        assert!(!is_sealed_file(&locked));
     }
 
     #[test]

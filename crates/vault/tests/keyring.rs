@@ -124,14 +124,53 @@ fn a_column_key_with_a_used_id_is_refused() {
 #[test]
 fn rotation_keeps_old_values_readable_also_after_a_restart() {
     let (_home, dir) = fresh();
-    let mut keyring = Keyring::create(&dir).unwrap();
+    let keyring = Keyring::create(&dir).unwrap();
     let old = keyring.columns().seal("t", b"r", "c", b"x");
-    assert_eq!(keyring.rotate_columns(&dir).unwrap(), 2);
-    assert_eq!(keyring.rotate_columns(&dir).unwrap(), 3);
+    assert_eq!(keyring.columns().rotate().unwrap(), 2);
+    assert_eq!(keyring.columns().rotate().unwrap(), 3);
     for keyring in [keyring, Keyring::open(&dir).unwrap()] {
         assert_eq!(keyring.columns().key_ids(), [3, 2, 1]);
         assert_eq!(keyring.columns().open("t", b"r", "c", &old).unwrap(), b"x");
     }
+}
+
+#[test]
+fn a_running_process_follows_a_rotation_by_another_one() {
+    let (_home, dir) = fresh();
+    let running = Keyring::create(&dir).unwrap();
+    let rotating = Keyring::open(&dir).unwrap();
+    let old = running.columns().seal("t", b"r", "c", b"old");
+    rotating.columns().rotate().unwrap();
+    let new = rotating.columns().seal("t", b"r", "c", b"new");
+    assert_eq!(running.columns().key_ids(), [1], "it has not looked yet");
+    assert_eq!(
+        running.columns().open("t", b"r", "c", &new).unwrap(),
+        b"new",
+        "a key that it does not know makes it look"
+    );
+    assert_eq!(running.columns().key_ids(), [2, 1]);
+    rotating.columns().forget_older().unwrap();
+    assert_eq!(running.columns().open("t", b"r", "c", &old).unwrap(), b"old");
+    running.columns().refresh();
+    assert_eq!(running.columns().key_ids(), [2]);
+    assert!(matches!(
+        running.columns().open("t", b"r", "c", &old),
+        Err(VaultError::UnknownColumnKey { key_id: 1, .. })
+    ));
+    fs::remove_file(dir.join("columns.json")).unwrap();
+    running.columns().refresh();
+    assert_eq!(running.columns().open("t", b"r", "c", &new).unwrap(), b"new", "what was read stays");
+}
+
+#[test]
+fn a_results_key_is_kept_beside_the_others() {
+    let (_home, dir) = fresh();
+    let mut keyring = Keyring::create(&dir).unwrap();
+    assert!(keyring.results().is_empty());
+    let (one, two) = (keyring.add_results_key(&dir).unwrap(), keyring.add_results_key(&dir).unwrap());
+    assert_eq!(keyring.results().recipients(), [two.clone(), one.clone()]);
+    assert_eq!(Keyring::open(&dir).unwrap().results().recipients(), [two, one]);
+    assert_eq!(mode(&dir.join("results.age")), 0o600);
 }
 
 #[test]

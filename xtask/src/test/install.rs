@@ -7,7 +7,7 @@ use super::step;
 use super::summary::{Outcome, Report};
 
 /// Programs the tests use, each with the Debian package it comes in.
-const DEBIAN: &[(&str, &str)] = &[("strace", "strace")];
+const DEBIAN: &[(&str, &str)] = &[("strace", "strace"), ("age", "age")];
 
 /// Cargo subcommands the checks use, each with its crate.
 const CARGO: &[(&str, &str)] = &[("nextest", "cargo-nextest"), ("deny", "cargo-deny")];

@@ -32,6 +32,8 @@ const CENTRAL_LISTEN: &str = "127.0.0.1:8443";
 const LOCAL_LISTEN: &str = "127.0.0.1:8080";
 /// File with the key of the test runner, in the directory of keys.
 const RUNNER_KEY: &str = "runner.key";
+/// Name of the results key that a new central keeps itself.
+const FIRST_RESULTS_KEY: &str = "central";
 
 /// Make a new node: a central or a local server
 #[derive(Debug, Args)]
@@ -131,7 +133,12 @@ pub async fn make(context: &Context, new: &NewNode) -> Result<Made, Failure> {
     let place = &context.place;
     refuse_existing(place)?;
     make_dir(place.dir())?;
-    let keyring = Arc::new(Keyring::create(&place.keys())?);
+    let mut keyring = Keyring::create(&place.keys())?;
+    let results_key = match new.role {
+        Role::Central => Some(keyring.add_results_key(&place.keys())?),
+        Role::Local => None,
+    };
+    let keyring = Arc::new(keyring);
     let tls = if new.plain_http {
         None
     } else {
@@ -143,6 +150,11 @@ pub async fn make(context: &Context, new: &NewNode) -> Result<Made, Failure> {
     store.identity_set(&identity).await?;
     let (object, detail) = (identity.node.to_string(), json!({"role": new.role.as_str()}));
     store.audit_write(&AuditEntry { actor: ACTOR, act: "node.init", object: &object, detail }).await?;
+    if let Some(recipient) = &results_key {
+        let (act, object) = ("results_key.add", FIRST_RESULTS_KEY);
+        let entry = AuditEntry { actor: ACTOR, act, object, detail: json!({"recipient": recipient}) };
+        store.results_key_add(recipient, FIRST_RESULTS_KEY, &entry).await?;
+    }
     let runner_key = match new.role {
         Role::Central => None,
         Role::Local => Some(make_runner_key(place, &store).await?),

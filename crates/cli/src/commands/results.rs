@@ -1,8 +1,11 @@
 //! `taosync results`: what came in (central), what was made here (local).
 
 mod export;
+mod identity;
 mod list;
+mod rehearse;
 mod show;
+mod unseal;
 
 use clap::{Args, Subcommand};
 use taosync_model::OrgId;
@@ -15,13 +18,16 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::node::Node;
 
-/// Results: list, show, export
+/// Results: list, show, export, unseal
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   taosync --dir /srv/central results list --org School-7
   taosync --dir /srv/central results show ID
   taosync --dir /srv/central results export --format csv --out results.csv
-  taosync --dir /srv/central results export --format qti --out results/")]
+  taosync --dir /srv/central results export --format qti --out results/
+  taosync --dir /srv/central results export --format sealed --out sealed/
+  taosync results unseal --identity results-key.txt --out opened/ sealed/*.age
+  taosync --dir /srv/central results rehearse --identity results-key.txt")]
 pub struct Options {
     #[command(subcommand)]
     act: Act,
@@ -38,9 +44,15 @@ enum Act {
     Show {
         /// Id of the execution
         id: uuid::Uuid,
+        #[command(flatten)]
+        identity: identity::Given,
     },
     /// Write results to files
     Export(export::Options),
+    /// Open sealed results with the key of their holder
+    Unseal(unseal::Options),
+    /// Prove that a key opens results, before they are sealed for it (central)
+    Rehearse(rehearse::Options),
 }
 
 /// Which results.
@@ -60,11 +72,12 @@ pub struct Filter {
 impl Options {
     /// Runs the command.
     pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let node = Node::open(context).await?;
         match self.act {
-            Act::List { filter } => list::list(context, &node, filter).await?,
-            Act::Show { id } => show::show(context, &node, id).await?,
-            Act::Export(options) => options.run(context, &node).await?,
+            Act::List { filter } => list::list(context, &Node::open(context).await?, filter).await?,
+            Act::Show { id, identity } => show::show(context, &Node::open(context).await?, id, &identity).await?,
+            Act::Export(options) => options.run(context, &Node::open(context).await?).await?,
+            Act::Unseal(options) => options.run(context).await?,
+            Act::Rehearse(options) => options.run(context).await?,
         }
         Ok(Exit::Done)
     }

@@ -75,6 +75,11 @@ reactivation_window_hours = 24
 # Days for which a sealed copy of a confirmed result is kept at least.
 keep_days = 14
 
+[results]
+# Results are sealed for the results keys ('taosync keys results list' at central); true leaves them readable for this
+# server: a central then asks for none that are sealed and seals none, a local server seals none.
+keep_readable = false
+
 [oauth]
 # Seconds a token lives (60 to 86400).
 token_lifetime_seconds = 3600

@@ -19,6 +19,7 @@ mod moving;
 mod packages_cut;
 mod random;
 mod results_up;
+mod sealed;
 mod stalled;
 mod support;
 mod tao_remote;

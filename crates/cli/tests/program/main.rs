@@ -17,6 +17,7 @@ mod kills;
 mod machines;
 mod node;
 mod people;
+mod results_keys;
 mod results_xml;
 mod run;
 mod runner_client;

@@ -12,9 +12,9 @@ use taosync_model::OrgId;
 use taosync_store::StoreError;
 use taosync_store::consumers::Consumer;
 use taosync_store::tokens::NewToken;
-use taosync_vault::random;
 use taosync_vault::tokens::TokenHash;
-use taosync_wire::v1::token::TokenAnswer;
+use taosync_vault::{random, results_keys};
+use taosync_wire::v1::token::{ResultsKeys, TokenAnswer};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -77,6 +77,8 @@ async fn issue(central: &Central, consumer: &Consumer, org: &OrgId, node: Uuid) 
         Err(StoreError::Refused(_)) => return Err(Refusal::Client),
         Err(error) => return Err(error.into()),
     }
+    let recipients = central.store.results_recipients().await?;
+    let signature = results_keys::announce(central.store.keyring().node_key(), central.identity.node, &recipients);
     Ok(TokenAnswer {
         access_token: token.expose_secret().to_owned(),
         token_type: "Bearer".to_owned(),
@@ -86,5 +88,6 @@ async fn issue(central: &Central, consumer: &Consumer, org: &OrgId, node: Uuid) 
         central: central.identity.node,
         central_key: hex::encode(central.store.keyring().node_key().public()),
         version: VERSION.to_owned(),
+        results: Some(ResultsKeys { recipients, signature }),
     })
 }

@@ -2,15 +2,15 @@
 
 use taosync_model::Digest;
 use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind, ReceiptStatus};
-use taosync_vault::random;
 use taosync_vault::receipts::prove_batch;
+use taosync_vault::{item_proof, random};
 use taosync_wire::frame::{FrameReader, FrameWriter, Header};
 use taosync_wire::v1::compare::AskFrame;
 use taosync_wire::v1::feed::FeedFrame;
 use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame};
 
 use crate::client::{Answer, bearer};
-use crate::place::{Place, delivery, org};
+use crate::place::{Machine, Place, delivery, org};
 
 fn frames<H: Header + serde::de::DeserializeOwned>(answer: &Answer) -> Vec<(H, Vec<u8>)> {
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/zstd"), "{answer:?}");
@@ -59,9 +59,10 @@ async fn the_org_of_the_token_decides_what_is_seen() {
 #[tokio::test]
 async fn an_item_is_answered_with_a_receipt_that_verifies() {
     let place = Place::central().await;
-    let (header, token) = bearer(&place.token("a").await);
+    let machine = Machine::new();
+    let (header, token) = bearer(&place.token_of(&machine, "a").await);
     let payload = zstd::encode_all(&b"{\"user\":1}"[..], 1).unwrap();
-    let envelope = Envelope {
+    let mut envelope = Envelope {
         kind: ItemKind::LtiUser,
         item: random::uuid(),
         org: org("a"),
@@ -78,7 +79,10 @@ async fn an_item_is_answered_with_a_receipt_that_verifies() {
         started_at: None,
         finished_at: None,
         counts: Counts::default(),
+        signature: None,
     };
+    let unsigned = envelope.clone();
+    item_proof::sign(machine.keys.node_key(), &mut envelope);
     let mut writer = FrameWriter::new().unwrap();
     writer.push(&OutboxFrame::Item(Box::new(envelope.clone())), &payload).unwrap();
     writer.push(&OutboxFrame::End, &[]).unwrap();
@@ -92,6 +96,17 @@ async fn an_item_is_answered_with_a_receipt_that_verifies() {
         let public = place.store.keyring().node_key().public();
         prove_batch(&public, signature, *audit, &mut [receipt.as_ref().clone()]).unwrap();
         assert!(matches!(answer[2].0, ReceiptFrame::End(_)));
+    }
+    for forged in [unsigned, {
+        item_proof::sign(Machine::new().keys.node_key(), &mut envelope);
+        envelope
+    }] {
+        let mut writer = FrameWriter::new().unwrap();
+        writer.push(&OutboxFrame::Item(Box::new(forged)), &payload).unwrap();
+        writer.push(&OutboxFrame::End, &[]).unwrap();
+        let answer = place.post("/api/v1/outbox", &[(header, &token)], writer.finish().unwrap()).await;
+        let answer = frames::<ReceiptFrame>(&answer);
+        assert!(matches!(&answer[0].0, ReceiptFrame::Refused(r) if r.code == "bad_signature"), "{answer:?}");
     }
     let cut = place.post("/api/v1/outbox", &[(header, &token)], request[..request.len() - 4].to_vec()).await;
     assert!(matches!(frames::<ReceiptFrame>(&cut).last().unwrap().0, ReceiptFrame::Failed(_)));

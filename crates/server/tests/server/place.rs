@@ -121,8 +121,12 @@ impl Place {
 
     /// A token for an org, by the whole way.
     pub async fn token(&self, name: &str) -> String {
+        self.token_of(&Machine::new(), name).await
+    }
+
+    /// As [`Place::token`], for a machine.
+    pub async fn token_of(&self, machine: &Machine, name: &str) -> String {
         let secret = self.consumer(&format!("consumer-{name}"), &[name]).await;
-        let machine = Machine::new();
         let form =
             format!("grant_type=client_credentials&client_id=consumer-{name}&client_secret={}", secret.expose_secret());
         let answer = self.ask_token(&form, Some(&machine.proof(self))).await;

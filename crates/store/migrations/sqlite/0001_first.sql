@@ -144,7 +144,8 @@ CREATE INDEX scope_link_gone ON scope_link (gone_at) WHERE gone_at IS NOT NULL;
 
 -- ---------------------------------------------------------------- local: the replica, per remote and org
 
--- tao_version: none at a taosync central; at a TAO central the version of TAO this server says it is.
+-- tao_version: none at a taosync central; at a TAO central the version of TAO this server says it is. results_recipients:
+-- for whom central wants results sealed, a list; none until it said so.
 CREATE TABLE remote (
     id             BLOB    NOT NULL PRIMARY KEY,
     root_url       TEXT    NOT NULL,
@@ -155,6 +156,7 @@ CREATE TABLE remote (
     central        BLOB,
     central_key    BLOB,
     tao_version    TEXT,
+    results_recipients TEXT,
     added_at       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -375,11 +377,20 @@ CREATE INDEX outbox_receipt_no ON outbox (org, receipt_no) WHERE state = 'sent' 
 CREATE INDEX outbox_hidden ON outbox (org, receipt_no) WHERE hidden = 1 AND bytes IS NOT NULL;
 CREATE INDEX outbox_conflict ON outbox (item) WHERE receipt_status = 'conflict';
 
--- payload is the sealed item.
+-- payload is the sealed item. content: blind index of what was sealed for the results keys, as sealing the same again
+-- gives other bytes.
 CREATE TABLE outbox_content (
     id       BLOB NOT NULL PRIMARY KEY,
     envelope TEXT NOT NULL,
-    payload  BLOB
+    payload  BLOB,
+    content  BLOB
+) STRICT;
+
+-- Results as they were before they were sealed for the results keys, to be shown here until the reactivation window is over.
+CREATE TABLE outbox_readable (
+    id      BLOB    NOT NULL PRIMARY KEY,
+    until   INTEGER NOT NULL,
+    payload BLOB    NOT NULL
 ) STRICT;
 
 -- The newest receipt for an item with its proof (model::item::Receipt); the rest of its fields stand in outbox. path: the
@@ -404,6 +415,7 @@ CREATE INDEX outbox_receipt_epoch ON outbox_receipt (central, epoch);
 -- ---------------------------------------------------------------- central: what came in
 
 -- head = 1 on the newest version of an item that is not in conflict. handed_in_by: the node that sent it, when known.
+-- sealed = 1: payload was sealed for the results keys here, on arrival; digest is of what arrived.
 CREATE TABLE received (
     id           BLOB    NOT NULL PRIMARY KEY,
     kind         TEXT    NOT NULL,
@@ -415,6 +427,7 @@ CREATE TABLE received (
     handed_in_by BLOB,
     envelope     TEXT    NOT NULL,
     payload      BLOB    NOT NULL,
+    sealed       INTEGER NOT NULL,
     delivery     TEXT,
     test_taker   TEXT,
     status       TEXT    NOT NULL,
@@ -427,6 +440,14 @@ CREATE TABLE received (
 CREATE INDEX received_org ON received (org, receipt_no);
 CREATE INDEX received_delivery ON received (delivery, receipt_no);
 CREATE INDEX received_conflict ON received (receipt_no) WHERE status = 'conflict';
+
+-- Who opens results: results are sealed for these age recipients. rehearsed_at: when its identity opened a test result.
+CREATE TABLE results_key (
+    recipient    TEXT    NOT NULL PRIMARY KEY,
+    name         TEXT    NOT NULL UNIQUE,
+    added_at     INTEGER NOT NULL,
+    rehearsed_at INTEGER
+) STRICT, WITHOUT ROWID;
 
 -- ---------------------------------------------------------------- who is who
 

@@ -65,7 +65,10 @@ impl Store {
             return already_finished(&execution, envelope);
         }
         check_continues(&execution, envelope)?;
-        if self.outbox_queue(&mut tx, std::slice::from_ref(&finish.item)).await? == [Queued::Different] {
+        let queued = self.outbox_queue(&mut tx, std::slice::from_ref(&finish.item)).await?;
+        // A sealed payload is never the same twice: what is there has another digest.
+        let is_other = queued == [Queued::Different] || (queued == [Queued::Already] && finish.item.source.is_some());
+        if is_other {
             return Err(StoreError::Refused(format!(
                 "version {} of execution {} is in the outbox with other bytes; they are kept",
                 envelope.version, envelope.item

@@ -192,6 +192,8 @@ impl Tx {
         // An execution that was reactivated meanwhile is running: what it saved stays.
         for statement in [
             "UPDATE outbox SET hidden = 1 WHERE state = 'sent' AND item IN (SELECT unhex(value) FROM json_each($1))",
+            "DELETE FROM outbox_readable WHERE id IN (SELECT o.id FROM json_each($1) j
+                 CROSS JOIN outbox o ON o.item = unhex(j.value) AND o.state = 'sent')",
             "DELETE FROM execution_part WHERE execution IN
                  (SELECT e.id FROM execution e CROSS JOIN outbox o ON o.kind = 'attempt' AND o.item = e.id
                       AND o.version = e.version AND o.state = 'sent'

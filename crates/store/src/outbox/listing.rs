@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite};
-use taosync_model::item::{Envelope, ItemKind, Receipt};
+use taosync_model::item::{Envelope, FORM_ZSTD_JSON, ItemKind, Receipt};
 use taosync_model::{Digest, OrgId};
 use uuid::Uuid;
 
@@ -74,8 +74,18 @@ pub struct OutboxRow {
 pub struct OutboxResult {
     /// Where it stands.
     pub row: OutboxRow,
-    /// Payload bytes; `None` once hidden or erased.
+    /// Payload bytes as they are handed in; `None` once hidden or erased.
     pub payload: Option<Vec<u8>>,
+    /// The payload before it was sealed for the results keys, in form 1; `None` once the reactivation window is over.
+    pub readable: Option<Vec<u8>>,
+}
+
+impl OutboxResult {
+    /// What can be read of it here: bytes and their form.
+    pub fn to_read(&self) -> Option<(u8, &[u8])> {
+        let readable = self.readable.as_ref().map(|bytes| (FORM_ZSTD_JSON, bytes.as_slice()));
+        readable.or_else(|| self.payload.as_ref().map(|bytes| (self.row.envelope.form, bytes.as_slice())))
+    }
 }
 
 impl std::fmt::Debug for OutboxResult {
@@ -127,7 +137,10 @@ impl Store {
 
     /// Items with the payloads that are still readable here, in the order they were made, at most `limit`.
     pub async fn outbox_results(&self, filter: &OutboxFilter, limit: u32) -> Result<Vec<OutboxResult>, StoreError> {
-        let mut query = listing(", CASE o.hidden WHEN 0 THEN c.payload END AS payload");
+        let mut query = listing(
+            ", CASE o.hidden WHEN 0 THEN c.payload END AS payload,
+             (SELECT b.payload FROM outbox_readable b WHERE b.id = o.id AND o.hidden = 0) AS readable",
+        );
         push_filter(&mut query, filter, limit);
         let rows = query.build().fetch_all(&self.pools.readers).await.map_err(StoreError::sql("outbox_results"))?;
         rows.iter().map(|row| self.outbox_result(row)).collect()
@@ -141,7 +154,10 @@ impl Store {
         if payload.as_ref().is_some_and(|bytes| Digest::of(bytes) != row.envelope.digest) {
             return Err(StoreError::damaged(format!("item {} of the outbox", row.envelope.item)));
         }
-        Ok(OutboxResult { row, payload })
+        let readable: Option<&[u8]> = Record::new("outbox_readable", sealed).get("readable")?;
+        let open = |bytes| self.unseal("outbox_readable", row.id.as_bytes(), "payload", bytes);
+        let readable = readable.map(open).transpose()?;
+        Ok(OutboxResult { row, payload, readable })
     }
 
     /// How many items stand where. Every number comes from an index: this is asked after every sync.

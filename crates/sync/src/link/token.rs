@@ -11,7 +11,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use taosync_model::OrgId;
 use taosync_vault::proof::{Proof, ProofClaims};
-use taosync_wire::v1::token::{ORG_PARAMETER, TokenAnswer, TokenError};
+use taosync_vault::{results_keys, sealed_file};
+use taosync_wire::v1::token::{ORG_PARAMETER, ResultsKeys, TokenAnswer, TokenError};
 use url::{Url, form_urlencoded};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -31,6 +32,8 @@ pub struct Access {
     pub orgs: Vec<OrgId>,
     /// Who answered.
     pub central: Central,
+    /// For whom central wants results sealed, when it gave the token just now and said so; its signature holds.
+    pub results: Option<Vec<String>>,
     renew_at: Timestamp,
     /// Given by central just now, not kept from an earlier sync.
     is_new: bool,
@@ -82,7 +85,8 @@ impl Link {
             let central = Central { id: kept.central, key: kept.key };
             let token = Arc::new(SecretString::from(kept.token));
             let Kept { org, orgs, renew_at, .. } = kept;
-            *self.access.lock().await = Some(Access { token, org, orgs, central, renew_at, is_new: false });
+            *self.access.lock().await =
+                Some(Access { token, org, orgs, central, results: None, renew_at, is_new: false });
         }
     }
 
@@ -177,6 +181,15 @@ fn token_error(error: TokenError) -> LinkError {
     LinkError::Token { code: error.error.chars().take(64).collect(), advice: text.collect::<Vec<_>>().join(" — ") }
 }
 
+/// The recipients that central names, if it signed them and each can be sealed for.
+fn keys_of(keys: ResultsKeys, central: Uuid, key: &[u8; 32]) -> Result<Vec<String>, LinkError> {
+    let bad = || LinkError::Protocol("the token answer has results keys that central did not sign".into());
+    results_keys::verify_announced(key, central, &keys.recipients, &keys.signature).map_err(|_| bad())?;
+    let is_usable = keys.recipients.len() <= sealed_file::MAX_RECIPIENTS
+        && keys.recipients.iter().all(|recipient| sealed_file::check_recipient(recipient).is_ok());
+    if is_usable { Ok(keys.recipients) } else { Err(bad()) }
+}
+
 fn access_of(answer: TokenAnswer, asked_at: Timestamp) -> Result<Access, LinkError> {
     let bad = |what: &str| LinkError::Protocol(format!("the token answer has {what}"));
     let org = OrgId::new(answer.organisation_id).map_err(|_| bad("no valid organisation_id"))?;
@@ -189,6 +202,7 @@ fn access_of(answer: TokenAnswer, asked_at: Timestamp) -> Result<Access, LinkErr
         org,
         orgs,
         central: Central { id: answer.central, key },
+        results: answer.results.map(|keys| keys_of(keys, answer.central, &key)).transpose()?,
         renew_at: asked_at.saturating_add(life * 4 / 5).unwrap_or(asked_at),
         is_new: true,
     })

@@ -101,6 +101,9 @@ pub enum RunnerError {
         /// What to do.
         advice: &'static str,
     },
+    /// The results keys that central named cannot be sealed for.
+    #[error("the result cannot be sealed for the results keys; synchronize with central, then try again")]
+    Seal(#[source] taosync_vault::VaultError),
     /// The request makes no sense.
     #[error("{0}")]
     Request(String),
@@ -126,6 +129,7 @@ impl RunnerError {
             Self::WrongLogin => "wrong_login",
             Self::SlowDown { .. } => "slow_down",
             Self::TooMuch { .. } => "too_much",
+            Self::Seal(_) => "not_sealed",
             Self::Request(_) => "bad_request",
         }
     }

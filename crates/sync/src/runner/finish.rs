@@ -3,7 +3,7 @@
 use serde_json::Value;
 use taosync_model::Digest;
 use taosync_model::execution::ExecutionState;
-use taosync_model::item::{Envelope, FORM_ZSTD_JSON, ItemKind};
+use taosync_model::item::{Envelope, ItemKind};
 use taosync_results::{MAX_VARIABLES, encode_attempt};
 use taosync_store::executions::{Execution, Finish};
 use taosync_store::outbox::NewItem;
@@ -11,6 +11,7 @@ use taosync_wire::frame::MAX_BODY;
 use uuid::Uuid;
 
 use super::save::check_size;
+use super::seal::Sealed;
 use super::{Runner, RunnerError, fold};
 
 /// Characters of a reason.
@@ -35,8 +36,7 @@ impl Runner {
             return Ok(running);
         }
         let item = self.pack(&running, state, reason).await?;
-        let resume_until =
-            (!self.window.is_zero()).then(|| self.store.clock().now().checked_add(self.window).ok()).flatten();
+        let resume_until = self.window_end();
         self.store.execution_finish(&Finish { reason, resume_until, item }).await?;
         self.remember_saved(execution, None);
         Ok(self.store.execution_get(execution).await?)
@@ -72,7 +72,8 @@ impl Runner {
         let counts = fold::counts(&attempt);
         let advice = "the parts are kept: export them and tell the people who run central";
         check_size("the attempt's variables", counts.variables as usize, MAX_VARIABLES, advice)?;
-        let payload = encode_attempt(&attempt);
+        let sealing = self.sealing(&execution.org).await?;
+        let Sealed { payload, form, source } = self.seal(&sealing, encode_attempt(&attempt))?;
         check_size("the packed attempt", payload.len(), MAX_BODY as usize, advice)?;
         let envelope = Envelope {
             kind: ItemKind::Attempt,
@@ -83,7 +84,7 @@ impl Runner {
             previous: execution.previous,
             digest: Digest::of(&payload),
             size: payload.len() as u64,
-            form: FORM_ZSTD_JSON,
+            form,
             execution: None,
             delivery: Some(execution.delivery.clone()),
             test_taker: Some(execution.test_taker.clone()),
@@ -91,7 +92,8 @@ impl Runner {
             started_at: Some(execution.started_at),
             finished_at: Some(ended),
             counts,
+            signature: None,
         };
-        Ok(NewItem { envelope, payload })
+        Ok(NewItem { envelope, payload, source })
     }
 }

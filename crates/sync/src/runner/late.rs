@@ -5,10 +5,11 @@ use taosync_model::assessment::LogEntry;
 use taosync_model::item::{Counts, Envelope, ItemKind};
 use taosync_model::{Digest, OrgId};
 use taosync_store::executions::Execution;
-use taosync_store::outbox::{NewItem, Queued};
+use taosync_store::outbox::{NewItem, Queued, SealedSource};
 use uuid::Uuid;
 
 use super::save::check_size;
+use super::seal::Sealed;
 use super::{Runner, RunnerError};
 use crate::up::payload::{self, LogBatch};
 
@@ -22,10 +23,11 @@ impl Runner {
             return Err(RunnerError::Request("an LTI user is a JSON object".into()));
         }
         check_size("the LTI user", user.to_string().len(), MAX_LTI_USER, "leave out what is not needed")?;
-        let payload = packed(user)?;
-        let item = self.id_of(ItemKind::LtiUser.as_str(), &[org.as_str(), &Digest::of(&payload).to_hex()]);
-        let envelope = Envelope::first(ItemKind::LtiUser, item, org.clone(), self.node, &payload);
-        self.queue(NewItem { envelope, payload }).await?;
+        let plain = packed(user)?;
+        let item = self.id_of(ItemKind::LtiUser.as_str(), &[org.as_str(), &Digest::of(&plain).to_hex()]);
+        let Sealed { payload, form, source } = self.seal_unshown(org, plain).await?;
+        let envelope = Envelope { form, ..Envelope::first(ItemKind::LtiUser, item, org.clone(), self.node, &payload) };
+        self.queue(NewItem { envelope, payload, source }).await?;
         Ok(item)
     }
 
@@ -39,19 +41,28 @@ impl Runner {
         if log.is_empty() {
             return Ok(());
         }
-        let payload = packed(&LogBatch { execution: attempt.id, log: log.to_vec() })?;
+        let plain = packed(&LogBatch { execution: attempt.id, log: log.to_vec() })?;
+        let Sealed { payload, form, source } = self.seal_unshown(&attempt.org, plain).await?;
         let item = self.id_of(ItemKind::Log.as_str(), &[&attempt.id.to_string(), &save.to_string()]);
         let envelope = Envelope {
+            form,
             execution: Some(attempt.id),
             delivery: Some(attempt.delivery.clone()),
             test_taker: Some(attempt.test_taker.clone()),
             counts: Counts { log: log.len() as u32, ..Counts::default() },
             ..Envelope::first(ItemKind::Log, item, attempt.org.clone(), self.node, &payload)
         };
-        match self.queue(NewItem { envelope, payload }).await? {
+        match self.queue(NewItem { envelope, payload, source }).await? {
             Queued::Different => Err(RunnerError::SaveDiffers { save }),
             Queued::Added | Queued::Already => Ok(()),
         }
+    }
+
+    /// Items that are no attempts are never shown here: nothing readable stays of them.
+    async fn seal_unshown(&self, org: &OrgId, plain: Vec<u8>) -> Result<Sealed, RunnerError> {
+        let mut sealed = self.seal(&self.sealing(org).await?, plain)?;
+        sealed.source = sealed.source.map(|source| SealedSource { readable: None, ..source });
+        Ok(sealed)
     }
 
     async fn queue(&self, item: NewItem) -> Result<Queued, RunnerError> {

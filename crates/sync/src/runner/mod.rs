@@ -3,6 +3,7 @@
 //!
 //! * `eligible`: what a test taker may sit; [`Runner::startable`] and [`Runner::start`].
 //! * `save`, `fold`, `finish`: from saved parts to the attempt that is handed in.
+//! * `seal`: for whom it is handed in.
 //! * `late`: items of their own: log rows after the end, LTI users.
 //! * `login`: passwords; `submit`: QTI result files.
 
@@ -13,6 +14,7 @@ pub(crate) mod fold;
 mod late;
 mod login;
 mod save;
+mod seal;
 mod start;
 mod submit;
 

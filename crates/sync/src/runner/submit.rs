@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use taosync_model::assessment::{AssessmentResult, Attempt};
 use taosync_model::execution::ExecutionState;
-use taosync_model::item::{Envelope, FORM_ZSTD_JSON, ItemKind};
+use taosync_model::item::{Envelope, ItemKind};
 use taosync_model::{Digest, Entity, EntityType, OrgId};
 use taosync_results::{encode_attempt, parse_xml};
 use taosync_store::executions::FinishedExecution;
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::eligible::{Eligibilities, Sitting};
 use super::save::check_size;
+use super::seal::{Sealed, Sealing};
 use super::start::read_time;
 use super::{Runner, RunnerError, fold};
 
@@ -64,6 +65,7 @@ struct Places<'a> {
     takers: HashMap<String, Result<String, String>>,
     sittings: HashMap<String, Vec<Sitting>>,
     versions: HashMap<(OrgId, String), Option<u32>>,
+    sealings: HashMap<OrgId, Sealing>,
     delivery: Option<&'a str>,
     test_taker: Option<&'a str>,
 }
@@ -86,7 +88,13 @@ impl Runner {
         let mut checked = Vec::with_capacity(parsed.len());
         for (file, result) in parsed {
             let made = match result {
-                Ok(result) => places.of(&result).await?.and_then(|place| self.attempt_of(result, place)),
+                Ok(result) => match places.of(&result).await? {
+                    Ok(place) => {
+                        let sealing = places.sealing(&place.org).await?;
+                        self.attempt_of(result, place, &sealing)
+                    }
+                    Err(problem) => Err(problem),
+                },
                 Err(problem) => Err(problem),
             };
             checked.push((file, made));
@@ -97,13 +105,19 @@ impl Runner {
         self.store_submissions(checked.into_iter().filter_map(|(file, made)| Some((file, made.ok()?))).collect()).await
     }
 
-    fn attempt_of(&self, result: AssessmentResult, place: Place) -> Result<FinishedExecution, String> {
+    fn attempt_of(
+        &self,
+        result: AssessmentResult,
+        place: Place,
+        sealing: &Sealing,
+    ) -> Result<FinishedExecution, String> {
         let json = serde_json::to_vec(&result).map_err(|_| "the result is not representable as JSON".to_owned())?;
         let content = Digest::of(&json).to_hex();
         let item = self.id_of("submission", &[place.org.as_str(), &place.delivery, &place.test_taker, &content]);
         let (started_at, finished_at) = times_of(&result, self.store.clock().now());
         let attempt = Attempt { result, ..Attempt::default() };
-        let payload = encode_attempt(&attempt);
+        let sealed = self.seal(sealing, encode_attempt(&attempt)).map_err(|error| error.to_string())?;
+        let Sealed { payload, form, source } = sealed;
         if payload.len() as u64 > MAX_BODY {
             return Err(format!("packed it has {} bytes, more than {MAX_BODY}; leave out large files", payload.len()));
         }
@@ -116,7 +130,7 @@ impl Runner {
             previous: None,
             digest: Digest::of(&payload),
             size: payload.len() as u64,
-            form: FORM_ZSTD_JSON,
+            form,
             execution: None,
             delivery: Some(place.delivery),
             test_taker: Some(place.test_taker),
@@ -124,8 +138,9 @@ impl Runner {
             started_at: Some(started_at),
             finished_at: Some(finished_at),
             counts: fold::counts(&attempt),
+            signature: None,
         };
-        let item = NewItem { envelope, payload };
+        let item = NewItem { envelope, payload, source };
         Ok(FinishedExecution { package_version: place.package_version, reason: None, item })
     }
 
@@ -158,7 +173,7 @@ impl<'a> Places<'a> {
     fn new(runner: &'a Runner, delivery: Option<&'a str>, test_taker: Option<&'a str>) -> Self {
         let eligibilities = Eligibilities::new(&runner.store);
         let (takers, sittings, versions) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { runner, eligibilities, takers, sittings, versions, delivery, test_taker }
+        Self { runner, eligibilities, takers, sittings, versions, sealings: HashMap::new(), delivery, test_taker }
     }
 
     /// The inner result is for the person who submits.
@@ -218,6 +233,15 @@ impl<'a> Places<'a> {
         };
         self.takers.insert(named.to_owned(), known.clone());
         Ok(known)
+    }
+
+    async fn sealing(&mut self, org: &OrgId) -> Result<Sealing, RunnerError> {
+        if let Some(known) = self.sealings.get(org) {
+            return Ok(known.clone());
+        }
+        let sealing = self.runner.sealing(org).await?;
+        self.sealings.insert(org.clone(), sealing.clone());
+        Ok(sealing)
     }
 
     /// The version of the package that counts here; `None` when the delivery is unknown.

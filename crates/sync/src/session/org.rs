@@ -148,6 +148,7 @@ async fn steps(
     }
     let access = link.access().await?;
     store.remote_introduce(replica.remote, access.central.id, &access.central.key).await?;
+    hear_of_results_keys(store, replica, link).await?;
     let mut replica = replica.clone();
     if access.org != replica.org {
         store.replica_rename(replica.id, &access.org).await?;
@@ -170,7 +171,16 @@ async fn steps(
     if plan.what == What::All && store.outbox_waiting(&replica.org, &plan.up.states).await?.due > 0 {
         results(store, plan, &replica.org, link, done, progress).await?;
     }
-    Ok(())
+    // A kept token may have been replaced on the way.
+    hear_of_results_keys(store, &replica, link).await
+}
+
+/// Keeps for whom results are sealed from now on, when central said so with a new token.
+async fn hear_of_results_keys(store: &Store, replica: &ReplicaScope, link: &Link) -> Result<(), SyncError> {
+    match link.access().await?.results {
+        Some(recipients) => Ok(store.remote_results(replica.remote, &recipients).await?),
+        None => Ok(()),
+    }
 }
 
 async fn results(

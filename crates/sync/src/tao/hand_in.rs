@@ -11,6 +11,7 @@ use taosync_model::item::{Counts, Envelope, ItemKind};
 use taosync_model::{EntityType, OrgId};
 use taosync_store::received::{Answer, Handover, IncomingItem};
 use taosync_store::{Store, StoreError};
+use taosync_vault::VaultError;
 use taosync_wire::tao::items::{Ack, LtiUsersRequest, SessionsRequest};
 use taosync_wire::tao::logs::{LogAck, LogRow, LogsRequest};
 use taosync_wire::tao::results::{ResultAck, ResultsRequest, TaoResult};
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use super::{ids, results};
 use crate::up::payload;
+use crate::up::sealing::at_rest;
 
 /// Who hands in, and to whom.
 #[derive(Clone, Debug)]
@@ -188,12 +190,15 @@ impl HandIn {
         let is_inside = |uri: &Option<String>, entity_type| {
             uri.as_ref().is_none_or(|uri| inside.contains(&(uri.clone(), entity_type)))
         };
+        let recipients = self.store.results_recipients().await?;
         let incoming = |Packed { envelope, payload }: Packed| {
+            let at_rest = at_rest(&recipients, envelope.form, &payload)?;
             let out_of_scope = !is_inside(&envelope.test_taker, EntityType::TestTaker)
                 || !is_inside(&envelope.delivery, EntityType::Delivery);
-            IncomingItem { envelope, payload, out_of_scope }
+            Ok(IncomingItem { envelope, payload, at_rest, out_of_scope })
         };
-        let incoming: Vec<IncomingItem> = packed.into_iter().map(incoming).collect();
+        let incoming = packed.into_iter().map(incoming).collect::<Result<Vec<_>, VaultError>>();
+        let incoming = incoming.map_err(|error| StoreError::Refused(error.to_string()))?;
         let handover = Handover { central: self.central, epoch: self.epoch, org: &self.org, node: Some(self.node) };
         let answers = self.store.received_store(&incoming, &handover).await?;
         // Only bytes that are not those of their envelope are refused, and both were made here.

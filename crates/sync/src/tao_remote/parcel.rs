@@ -74,7 +74,7 @@ fn new_item(kind: ItemKind, id: Uuid, of: &Envelope, document: &impl serde::Seri
         counts: Counts::default(),
         ..of.clone()
     };
-    Some(NewItem { envelope, payload })
+    Some(NewItem { envelope, payload, source: None })
 }
 
 pub(super) fn log(item: OutboxItem, with_session: &HashSet<Uuid>) -> Packed {

@@ -5,13 +5,13 @@ use taosync_model::OrgId;
 use taosync_model::execution::ExecutionState;
 use taosync_model::item::{Envelope, FORM_AGE_ZSTD, FORM_ZSTD_JSON, ItemKind, Refusal};
 
+use taosync_vault::item_proof;
+use taosync_vault::sealed_file::is_sealed_file;
+
 use super::payload;
 
-/// How an `age` file begins.
-const AGE_HEAD: &[u8] = b"age-encryption.org/v1\n";
-
-/// Checks an item against its own envelope and the org of the token.
-pub(super) fn check(envelope: &Envelope, payload: &[u8], org: &OrgId) -> Result<(), Refusal> {
+/// Checks an item against its own envelope, the org of the token, and the key of the node that hands it in.
+pub(super) fn check(envelope: &Envelope, payload: &[u8], org: &OrgId, node_key: &[u8; 32]) -> Result<(), Refusal> {
     let refuse = |code: &str, reason: &str| {
         let (code, reason) = (code.to_owned(), reason.to_owned());
         Err(Refusal { item: envelope.item, version: envelope.version, code, reason })
@@ -22,13 +22,16 @@ pub(super) fn check(envelope: &Envelope, payload: &[u8], org: &OrgId) -> Result<
     if envelope.size != payload.len() as u64 || envelope.digest != Digest::of(payload) {
         return refuse("digest_mismatch", "the payload is not the one the envelope names: it was changed on its way");
     }
+    if item_proof::verify(node_key, envelope).is_err() {
+        return refuse("bad_signature", "the envelope is not signed by the node that hands the item in");
+    }
     if !is_complete(envelope) {
         return refuse("incomplete_envelope", "the envelope lacks what an item of its kind must say");
     }
     match envelope.form {
         FORM_ZSTD_JSON if is_readable(envelope.kind, payload) => Ok(()),
         FORM_ZSTD_JSON => refuse("unreadable_payload", "the payload is not what its kind and form say, or too long"),
-        FORM_AGE_ZSTD if payload.starts_with(AGE_HEAD) => Ok(()),
+        FORM_AGE_ZSTD if is_sealed_file(payload) => Ok(()),
         FORM_AGE_ZSTD => refuse("unreadable_payload", "the payload is not an age file"),
         _ => refuse("unknown_form", "the payload is in a form this central does not know; update central, then retry"),
     }

@@ -3,11 +3,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use taosync_model::item::{Envelope, FORM_ZSTD_JSON, ItemKind};
+use taosync_model::item::{Envelope, FORM_AGE_ZSTD, ItemKind};
 use taosync_results::{CsvExport, MAX_PLAIN, ResultError, decode_attempt, write_jsonl, write_xml};
 use taosync_store::outbox::OutboxFilter;
 use taosync_store::received::ReceivedFilter;
 use taosync_store::{Store, StoreError};
+use taosync_vault::results_keys::ResultsIdentities;
+
+use super::sealing::readable;
 
 /// Items in a page.
 const PAGE_ITEMS: u32 = 100;
@@ -40,6 +43,8 @@ pub enum Target<'a> {
     Csv(&'a mut (dyn Write + Send)),
     /// A QTI file for each attempt, in this directory.
     XmlFiles(&'a Path),
+    /// The payload of each attempt as it is held, in this directory: age files, for `age` and `results unseal`.
+    SealedFiles(&'a Path),
 }
 
 /// What was written, and what was not.
@@ -53,6 +58,8 @@ pub struct Exported {
     pub sealed: u64,
     /// Attempts that are not readable here any more, as central holds them.
     pub gone: u64,
+    /// Attempts left out of sealed files, as they are not sealed.
+    pub unsealed: u64,
 }
 
 /// Why an export stopped.
@@ -79,17 +86,30 @@ enum Sheet<'a> {
     Jsonl(&'a mut (dyn Write + Send)),
     Csv(Box<CsvExport<&'a mut (dyn Write + Send)>>),
     XmlFiles(&'a Path),
+    SealedFiles(&'a Path),
 }
 
-/// Writes all attempts of a source, in the order they were made (local) or came in (central).
-pub async fn export(store: &Store, source: Source, target: Target<'_>) -> Result<Exported, ExportError> {
-    let mut sheet = Sheet::begin(target)?;
+/// Where attempts are written, and what opens those that are sealed.
+struct Writer<'a> {
+    sheet: Sheet<'a>,
+    identities: &'a ResultsIdentities,
+}
+
+/// Writes all attempts of a source, in the order they were made (local) or came in (central). Sealed ones are opened with
+/// `identities`; those that none of them opens are counted.
+pub async fn export<'a>(
+    store: &Store,
+    source: Source,
+    target: Target<'a>,
+    identities: &'a ResultsIdentities,
+) -> Result<Exported, ExportError> {
+    let mut sheet = Writer { sheet: Sheet::begin(target)?, identities };
     let mut done = Exported::default();
     match source {
         Source::Received(filter, editions) => received(store, filter, editions, &mut sheet, &mut done).await?,
         Source::Outbox(filter) => outbox(store, filter, &mut sheet, &mut done).await?,
     }
-    sheet.end()?;
+    sheet.sheet.end()?;
     Ok(done)
 }
 
@@ -97,7 +117,7 @@ async fn received(
     store: &Store,
     mut filter: ReceivedFilter,
     editions: Editions,
-    sheet: &mut Sheet<'_>,
+    sheet: &mut Writer<'_>,
     done: &mut Exported,
 ) -> Result<(), ExportError> {
     filter.kind = Some(ItemKind::Attempt);
@@ -107,7 +127,7 @@ async fn received(
         filter.after = last.item.receipt_no;
         for one in &page {
             if editions == Editions::All || one.item.head || one.item.status == "conflict" {
-                sheet.put(&one.item.envelope, &one.payload, done)?;
+                sheet.put(&one.item.envelope, one.item.form(), &one.payload, done)?;
             }
         }
     }
@@ -116,7 +136,7 @@ async fn received(
 async fn outbox(
     store: &Store,
     mut filter: OutboxFilter,
-    sheet: &mut Sheet<'_>,
+    sheet: &mut Writer<'_>,
     done: &mut Exported,
 ) -> Result<(), ExportError> {
     filter.kind = Some(ItemKind::Attempt);
@@ -132,12 +152,58 @@ async fn outbox(
         let Some(last) = page.last() else { return Ok(()) };
         filter.after = Some(last.row.id);
         for one in &page {
-            match &one.payload {
-                Some(payload) => sheet.put(&one.row.envelope, payload, done)?,
+            match one.to_read() {
+                Some((form, payload)) => sheet.put(&one.row.envelope, form, payload, done)?,
                 None => done.gone += 1,
             }
         }
     }
+}
+
+impl Writer<'_> {
+    fn put(&mut self, envelope: &Envelope, form: u8, payload: &[u8], done: &mut Exported) -> Result<(), ExportError> {
+        if let Sheet::SealedFiles(directory) = self.sheet {
+            return put_as_held(directory, envelope, form, payload, done);
+        }
+        let Ok(plain) = readable(form, payload, self.identities) else {
+            done.sealed += 1;
+            return Ok(());
+        };
+        let attempt = decode_attempt(&plain, MAX_PLAIN)?;
+        match &mut self.sheet {
+            Sheet::Jsonl(out) => write_jsonl(out, envelope, &attempt)?,
+            Sheet::Csv(csv) => csv.attempt(envelope, &attempt)?,
+            Sheet::XmlFiles(directory) => {
+                write_file(directory.join(file_name(envelope, "xml")), write_xml(&attempt.result).as_bytes())?;
+            }
+            Sheet::SealedFiles(_) => {}
+        }
+        done.attempts += 1;
+        done.variables += attempt.result.variable_count() as u64;
+        Ok(())
+    }
+}
+
+/// What is sealed goes out as it is; what is not has no place among sealed files.
+fn put_as_held(
+    directory: &Path,
+    envelope: &Envelope,
+    form: u8,
+    payload: &[u8],
+    done: &mut Exported,
+) -> Result<(), ExportError> {
+    if form != FORM_AGE_ZSTD {
+        done.unsealed += 1;
+        return Ok(());
+    }
+    write_file(directory.join(file_name(envelope, "age")), payload)?;
+    done.attempts += 1;
+    done.variables += u64::from(envelope.counts.variables);
+    Ok(())
+}
+
+fn write_file(path: PathBuf, bytes: &[u8]) -> Result<(), ExportError> {
+    std::fs::write(&path, bytes).map_err(|source| ExportError::File { path, source })
 }
 
 impl<'a> Sheet<'a> {
@@ -146,41 +212,22 @@ impl<'a> Sheet<'a> {
             Target::Jsonl(out) => Self::Jsonl(out),
             Target::Csv(out) => Self::Csv(Box::new(CsvExport::new(out)?)),
             Target::XmlFiles(directory) => Self::XmlFiles(directory),
+            Target::SealedFiles(directory) => Self::SealedFiles(directory),
         })
-    }
-
-    fn put(&mut self, envelope: &Envelope, payload: &[u8], done: &mut Exported) -> Result<(), ExportError> {
-        if envelope.form != FORM_ZSTD_JSON {
-            done.sealed += 1;
-            return Ok(());
-        }
-        let attempt = decode_attempt(payload, MAX_PLAIN)?;
-        match self {
-            Self::Jsonl(out) => write_jsonl(out, envelope, &attempt)?,
-            Self::Csv(csv) => csv.attempt(envelope, &attempt)?,
-            Self::XmlFiles(directory) => {
-                let path = directory.join(file_name(envelope));
-                std::fs::write(&path, write_xml(&attempt.result))
-                    .map_err(|source| ExportError::File { path, source })?;
-            }
-        }
-        done.attempts += 1;
-        done.variables += attempt.result.variable_count() as u64;
-        Ok(())
     }
 
     fn end(self) -> Result<(), ExportError> {
         let out = match self {
             Self::Jsonl(out) => out,
             Self::Csv(csv) => csv.finish()?,
-            Self::XmlFiles(_) => return Ok(()),
+            Self::XmlFiles(_) | Self::SealedFiles(_) => return Ok(()),
         };
         out.flush().map_err(|source| ResultError::Write(source).into())
     }
 }
 
 /// Ids and digests only: safe as a name everywhere, and two versions in conflict do not overwrite each other.
-fn file_name(envelope: &Envelope) -> String {
+fn file_name(envelope: &Envelope, ending: &str) -> String {
     let digest: String = envelope.digest.to_hex().chars().take(8).collect();
-    format!("{}.v{}.{digest}.xml", envelope.item, envelope.version)
+    format!("{}.v{}.{digest}.{ending}", envelope.item, envelope.version)
 }

@@ -4,6 +4,7 @@
 //! * [`push`] (local) sends the outbox; [`acknowledge`] (local) believes only receipts that verify.
 //! * [`receive`] (central) checks (`check`), stores and answers.
 //! * [`payload`]: what items other than attempts carry.
+//! * [`sealing`]: payloads for the holders of the results keys.
 //! * [`export`] (both): results as files for people.
 
 pub mod acknowledge;
@@ -13,6 +14,7 @@ pub mod export;
 pub mod payload;
 pub mod push;
 pub mod receive;
+pub mod sealing;
 
 pub use error::{PushFailed, UpError};
 pub use push::{Parcel, Push, UpLimits, UpOutcome, push};

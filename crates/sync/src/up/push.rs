@@ -12,6 +12,8 @@ use taosync_model::item::{Envelope, ReceiptStatus, Refusal};
 use taosync_model::receipt_mark::ReceiptMark;
 use taosync_store::Store;
 use taosync_store::outbox::{AfterReceipt, OutboxItem, Pick};
+use taosync_vault::item_proof;
+use taosync_vault::node_key::NodeKey;
 use taosync_wire::frame::{FrameError, FrameWriter, MAX_BODY, MAX_HEADER};
 use taosync_wire::v1;
 use taosync_wire::v1::outbox::OutboxFrame;
@@ -249,7 +251,7 @@ impl<'a> Push<'a> {
         let sent = items.iter().map(|item| &item.envelope);
         let answer = Acknowledge::new(self.central, self.org, sent).map_err(UpError::Pack)?;
         let stored: u64 = items.iter().map(|item| item.envelope.size).sum();
-        let body: Bytes = pack(items).map_err(UpError::Pack)?.into();
+        let body: Bytes = pack(items, self.store.keyring().node_key()).map_err(UpError::Pack)?.into();
         self.budget = budget(self.limits.bytes, stored, body.len() as u64);
         let mark = self.store.receipt_newest(self.org).await?;
         self.unsettled += 1;
@@ -432,9 +434,12 @@ fn outcome_of(heard: Heard, end: Result<(), FrameError>) -> Result<(), UpError> 
     }
 }
 
-fn pack(items: Vec<OutboxItem>) -> Result<Vec<u8>, std::io::Error> {
+/// Items are signed now, by the key this node has now: it vouches for what it hands in, also for what it made before its
+/// key was renewed.
+fn pack(items: Vec<OutboxItem>, key: &NodeKey) -> Result<Vec<u8>, std::io::Error> {
     let mut writer = FrameWriter::new()?;
-    for OutboxItem { envelope, payload, .. } in items {
+    for OutboxItem { mut envelope, payload, .. } in items {
+        item_proof::sign(key, &mut envelope);
         writer.push(&OutboxFrame::Item(Box::new(envelope)), &payload)?;
     }
     writer.push(&OutboxFrame::End, &[])?;

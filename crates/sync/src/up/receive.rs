@@ -8,12 +8,14 @@ use taosync_model::{EntityType, OrgId};
 use taosync_store::received::{Answer, Handover, IncomingItem};
 use taosync_store::settings::RECEIPT_NO;
 use taosync_store::{Store, StoreError};
+use taosync_vault::VaultError;
 use taosync_wire::Problem;
 use taosync_wire::frame::{FrameError, FrameReader};
 use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame, Standing};
 use uuid::Uuid;
 
 use super::check::check;
+use super::sealing::at_rest;
 
 /// Items in a transaction at most.
 const BATCH_ITEMS: usize = 500;
@@ -36,6 +38,8 @@ pub struct Authority {
     pub org: OrgId,
     /// Node of the token.
     pub node: Uuid,
+    /// The key that is bound to it: Ed25519, signs what it hands in.
+    pub node_key: [u8; 32],
 }
 
 /// Takes one request in pieces and gives the frames of the answer.
@@ -142,12 +146,17 @@ impl Receiver {
         if batch.is_empty() {
             return Ok(());
         }
-        let org = self.authority.org.clone();
+        let recipients = self.store.results_recipients().await.map_err(|error| problem_of(&error))?;
+        let authority = self.authority.clone();
         // Unpacking is work for the processor: it must not hold up the connections of others.
-        let (good, refusals) = tokio::task::spawn_blocking(move || sift(batch, &org))
+        let (good, refusals) = tokio::task::spawn_blocking(move || sift(batch, &authority, &recipients))
             .await
             .map_err(|_| failed("the check of a batch of results stopped"))?;
         answer.extend(refusals.into_iter().map(ReceiptFrame::Refused));
+        let good = good.map_err(|error| {
+            tracing::error!(error = %error, "results could not be sealed");
+            failed("central could not seal the results")
+        })?;
         let answers = self.store_good(good).await.map_err(|error| problem_of(&error))?;
         let mut receipts = Vec::with_capacity(answers.len());
         for one in answers {
@@ -160,23 +169,20 @@ impl Receiver {
         Ok(())
     }
 
-    async fn store_good(&self, good: Vec<(Envelope, Vec<u8>)>) -> Result<Vec<Answer>, StoreError> {
-        if good.is_empty() {
+    async fn store_good(&self, mut items: Vec<IncomingItem>) -> Result<Vec<Answer>, StoreError> {
+        if items.is_empty() {
             return Ok(Vec::new());
         }
-        let inside = self.in_scope(good.iter().map(|(envelope, _)| envelope)).await?;
-        let items: Vec<IncomingItem> = good
-            .into_iter()
-            .map(|(envelope, payload)| {
-                let named = [(&envelope.test_taker, EntityType::TestTaker), (&envelope.delivery, EntityType::Delivery)];
-                let is_inside = |(uri, entity_type): (&Option<String>, EntityType)| {
-                    uri.as_ref().is_none_or(|uri| inside.contains(&(uri.clone(), entity_type)))
-                };
-                let out_of_scope = !named.into_iter().all(is_inside);
-                IncomingItem { envelope, payload, out_of_scope }
-            })
-            .collect();
-        let Authority { central, epoch, org, node } = &self.authority;
+        let inside = self.in_scope(items.iter().map(|item| &item.envelope)).await?;
+        for item in &mut items {
+            let envelope = &item.envelope;
+            let named = [(&envelope.test_taker, EntityType::TestTaker), (&envelope.delivery, EntityType::Delivery)];
+            let is_inside = |(uri, entity_type): (&Option<String>, EntityType)| {
+                uri.as_ref().is_none_or(|uri| inside.contains(&(uri.clone(), entity_type)))
+            };
+            item.out_of_scope = !named.into_iter().all(is_inside);
+        }
+        let Authority { central, epoch, org, node, .. } = &self.authority;
         let handover = Handover { central: *central, epoch: *epoch, org, node: Some(*node) };
         self.store.received_store(&items, &handover).await
     }
@@ -206,15 +212,22 @@ fn push_receipts(answer: &mut Vec<ReceiptFrame>, receipts: Vec<Receipt>) {
     }
 }
 
-fn sift(batch: Vec<(Envelope, Vec<u8>)>, org: &OrgId) -> (Vec<(Envelope, Vec<u8>)>, Vec<Refusal>) {
+type Sifted = (Result<Vec<IncomingItem>, VaultError>, Vec<Refusal>);
+
+/// Checks a batch, and seals what came readable for the results keys. Whether an item is in scope is not known yet.
+fn sift(batch: Vec<(Envelope, Vec<u8>)>, authority: &Authority, recipients: &[String]) -> Sifted {
     let (mut good, mut refusals) = (Vec::with_capacity(batch.len()), Vec::new());
     for (envelope, payload) in batch {
-        match check(&envelope, &payload, org) {
+        match check(&envelope, &payload, &authority.org, &authority.node_key) {
             Ok(()) => good.push((envelope, payload)),
             Err(refusal) => refusals.push(refusal),
         }
     }
-    (good, refusals)
+    let held = |(envelope, payload): (Envelope, Vec<u8>)| {
+        let at_rest = at_rest(recipients, envelope.form, &payload)?;
+        Ok(IncomingItem { envelope, payload, at_rest, out_of_scope: false })
+    };
+    (good.into_iter().map(held).collect(), refusals)
 }
 
 /// In words for the other side; the cause stands in our own log.

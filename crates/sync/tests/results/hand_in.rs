@@ -9,10 +9,15 @@ use taosync_store::outbox::{NewItem, OutboxFilter, OutboxState};
 use taosync_store::received::ReceivedFilter;
 use taosync_sync::up::export::{Editions, Source, Target, export};
 use taosync_sync::up::{Push, Receiver, UpError};
-use taosync_vault::random;
 use taosync_vault::receipts::BATCH;
+use taosync_vault::results_keys::ResultsIdentities;
+use taosync_vault::{item_proof, random};
 use taosync_wire::frame::{FrameError, FrameWriter, MAX_BODY};
 use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame};
+
+fn no_keys() -> ResultsIdentities {
+    ResultsIdentities::default()
+}
 
 async fn held(school: &School) -> Vec<(uuid::Uuid, u32, Digest)> {
     let list = school.central.received_list(&ReceivedFilter::default(), 1000).await.unwrap();
@@ -28,7 +33,7 @@ fn futures_are_send(school: &School, link: &taosync_sync::link::Link, receiver: 
     is_send(school.runner.submit(vec![], None, None));
     is_send(school.runner.finish(uuid::Uuid::nil(), ExecutionState::Finished, None));
     let source = Source::Received(ReceivedFilter::default(), Editions::All);
-    is_send(export(&school.central, source, Target::XmlFiles(std::path::Path::new("."))));
+    is_send(export(&school.central, source, Target::XmlFiles(std::path::Path::new(".")), &no_keys()));
 }
 
 /// Every item shown as sent is at central, once, with the same bytes.
@@ -167,10 +172,10 @@ async fn a_reactivated_attempt_makes_the_next_version() {
     assert_eq!((outcome.sent, outcome.superseded, outcome.conflict), (1, 1, 0));
     let mut csv = Vec::new();
     let source = Source::Received(ReceivedFilter::default(), Editions::Newest);
-    let done = export(&school.central, source, Target::Csv(&mut csv)).await.unwrap();
+    let done = export(&school.central, source, Target::Csv(&mut csv), &no_keys()).await.unwrap();
     assert_eq!((done.attempts, done.variables), (1, 4), "the newest version has both items");
     let source = Source::Received(ReceivedFilter::default(), Editions::All);
-    let done = export(&school.central, source, Target::Jsonl(&mut Vec::new())).await.unwrap();
+    let done = export(&school.central, source, Target::Jsonl(&mut Vec::new()), &no_keys()).await.unwrap();
     assert_eq!(done.attempts, 2);
 }
 
@@ -185,21 +190,23 @@ async fn two_versions_of_one_number_are_both_kept() {
     let payload = taosync_results::encode_attempt(&attempt);
     let mut envelope = row.row.envelope;
     (envelope.digest, envelope.size) = (Digest::of(&payload), payload.len() as u64);
-    school.answer(&stream(&[(envelope, payload)]), None).await;
+    school.answer(&stream(&school, &[(envelope, payload)]), None).await;
     let outcome = school.hand_in_well().await;
     assert_eq!((outcome.sent, outcome.conflict, outcome.pending), (1, 1, 0));
     assert_eq!(held(&school).await.iter().filter(|h| h.0 == id).count(), 2);
     let dir = tempfile::tempdir().unwrap();
     let source = Source::Received(ReceivedFilter::default(), Editions::Newest);
-    let done = export(&school.central, source, Target::XmlFiles(dir.path())).await.unwrap();
+    let done = export(&school.central, source, Target::XmlFiles(dir.path()), &no_keys()).await.unwrap();
     assert_eq!(done.attempts, 2);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "neither overwrites the other");
 }
 
-fn stream(items: &[(taosync_model::item::Envelope, Vec<u8>)]) -> Vec<u8> {
+fn stream(school: &School, items: &[(taosync_model::item::Envelope, Vec<u8>)]) -> Vec<u8> {
     let mut writer = FrameWriter::new().unwrap();
     for (envelope, payload) in items {
-        writer.push(&OutboxFrame::Item(Box::new(envelope.clone())), payload).unwrap();
+        let mut envelope = envelope.clone();
+        item_proof::sign(school.local.keyring().node_key(), &mut envelope);
+        writer.push(&OutboxFrame::Item(Box::new(envelope)), payload).unwrap();
     }
     writer.push(&OutboxFrame::End, &[]).unwrap();
     writer.finish().unwrap()
@@ -217,7 +224,7 @@ async fn an_unreadable_item_is_refused_alone_and_tried_again_later() {
     let row = school.local.outbox_results(&OutboxFilter::default(), 1).await.unwrap().remove(0);
     let (mut envelope, payload) = (row.row.envelope, row.payload.unwrap());
     (envelope.item, envelope.form) = (bad, 9);
-    school.local.outbox_add(&[NewItem { envelope, payload }]).await.unwrap();
+    school.local.outbox_add(&[NewItem { envelope, payload, source: None }]).await.unwrap();
     let outcome = school.hand_in_well().await;
     assert_eq!((outcome.sent, outcome.refused, outcome.pending), (2, 1, 0));
     let refused = OutboxFilter { state: Some(OutboxState::Refused), ..OutboxFilter::default() };
@@ -237,7 +244,7 @@ async fn an_item_beyond_the_protocol_blocks_no_other() {
         let payload = vec![0; length as usize];
         let mut envelope = row.envelope.clone();
         (envelope.item, envelope.digest, envelope.size) = (uuid::Uuid::from_u128(id), Digest::of(&payload), length);
-        queue.push(NewItem { envelope, payload });
+        queue.push(NewItem { envelope, payload, source: None });
     }
     school.local.outbox_add(&queue).await.unwrap();
     let outcome = school.hand_in_well().await;
@@ -276,7 +283,7 @@ async fn central_refuses_only_what_cannot_be_read() {
     let mut items = items;
     items.push((good, payload));
     let mut receiver = Receiver::new(school.central.clone(), school.authority.clone()).unwrap();
-    let mut frames = receiver.feed(&stream(&items)).await;
+    let mut frames = receiver.feed(&stream(&school, &items)).await;
     frames.extend(receiver.finish().await);
     let refused: Vec<&str> = frames
         .iter()

@@ -12,6 +12,7 @@ use taosync_store::outbox::{OutboxFilter, OutboxResult};
 use taosync_sync::runner::{MAX_PARTS, MAX_POSITION, MAX_SAVE, RunnerError, SavedVariables, Submission};
 use taosync_sync::up::export::{Source, Target, export};
 use taosync_vault::random;
+use taosync_vault::results_keys::ResultsIdentities;
 use uuid::Uuid;
 
 const FINISHED: ExecutionState = ExecutionState::Finished;
@@ -254,8 +255,14 @@ async fn what_is_exported_can_be_submitted_elsewhere() {
     let (here, there) = (school().await, school().await);
     here.attempt(ANNA, "a").await;
     let dir = tempfile::tempdir().unwrap();
-    let done =
-        export(&here.local, Source::Outbox(OutboxFilter::default()), Target::XmlFiles(dir.path())).await.unwrap();
+    let done = export(
+        &here.local,
+        Source::Outbox(OutboxFilter::default()),
+        Target::XmlFiles(dir.path()),
+        &ResultsIdentities::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!((done.attempts, done.variables, done.gone), (1, 2, 0));
     let path = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
     let files = vec![("a.xml".to_owned(), std::fs::read(path).unwrap())];

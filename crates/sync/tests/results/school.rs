@@ -57,6 +57,7 @@ pub async fn school() -> School {
         epoch: identity.epoch,
         org: org.clone(),
         node: local.identity().await.unwrap().node,
+        node_key: local.keyring().node_key().public(),
     };
     let runner = Runner::open(local.clone(), SignedDuration::from_hours(24)).await.unwrap();
     School { central, local, clock, runner, org, limits: UpLimits::default(), authority, _dirs: dirs }

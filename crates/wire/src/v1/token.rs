@@ -25,6 +25,18 @@ pub struct TokenAnswer {
     pub central_key: String,
     /// Central's version.
     pub version: String,
+    /// For whom results are sealed; none from a central that does not know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<ResultsKeys>,
+}
+
+/// For whom results are sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultsKeys {
+    /// age recipients; none when results stay readable.
+    pub recipients: Vec<String>,
+    /// Central's signature over its node id and these (Ed25519, hex).
+    pub signature: String,
 }
 
 impl std::fmt::Debug for TokenAnswer {

@@ -225,18 +225,22 @@ async fn keep(node: &Node, new: &NewRemote, access: &Access, orgs: &[OrgId]) -> 
         .map(|remote| (remote, served(remote)))
         .filter(|(_, served)| served.iter().any(|org| orgs.contains(org)))
         .collect();
-    match &overlapping[..] {
+    let remote = match &overlapping[..] {
         [] => {
             let remote = node.store.remote_put(new).await?;
             node.store.remote_introduce(remote, central.id, &central.key).await?;
-            Ok(remote)
+            remote
         }
         [(remote, served)] if served.iter().all(|org| orgs.contains(org)) => {
             node.store.remote_renew(remote.id, new, central.id, &central.key).await?;
-            Ok(remote.id)
+            remote.id
         }
-        [(remote, served), ..] => Err(other_key(remote, served)),
+        [(remote, served), ..] => return Err(other_key(remote, served)),
+    };
+    if let Some(recipients) = &access.results {
+        node.store.remote_results(remote, recipients).await?;
     }
+    Ok(remote)
 }
 
 /// A key that is known here belongs to the central it was imported from.

@@ -10,6 +10,7 @@ use taosync_store::settings::Role;
 use taosync_sync::up::export::{Editions, ExportError, Exported, Source, Target, export};
 
 use super::Filter;
+use super::identity::Given;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::node::Node;
@@ -18,15 +19,17 @@ use crate::output;
 /// Write results to files
 #[derive(Debug, Args)]
 pub struct Options {
-    /// jsonl: one document a line; csv: one line a variable; qti: one XML file a result
+    /// jsonl: one document a line; csv: one line a variable; qti: one XML file a result; sealed: one age file a result
     #[arg(long, value_enum)]
     format: Format,
-    /// Where to: a file (jsonl, csv) or a directory (qti); without it, standard output (jsonl, csv)
+    /// Where to: a file (jsonl, csv) or a directory (qti, sealed); without it, standard output (jsonl, csv)
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
     /// All versions that are held, not only the newest (central)
     #[arg(long)]
     all_versions: bool,
+    #[command(flatten)]
+    identity: Given,
     #[command(flatten)]
     filter: Filter,
 }
@@ -36,24 +39,31 @@ enum Format {
     Jsonl,
     Csv,
     Qti,
+    Sealed,
+}
+
+impl Format {
+    const fn is_dir(self) -> bool {
+        matches!(self, Self::Qti | Self::Sealed)
+    }
 }
 
 impl Options {
     /// Exports.
     pub async fn run(self, context: &Context, node: &Node) -> Result<(), Failure> {
-        if self.out.is_none() && (self.format == Format::Qti || context.output.is_json()) {
+        if self.out.is_none() && (self.format.is_dir() || context.output.is_json()) {
             let message = "it is not said where the results shall go";
-            return Err(Failure::wrong_text(message, "add --out FILE, or --out DIR for qti"));
+            return Err(Failure::wrong_text(message, "add --out FILE, or --out DIR for qti and sealed"));
         }
         let source = self.source(node).await?;
         // Before anything is read: whoever breaks an export off has seen a part of it.
         let format = self.format.to_possible_value().map(|value| value.get_name().to_owned());
         let detail = json!({"format": format, "all_versions": self.all_versions});
         node.audit("results.export", "results", detail).await?;
-        let done = match (&self.out, self.format) {
-            (Some(dir), Format::Qti) => write_dir(node, source, dir).await?,
-            (Some(file), _) => self.write_file(node, source, file).await?,
-            (None, _) => self.write_stdout(node, source).await?,
+        let done = match &self.out {
+            Some(dir) if self.format.is_dir() => self.write_dir(node, source, dir).await?,
+            Some(file) => self.write_file(node, source, file).await?,
+            None => self.write_stdout(node, source).await?,
         };
         match &self.out {
             Some(out) => self.answer(context, &done, out),
@@ -98,24 +108,25 @@ impl Options {
     async fn write(&self, node: &Node, source: Source, out: &mut (dyn Write + Send)) -> Result<Exported, Failure> {
         let target = match self.format {
             Format::Csv => Target::Csv(out),
-            Format::Jsonl | Format::Qti => Target::Jsonl(out),
+            Format::Jsonl | Format::Qti | Format::Sealed => Target::Jsonl(out),
         };
-        export(&node.store, source, target).await.map_err(failed)
+        export(&node.store, source, target, &self.identity.with_those_of(node)?).await.map_err(failed)
+    }
+
+    async fn write_dir(&self, node: &Node, source: Source, dir: &Path) -> Result<Exported, Failure> {
+        std::fs::create_dir_all(dir).map_err(|source| Failure::file("create", dir, source))?;
+        let target = if self.format == Format::Sealed { Target::SealedFiles(dir) } else { Target::XmlFiles(dir) };
+        export(&node.store, source, target, &self.identity.with_those_of(node)?).await.map_err(failed)
     }
 
     fn answer(&self, context: &Context, done: &Exported, out: &Path) -> Result<(), Failure> {
         let format = self.format.to_possible_value().map(|value| value.get_name().to_owned());
         let document = json!({
             "out": out, "format": format, "attempts": done.attempts, "variables": done.variables,
-            "sealed": done.sealed, "gone": done.gone,
+            "sealed": done.sealed, "gone": done.gone, "unsealed": done.unsealed,
         });
         context.output.answer(&document, || format!("{} → {}", sentence(done), out.display()))
     }
-}
-
-async fn write_dir(node: &Node, source: Source, dir: &Path) -> Result<Exported, Failure> {
-    std::fs::create_dir_all(dir).map_err(|source| Failure::file("create", dir, source))?;
-    export(&node.store, source, Target::XmlFiles(dir)).await.map_err(failed)
 }
 
 fn sentence(done: &Exported) -> String {
@@ -123,13 +134,16 @@ fn sentence(done: &Exported) -> String {
     if done.sealed > 0 {
         output::add(&mut text, format_args!("; {} sealed ones left out", done.sealed));
     }
+    if done.unsealed > 0 {
+        output::add(&mut text, format_args!("; {} left out, as they are not sealed", done.unsealed));
+    }
     if done.gone > 0 {
         output::add(&mut text, format_args!("; {} are not readable here any more, central holds them", done.gone));
     }
     text
 }
 
-fn failed(error: ExportError) -> Failure {
+pub(super) fn failed(error: ExportError) -> Failure {
     match error {
         ExportError::Store(error) => error.into(),
         ExportError::Results(error) => Failure::new("TS-406", error.to_string(), "").because_of(&error),

@@ -1,7 +1,7 @@
 //! `taosync results list`: page by page into one document.
 
 use serde_json::{Value, json};
-use taosync_model::item::Envelope;
+use taosync_model::item::{Envelope, FORM_AGE_ZSTD};
 use taosync_store::outbox::OutboxRow;
 use taosync_store::received::ReceivedItem;
 use taosync_store::settings::Role;
@@ -86,7 +86,8 @@ fn received_json(item: &ReceivedItem) -> Value {
         "status": item.status, "head": item.head, "out_of_scope": item.out_of_scope, "digest": item.envelope.digest,
         "receipt_no": item.receipt_no, "received_at": item.received_at, "started_at": item.envelope.started_at,
         "finished_at": item.envelope.finished_at, "origin": item.envelope.origin, "counts": item.envelope.counts,
-        "handed_in_by": item.handed_in_by, "form": item.envelope.form,
+        "handed_in_by": item.handed_in_by, "form": item.form(), "sealed": item.form() == FORM_AGE_ZSTD,
+        "signed": item.envelope.signature.is_some(),
     })
 }
 
@@ -97,6 +98,6 @@ fn outbox_json(row: &OutboxRow) -> Value {
         "status": row.state.as_str(), "digest": row.envelope.digest, "made_at": row.made_at, "sent_at": row.sent_at,
         "tries": row.tries, "last_code": row.last_code, "last_reason": row.last_reason, "receipt": row.receipt,
         "started_at": row.envelope.started_at, "finished_at": row.envelope.finished_at,
-        "counts": row.envelope.counts, "form": row.envelope.form,
+        "counts": row.envelope.counts, "form": row.envelope.form, "sealed": row.envelope.form == FORM_AGE_ZSTD,
     })
 }

@@ -2,13 +2,15 @@
 
 use serde_json::json;
 use taosync_model::assessment::{Attempt, Variable};
-use taosync_model::item::{Envelope, FORM_ZSTD_JSON, ItemKind};
+use taosync_model::item::{Envelope, ItemKind};
 use taosync_results::{MAX_PLAIN, decode_attempt};
 use taosync_store::outbox::OutboxFilter;
 use taosync_store::received::ReceivedFilter;
 use taosync_store::settings::Role;
+use taosync_sync::up::sealing::readable;
 use uuid::Uuid;
 
+use super::identity::Given;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::node::Node;
@@ -18,16 +20,17 @@ use crate::output;
 const VERSIONS: u32 = 1_000;
 
 /// Prints the newest version of a result.
-pub async fn show(context: &Context, node: &Node, id: Uuid) -> Result<(), Failure> {
-    let (envelope, payload, versions) = match node.identity.role {
+pub async fn show(context: &Context, node: &Node, id: Uuid, identity: &Given) -> Result<(), Failure> {
+    let Found { envelope, form, payload, versions } = match node.identity.role {
         Role::Central => from_received(node, id).await?,
         Role::Local => from_outbox(node, id).await?,
     };
-    if envelope.form != FORM_ZSTD_JSON {
-        let advice = "only the holder of the results key can read it";
-        return Err(Failure::new("TS-406", format!("result {id} is sealed"), advice));
-    }
-    let attempt = decode_attempt(&payload, MAX_PLAIN).map_err(|error| {
+    let identities = identity.with_those_of(node)?;
+    let plain = readable(form, &payload, &identities).map_err(|error| {
+        let advice = "only the holder of a results key can read it: --identity FILE; see 'taosync keys results list'";
+        Failure::new("TS-406", format!("result {id} cannot be shown: {error}"), advice)
+    })?;
+    let attempt = decode_attempt(&plain, MAX_PLAIN).map_err(|error| {
         Failure::new("TS-406", error.to_string(), "run 'taosync verify' to see what else is damaged")
     })?;
     node.audit("results.show", &id.to_string(), json!({"version": envelope.version})).await?;
@@ -35,28 +38,38 @@ pub async fn show(context: &Context, node: &Node, id: Uuid) -> Result<(), Failur
     context.output.answer(&document, || to_text(&envelope, &attempt))
 }
 
-async fn from_received(node: &Node, id: Uuid) -> Result<(Envelope, Vec<u8>, usize), Failure> {
+/// A result, and how to read what is held of it.
+struct Found {
+    envelope: Envelope,
+    form: u8,
+    payload: Vec<u8>,
+    versions: usize,
+}
+
+async fn from_received(node: &Node, id: Uuid) -> Result<Found, Failure> {
     let filter = ReceivedFilter { item: Some(id), ..attempts() };
     let versions = node.store.received_list(&filter, VERSIONS).await?;
     let newest = versions.iter().find(|item| item.head).or(versions.last()).ok_or_else(|| unknown(id))?;
     let found = node.store.received_get(newest.id).await?;
-    Ok((found.item.envelope, found.payload, versions.len()))
+    let (form, versions) = (found.item.form(), versions.len());
+    Ok(Found { envelope: found.item.envelope, form, payload: found.payload, versions })
 }
 
 fn attempts() -> ReceivedFilter {
     ReceivedFilter { kind: Some(ItemKind::Attempt), ..ReceivedFilter::default() }
 }
 
-async fn from_outbox(node: &Node, id: Uuid) -> Result<(Envelope, Vec<u8>, usize), Failure> {
+async fn from_outbox(node: &Node, id: Uuid) -> Result<Found, Failure> {
     let filter = OutboxFilter { item: Some(id), kind: Some(ItemKind::Attempt), ..OutboxFilter::default() };
     let mut versions = node.store.outbox_results(&filter, VERSIONS).await?;
     versions.sort_by_key(|result| result.row.envelope.version);
     let number = versions.len();
     let newest = versions.pop().ok_or_else(|| unknown(id))?;
-    let payload = newest.payload.ok_or_else(|| {
+    let (form, payload) = newest.to_read().ok_or_else(|| {
         Failure::new("TS-406", format!("result {id} is not readable here any more"), "central holds it: look there")
     })?;
-    Ok((newest.row.envelope, payload, number))
+    let payload = payload.to_vec();
+    Ok(Found { form, payload, envelope: newest.row.envelope, versions: number })
 }
 
 fn unknown(id: Uuid) -> Failure {

@@ -124,6 +124,7 @@ impl Pass {
             started_at: None,
             finished_at: None,
             counts: Counts::default(),
+            signature: None,
         }
     }
 }

@@ -48,5 +48,6 @@ async fn token(central: &Central) -> TokenAnswer {
         central: central.store().identity().await.unwrap().node,
         central_key: hex::encode(central.store().keyring().node_key().public()),
         version: "0.1.0".into(),
+        results: None,
     }
 }

@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use taosync_model::clock::ShiftedClock;
 use taosync_model::{Clock, Entity, EntityType, OrgId, Value, vocabulary as v};
 use taosync_server::{Central as CentralState, ListenLimits, central_router, serve};
+use taosync_store::audit::AuditEntry;
 use taosync_store::blobs::Blobs;
 use taosync_store::consumers::NewConsumer;
 use taosync_store::entities::{Applied, Change};
@@ -53,11 +54,21 @@ async fn node(role: Role) -> Node {
     });
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ShiftedClock::default());
-    let keyring = Arc::new(Keyring::create(&dir.path().join("keys")).unwrap());
-    let store = Store::open(dir.path(), keyring, clock.clone()).await.unwrap();
+    let keys = dir.path().join("keys");
+    let mut keyring = Keyring::create(&keys).unwrap();
+    let results_key = (role == Role::Central).then(|| keyring.add_results_key(&keys).unwrap());
+    let store = Store::open(dir.path(), Arc::new(keyring), clock.clone()).await.unwrap();
     let identity = Identity { node: random::uuid(), role, epoch: random::uuid() };
     store.identity_set(&identity).await.unwrap();
+    if let Some(recipient) = results_key {
+        store.results_key_add(&recipient, "central", &by_test("results_key.add")).await.unwrap();
+    }
     Node { store, clock, dir }
+}
+
+/// A line of the audit log.
+pub fn by_test(act: &str) -> AuditEntry<'_> {
+    AuditEntry { actor: "test", act, object: "test", detail: serde_json::Value::Null }
 }
 
 /// How a central listens.

@@ -27,8 +27,9 @@ pub(crate) async fn outbox(
     request: Body,
 ) -> Result<Response, ApiError> {
     let has_gone_back = has_gone_back(&central, &caller, &headers).await?;
-    let authority =
-        Authority { central: central.identity.node, epoch: central.identity.epoch, org: caller.org, node: caller.node };
+    let node_key = node_key(&central, &caller).await?;
+    let (org, node) = (caller.org, caller.node);
+    let authority = Authority { central: central.identity.node, epoch: central.identity.epoch, org, node, node_key };
     let receiver = Receiver::new(central.store.clone(), authority).map_err(|error| ApiError::internal(&error))?;
     let writer = FrameWriter::new().map_err(|error| ApiError::internal(&error))?;
     let receiving = Receiving { incoming: body::stream(request).boxed(), receiver, writer };
@@ -37,6 +38,13 @@ pub(crate) async fn outbox(
         response.headers_mut().insert(HeaderName::from_static(WENT_BACK), HeaderValue::from_static("1"));
     }
     Ok(response)
+}
+
+/// The key that is bound to the caller's node.
+async fn node_key(central: &Central, caller: &Caller) -> Result<[u8; 32], ApiError> {
+    let node = central.store.node_get(caller.node).await?;
+    let key = node.and_then(|node| node.public_key.try_into().ok());
+    key.ok_or_else(|| ApiError::internal(&"the key of a node that has a token is missing or damaged"))
 }
 
 /// Whether the caller holds a receipt that is not known here. It has to learn that before it holds a newer one that is:
