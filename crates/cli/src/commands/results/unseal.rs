@@ -82,8 +82,9 @@ impl Options {
         for file in files {
             match unseal(file, identities)? {
                 Some(json) => {
-                    let name = file.file_stem().map(Path::new).unwrap_or(file).with_extension("json");
-                    let path = self.out.join(name);
+                    // What stands before the ending has dots of its own.
+                    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+                    let path = self.out.join(format!("{name}.json"));
                     std::fs::write(&path, json).map_err(|error| Failure::file("write", &path, error))?;
                     done.opened += 1;
                 }
