@@ -15,6 +15,8 @@ use crate::{chance, logs, shrink};
 const SEEDS: Range<u64> = 0..40;
 /// In so many schedules every fault must have fired.
 const ENOUGH: u64 = 200;
+/// After so many schedules a long run says how far it is.
+const SHOWN_EVERY: u64 = 500;
 
 /// What was asked for.
 pub struct Wanted {
@@ -58,6 +60,10 @@ pub fn run(wanted: &Wanted) {
                     let seed = next.fetch_add(1, Ordering::SeqCst);
                     if seed >= wanted.seeds.end {
                         return;
+                    }
+                    let begun = seed - wanted.seeds.start;
+                    if begun > 0 && begun.is_multiple_of(SHOWN_EVERY) {
+                        eprintln!("{begun} schedules begun, {:.0} s", since.elapsed().as_secs_f64());
                     }
                     let schedule = chance::schedule(seed);
                     match attempt(&schedule) {
