@@ -83,6 +83,10 @@ pub async fn daily_pass(node: &Node) -> Result<Option<usize>, Failure> {
             return Ok(None);
         }
     }
+    let strays = garbage::remove_strays(&node.store, garbage::WAIT).await?;
+    if strays > 0 {
+        tracing::info!(strays, "deleted parts of tests that a process which died had left");
+    }
     verification::pass(node, Pace::Gentle(REST), &|_, _, _| {}).await?;
     // A person may have mended and looked again meanwhile.
     Ok(verification::last(&node.store).await?.map(|last| last.problems))

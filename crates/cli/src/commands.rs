@@ -18,6 +18,7 @@ mod node;
 pub mod oauth;
 pub mod restore;
 mod results;
+mod runner_key;
 pub mod scope;
 pub mod serve;
 mod status;
@@ -66,6 +67,8 @@ pub enum Command {
     Sync(sync::Options),
     /// Attempts of test takers (local)
     Execution(execution::Options),
+    /// Let test runners in, and shut them out again (local)
+    RunnerKey(runner_key::Options),
     /// Results: list, show, export, unseal
     Results(results::Options),
     /// Who opens results
@@ -101,6 +104,7 @@ impl Command {
             Self::Scope(options) => options.run(&context).await,
             Self::Sync(options) => options.run(&context).await,
             Self::Execution(options) => options.run(&context).await,
+            Self::RunnerKey(options) => options.run(&context).await,
             Self::Results(options) => options.run(&context).await,
             Self::Keys(options) => options.run(&context).await,
             Self::Audit(options) => options.run(&context).await,

@@ -132,6 +132,16 @@ impl CheckReport {
         self.errors.is_empty()
     }
 
+    /// How many problems stop the package, in words: `1 error`.
+    pub fn errors_counted(&self) -> String {
+        counted(self.errors.len(), "error")
+    }
+
+    /// How many do not, in words.
+    pub fn warnings_counted(&self) -> String {
+        counted(self.warnings.len(), "warning")
+    }
+
     /// Whether some problem has this code.
     pub fn has(&self, code: &str) -> bool {
         self.errors.iter().chain(&self.warnings).any(|p| p.code == code)
@@ -145,6 +155,10 @@ impl std::fmt::Display for CheckReport {
         }
         Ok(())
     }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Text of the package's author as it may appear in a message: short, without control characters.
@@ -190,5 +204,11 @@ mod tests {
         }
         report.push(Problem::error("n", "0"));
         assert_eq!(report.errors.len(), limits::PROBLEMS);
+        assert_eq!(
+            (report.errors_counted().as_str(), report.warnings_counted().as_str()),
+            ("1000 errors", "0 warnings")
+        );
+        report.errors.truncate(1);
+        assert_eq!(report.errors_counted(), "1 error");
     }
 }

@@ -4,6 +4,7 @@
 mod disk;
 mod parts;
 mod pieces;
+mod strays;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,6 +46,11 @@ impl Blobs {
     /// [`StoreError::Damaged`] when it is another.
     pub async fn get(&self, name: Digest) -> Result<Vec<u8>, StoreError> {
         self.run(move |blobs| blobs.get_one(name)).await
+    }
+
+    /// [`Self::get`] for code on a thread that may wait for the disk.
+    pub fn get_waiting(&self, name: Digest) -> Result<Vec<u8>, StoreError> {
+        self.get_one(name)
     }
 
     /// Whether a chunk is here, and its bytes. Its contents are not read.
@@ -145,7 +151,7 @@ impl Blobs {
 
     fn sweep(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut removed = 0;
-        for folder in list(&self.folder)?.into_iter().filter(|path| path.is_dir()) {
+        for folder in self.folders()? {
             for path in list(&folder)? {
                 if is_leftover(&path, before) {
                     remove_file(&path)?;
@@ -154,6 +160,11 @@ impl Blobs {
             }
         }
         Ok(removed)
+    }
+
+    /// The folders that chunks are in.
+    fn folders(&self) -> Result<Vec<PathBuf>, StoreError> {
+        Ok(list(&self.folder)?.into_iter().filter(|path| path.is_dir()).collect())
     }
 }
 
@@ -180,8 +191,13 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
 fn is_leftover(path: &Path, before: Timestamp) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let named = [LEFTOVER_PREFIX, parts::PART_PREFIX].iter().any(|prefix| name.starts_with(prefix));
+    named && was_written_before(path, before)
+}
+
+/// False also for a file that is not there.
+fn was_written_before(path: &Path, before: Timestamp) -> bool {
     let written = fs::metadata(path).and_then(|found| found.modified()).ok();
-    named && written.and_then(|time| Timestamp::try_from(time).ok()).is_some_and(|time| time < before)
+    written.and_then(|time| Timestamp::try_from(time).ok()).is_some_and(|time| time < before)
 }
 
 fn failed(act: &'static str, path: &Path, source: io::Error) -> StoreError {

@@ -113,6 +113,15 @@ impl Store {
         Ok(marked)
     }
 
+    /// Those of the named chunks that have no row and that no package is about to fetch: perhaps garbage of a process
+    /// that died. Ask again in a transaction before deleting one ([`Tx::chunks_unknown`]).
+    pub async fn chunks_unknown(&self, names: &[Digest]) -> Result<Vec<Digest>, StoreError> {
+        let query = sqlx::query_scalar(UNKNOWN).bind(digest_array(names));
+        let unknown: Vec<Vec<u8>> =
+            query.fetch_all(&self.pools.readers).await.map_err(StoreError::sql("chunks_unknown"))?;
+        unknown.iter().map(|name| name_of(name)).collect()
+    }
+
     /// Whether chunks have been dying since before `marked_before`.
     pub async fn chunks_are_dead(&self, marked_before: Timestamp) -> Result<bool, StoreError> {
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM chunk WHERE dying_at < $1)")
@@ -132,7 +141,18 @@ impl Store {
     }
 }
 
+const UNKNOWN: &str = "SELECT unhex(value) FROM json_each($1) WHERE unhex(value) NOT IN (SELECT name FROM chunk)
+     AND unhex(value) NOT IN (SELECT chunk FROM package_chunk)";
+
 impl Tx {
+    /// [`Store::chunks_unknown`], while nobody else can note one.
+    pub async fn chunks_unknown(&mut self, names: &[Digest]) -> Result<Vec<Digest>, StoreError> {
+        let sql = self.sql();
+        let query = sqlx::query_scalar(UNKNOWN).bind(digest_array(names));
+        let unknown: Vec<Vec<u8>> = query.fetch_all(self.conn()).await.map_err(sql)?;
+        unknown.iter().map(|name| name_of(name)).collect()
+    }
+
     /// Takes up to `limit` chunks out of the database that have been dying since before `marked_before` and that no
     /// package has come to need. Delete their bytes before the commit: nobody can take hold of them meanwhile.
     pub async fn chunks_take_dead(&mut self, marked_before: Timestamp, limit: u32) -> Result<Vec<Digest>, StoreError> {

@@ -256,7 +256,8 @@ impl Tx {
     }
 }
 
-fn unknown(id: Uuid) -> StoreError {
+/// What is said of an execution that is not there, or not there for whoever asks.
+pub fn unknown(id: Uuid) -> StoreError {
     StoreError::NotFound { what: format!("execution {id}"), advice: "see 'taosync execution list'" }
 }
 

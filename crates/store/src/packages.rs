@@ -2,9 +2,11 @@
 //! Chunks have a file of their own: [`crate::chunks`].
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use taosync_model::Digest;
+use sqlx::AssertSqlSafe;
+use sqlx::query::Query;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
 use taosync_model::delivery::PackageRef;
+use taosync_model::{Digest, Entity};
 use taosync_vault::delivery_key::DeliveryKey;
 use uuid::Uuid;
 
@@ -106,6 +108,9 @@ impl Package {
         self.state == PackageState::Ready && self.reference == *wanted
     }
 }
+
+/// What a [`Package`] is read from. Key, tree and compiled form are large, and are read by [`Store::package_open`] alone.
+const COLUMNS: &str = "id, delivery, version, state, reference, key IS NOT NULL AS unlocked, reason, at";
 
 /// What a local server learns of a package; what is `None` is not known yet, or stays as it was.
 #[derive(Clone, Copy, Default)]
@@ -232,71 +237,60 @@ impl Store {
 
     /// The version that counts: the newest published one on central, the newest ready one on local.
     pub async fn package_current(&self, delivery: &str) -> Result<Option<Package>, StoreError> {
-        let row = sqlx::query(
-            "SELECT * FROM package WHERE delivery = $1 AND state IN ('published', 'ready') ORDER BY version DESC LIMIT 1",
-        )
-        .bind(delivery)
-        .fetch_optional(&self.pools.readers)
-        .await
-        .map_err(StoreError::sql("package_current"))?;
-        row.as_ref().map(package).transpose()
+        let newest = "delivery = $1 AND state IN ('published', 'ready') ORDER BY version DESC LIMIT 1";
+        let query = those_where(newest).bind(delivery);
+        read_one(query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("package_current"))?)
     }
 
     /// Central: the newest published version older than this one.
     pub async fn package_before(&self, delivery: &str, version: u32) -> Result<Option<Package>, StoreError> {
-        let row = sqlx::query(
-            "SELECT * FROM package WHERE delivery = $1 AND state = 'published' AND version < $2
-             ORDER BY version DESC LIMIT 1",
-        )
-        .bind(delivery)
-        .bind(version)
-        .fetch_optional(&self.pools.readers)
-        .await
-        .map_err(StoreError::sql("package_before"))?;
-        row.as_ref().map(package).transpose()
+        let before = "delivery = $1 AND state = 'published' AND version < $2 ORDER BY version DESC LIMIT 1";
+        let query = those_where(before).bind(delivery).bind(version);
+        read_one(query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("package_before"))?)
     }
 
-    /// Local: the package a new execution gets: the one central names when it is ready here, else the newest that is.
-    pub async fn package_to_start(&self, delivery: &str, wanted: &PackageRef) -> Result<Option<Package>, StoreError> {
-        let row = sqlx::query(
-            "SELECT * FROM package WHERE delivery = $1 AND state = 'ready'
-             ORDER BY reference = $2 DESC, version DESC LIMIT 1",
-        )
-        .bind(delivery)
-        .bind(json_text(wanted)?)
-        .fetch_optional(&self.pools.readers)
-        .await
-        .map_err(StoreError::sql("package_to_start"))?;
-        row.as_ref().map(package).transpose()
+    /// Local: the package a new execution gets: the one central names when it is ready here, else the newest that is and
+    /// was not taken back.
+    pub async fn package_to_start(&self, delivery: &Entity) -> Result<Option<Package>, StoreError> {
+        let Some(wanted) = &delivery.package else { return Ok(None) };
+        let best = "delivery = $1 AND state = 'ready'
+             AND (reference = $2 OR version NOT IN (SELECT value FROM json_each($3)))
+             ORDER BY reference = $2 DESC, version DESC LIMIT 1";
+        let query = those_where(best).bind(&delivery.uri).bind(json_text(wanted)?);
+        let query = query.bind(json_text(&delivery.taken_back())?);
+        read_one(query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("package_to_start"))?)
     }
 
     /// One version.
     pub async fn package_get(&self, delivery: &str, version: u32) -> Result<Option<Package>, StoreError> {
-        let query = sqlx::query("SELECT * FROM package WHERE delivery = $1 AND version = $2");
-        let query = query.bind(delivery).bind(version);
-        let row = query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("package_get"))?;
-        row.as_ref().map(package).transpose()
+        let query = those_where("delivery = $1 AND version = $2").bind(delivery).bind(version);
+        read_one(query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("package_get"))?)
     }
 
-    /// Local: a package with these files that a test runner can read, a ready one before others. One that is taken out
-    /// of use is among them: attempts that run on it go on.
-    pub async fn package_by_tree(&self, tree: Digest) -> Result<Option<Package>, StoreError> {
-        // Not the contents, which are large: every picture of a test asks this.
-        let row = sqlx::query(
-            "SELECT id, delivery, version, state, reference, key, reason, at FROM package
-             WHERE reference ->> 'tree_digest' = $1 AND key IS NOT NULL AND tree IS NOT NULL AND compiled IS NOT NULL
-             ORDER BY state = 'ready' DESC, version DESC LIMIT 1",
-        )
-        .bind(tree.to_hex())
-        .fetch_optional(&self.pools.readers)
-        .await
-        .map_err(StoreError::sql("package_by_tree"))?;
-        row.as_ref().map(package).transpose()
+    /// Those of the named versions that are known, in the order of delivery and version.
+    pub async fn packages_get(&self, named: &[(&str, u32)]) -> Result<Vec<Package>, StoreError> {
+        let query = format!(
+            "SELECT {COLUMNS} FROM (SELECT value ->> 0 AS of, value ->> 1 AS number FROM json_each($1))
+             CROSS JOIN package ON delivery = of AND version = number ORDER BY delivery, version"
+        );
+        let query = sqlx::query(AssertSqlSafe(query)).bind(json_text(&named)?);
+        let rows = query.fetch_all(&self.pools.readers).await.map_err(StoreError::sql("packages_get"))?;
+        rows.iter().map(package).collect()
+    }
+
+    /// Local: packages with these files that a test runner can read, ready ones before others. Those that are taken out
+    /// of use are among them: attempts that run on them go on.
+    pub async fn packages_by_tree(&self, tree: Digest) -> Result<Vec<Package>, StoreError> {
+        let readable = "reference ->> 'tree_digest' = $1 AND key IS NOT NULL AND tree IS NOT NULL
+             AND compiled IS NOT NULL ORDER BY state = 'ready' DESC, version DESC";
+        let query = those_where(readable).bind(tree.to_hex());
+        let rows = query.fetch_all(&self.pools.readers).await.map_err(StoreError::sql("packages_by_tree"))?;
+        rows.iter().map(package).collect()
     }
 
     /// All versions of all deliveries, in the order of delivery and version.
     pub async fn packages_list(&self) -> Result<Vec<Package>, StoreError> {
-        let query = sqlx::query("SELECT * FROM package ORDER BY delivery, version");
+        let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM package ORDER BY delivery, version")));
         let rows = query.fetch_all(&self.pools.readers).await.map_err(StoreError::sql("packages_list"))?;
         rows.iter().map(package).collect()
     }
@@ -378,6 +372,13 @@ impl Tx {
             .map_err(sql)
     }
 
+    /// Central: versions of a delivery that were taken back, rising.
+    pub async fn packages_withdrawn(&mut self, delivery: &str) -> Result<Vec<u32>, StoreError> {
+        let sql = self.sql();
+        let query = "SELECT version FROM package WHERE delivery = $1 AND state = 'withdrawn' ORDER BY version";
+        sqlx::query_scalar(query).bind(delivery).fetch_all(self.conn()).await.map_err(sql)
+    }
+
     /// Central: takes a version back, in the transaction that changes the delivery.
     pub async fn package_withdraw(&mut self, delivery: &str, version: u32) -> Result<(), StoreError> {
         let sql = self.sql();
@@ -427,6 +428,14 @@ fn unknown(name: &str) -> StoreError {
     StoreError::NotFound { what: format!("package {name}"), advice: "see 'taosync delivery list'" }
 }
 
+fn those_where(condition: &'static str) -> Query<'static, Sqlite, SqliteArguments> {
+    sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM package WHERE {condition}")))
+}
+
+fn read_one(row: Option<SqliteRow>) -> Result<Option<Package>, StoreError> {
+    row.as_ref().map(package).transpose()
+}
+
 fn package(row: &SqliteRow) -> Result<Package, StoreError> {
     let row = Record::new("package", row);
     Ok(Package {
@@ -436,7 +445,7 @@ fn package(row: &SqliteRow) -> Result<Package, StoreError> {
         state: row.word("state")?,
         reference: row.json("reference")?,
         reason: row.get("reason")?,
-        unlocked: row.get::<Option<&[u8]>>("key")?.is_some(),
+        unlocked: row.get("unlocked")?,
         at: row.time("at")?,
     })
 }

@@ -1,5 +1,5 @@
 //! Packages of deliveries: [`publish`] and [`mod@rollback`] at central, [`mod@fetch`] at local ([`ahead`]: what it would
-//! bring), [`contents`] and [`mod@export`] on both sides; [`adopt()`] at local where a TAO central sends zips.
+//! bring), [`contents`] and [`mod@export`] on both sides; [`line`](mod@line): how fast it could be; [`adopt()`] at local where a TAO central sends zips.
 
 mod adopt;
 pub mod ahead;
@@ -7,6 +7,7 @@ pub mod contents;
 pub mod export;
 pub mod fetch;
 pub mod garbage;
+pub mod line;
 mod meter;
 pub mod publish;
 pub mod readiness;

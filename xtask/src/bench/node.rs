@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -234,6 +234,13 @@ impl Local {
         Ok(Synced { report, wall: finished.wall, local: finished.usage, central: used })
     }
 
+    /// Seconds of fetching the chunks that are here once more, thrown away as they come.
+    pub fn line(&self) -> anyhow::Result<f64> {
+        let examined: Examined = answer(&self.node.run(&["doctor", "--line", "--json"])?)?;
+        let [line] = &examined.line[..] else { bail!("one line was to be measured, it was {examined:?}") };
+        Ok(line.seconds)
+    }
+
     /// Begins a sync and kills it after a while. Says whether it was still running.
     pub fn sync_killed(&self, after: Duration) -> anyhow::Result<bool> {
         let mut command = self.node.command(&["sync", "data", "--json"]);
@@ -255,6 +262,17 @@ impl Local {
         self.node.run(&arguments)?;
         Ok(())
     }
+}
+
+/// What `doctor --line` says.
+#[derive(Debug, Deserialize)]
+struct Examined {
+    line: Vec<LineSeconds>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LineSeconds {
+    seconds: f64,
 }
 
 fn answer<T: DeserializeOwned>(finished: &Finished) -> anyhow::Result<T> {

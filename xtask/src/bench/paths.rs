@@ -252,5 +252,6 @@ fn limits_of_bytes(samples: &[Sample], plain: &[u8]) -> anyhow::Result<Limits> {
         hash: median_of(runs, || Ok(codec::hash(plain)))?,
         zstd: median_of(runs, || codec::zstd(plain))?,
         disk: 0.0,
+        server: 0.0,
     })
 }

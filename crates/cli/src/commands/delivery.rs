@@ -119,7 +119,7 @@ async fn check_file(context: &Context, file: PathBuf, test: Option<String>) -> R
     let document = json!({"ok": ok, "errors": report.errors, "warnings": report.warnings, "package": summary});
     context.output.answer(&document, || {
         let end = if ok { "The package can be published." } else { "The package cannot be published." };
-        format!("{report}{} errors, {} warnings. {end}", report.errors.len(), report.warnings.len())
+        format!("{report}{}, {}. {end}", report.errors_counted(), report.warnings_counted())
     })?;
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
@@ -183,7 +183,7 @@ fn publish_failed(error: PublishError) -> Failure {
 }
 
 fn package_errors(report: &CheckReport) -> Failure {
-    let message = format!("the package has {} errors and was not published", report.errors.len());
+    let message = format!("the package has {} and was not published", report.errors_counted());
     let mut failure = Failure::new("TS-404", message, "correct what is named above, then publish the package again");
     failure.lines = report.errors.iter().chain(&report.warnings).map(ToString::to_string).collect();
     let as_json = |problem: &Problem| serde_json::to_value(problem).unwrap_or(Value::Null);

@@ -2,6 +2,7 @@
 
 mod encryption;
 mod examine;
+mod line;
 
 use clap::Args;
 use serde::Serialize;
@@ -14,9 +15,17 @@ use crate::failure::{Exit, Failure};
 #[command(after_help = "Looks at configuration, rights of key files, certificate, database, disk,
 clock, port and unfinished syncs. Exit code 1 when something has failed.
 
-Example:
-  taosync --dir /srv/local doctor")]
-pub struct Options {}
+With --line a local server also fetches the tests it has once more, keeps nothing of
+them, and says how long that took.
+
+Examples:
+  taosync --dir /srv/local doctor
+  taosync --dir /srv/local doctor --line")]
+pub struct Options {
+    /// Measure the line to central too (local)
+    #[arg(long)]
+    line: bool,
+}
 
 /// How an examination went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -61,14 +70,19 @@ impl Finding {
 struct Examined {
     ok: bool,
     findings: Vec<Finding>,
+    /// The line to central, where it was asked for, for each organisation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    line: Vec<line::Measured>,
 }
 
 impl Options {
     /// Examines.
     pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
-        let findings = examine::all(context).await;
+        let mut findings = examine::all(context).await;
+        let line = if self.line { line::all(context).await? } else { Vec::new() };
+        findings.extend(line.iter().map(line::finding));
         let ok = findings.iter().all(|finding| finding.verdict != Verdict::Fail);
-        let examined = Examined { ok, findings };
+        let examined = Examined { ok, findings, line };
         context.output.answer(&examined, || to_text(&examined))?;
         Ok(if ok { Exit::Done } else { Exit::Failed })
     }
@@ -98,7 +112,7 @@ mod tests {
             Finding::warn("plain http", "everybody on this machine can read along", "leave out plain_http"),
             Finding::of("keys", &Failure::new("TS-121", "keys can be read by others", "run: chmod 0600 keys/node.key")),
         ];
-        insta::assert_snapshot!(to_text(&Examined { ok: false, findings }), @r"
+        insta::assert_snapshot!(to_text(&Examined { ok: false, findings, line: Vec::new() }), @r"
         ok    database      opens
         warn  plain http    everybody on this machine can read along
               → leave out plain_http

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use taosync_store::Store;
 use taosync_store::audit::AuditEntry;
+use taosync_store::runner_keys::RunnerScope;
 use taosync_store::settings::{Identity, Role};
 use taosync_vault::tls::Tls;
 use taosync_vault::tokens::TokenHash;
@@ -180,7 +181,7 @@ pub async fn make(context: &Context, new: &NewNode) -> Result<Made, Failure> {
 async fn make_runner_key(place: &Place, store: &Store) -> Result<SecretString, Failure> {
     let key = random::token();
     write_new(&place.keys().join(RUNNER_KEY), format!("{}\n", key.expose_secret()).as_bytes(), 0o600)?;
-    store.runner_key_add(&TokenHash::of(&key), "made by taosync init").await?;
+    store.runner_key_add(&TokenHash::of(&key), "made by taosync init", &RunnerScope::All).await?;
     Ok(key)
 }
 

@@ -1,34 +1,102 @@
 //! Chunks that are no longer needed go, while packages are published and fetched: nothing that is needed goes with them.
 
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::SignedDuration;
+use taosync_model::Digest;
 use taosync_store::Store;
+use taosync_store::blobs::Blobs;
+use taosync_store::packages::{ChunkRef, NewPackage};
 use taosync_store::settings::Role;
 use taosync_sync::packages::contents;
-use taosync_sync::packages::garbage::{Collected, collect};
+use taosync_sync::packages::garbage::{Collected, collect, remove_strays};
 use taosync_sync::session::What;
 
-use crate::packages_cut::publish_with;
+use crate::packages_cut::{publish_with, try_publish_with};
 use crate::support::{Central, DELIVERY, Local, org};
 
 /// Longer than any publication here takes, on a busy machine too.
 const WAIT: SignedDuration = SignedDuration::from_secs(3);
+/// When strays were written, by what their files say.
+const LONG_AGO: SystemTime = SystemTime::UNIX_EPOCH;
 /// Contents that come again and again: what is dying is needed anew.
 const VARIANTS: usize = 4;
 
-/// Collects until it is told to stop; gives the sums.
+/// Collects until it is told to stop; gives the sums, strays among the leftovers.
 async fn collector(store: Store, role: Role, stop: Arc<AtomicBool>) -> Collected {
     let mut all = Collected::default();
     while !stop.load(Ordering::SeqCst) {
+        all.leftovers += remove_strays(&store, WAIT).await.unwrap();
         let more = collect(&store, role, WAIT).await.unwrap();
         all.packages += more.packages;
         all.chunks += more.chunks;
+        all.leftovers += more.leftovers;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     all
+}
+
+/// Lays chunks that were deleted back on the disk, as a process does that dies before it has noted them long ago.
+async fn stray_layer(dir: PathBuf, stop: Arc<AtomicBool>) {
+    let mut known: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
+    while !stop.load(Ordering::SeqCst) {
+        for path in chunk_files(&dir) {
+            if !known.contains_key(&path) {
+                known.extend(fs::read(&path).ok().map(|bytes| (path, bytes)));
+            }
+        }
+        for (path, bytes) in &known {
+            if !path.exists() {
+                let temporary = dir.join("stray");
+                fs::write(&temporary, bytes).unwrap();
+                File::options().write(true).open(&temporary).unwrap().set_modified(LONG_AGO).unwrap();
+                // Never in the place of one that somebody has just written.
+                let _ = fs::hard_link(&temporary, path);
+                fs::remove_file(&temporary).unwrap();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn chunk_files(dir: &Path) -> Vec<PathBuf> {
+    let files = |folder: &Path| fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let chunks = files(&dir.join("chunks")).filter(|path| path.is_dir()).flat_map(|folder| files(&folder));
+    chunks.filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.')).collect()
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_goes_and_what_somebody_is_about_to_note_stays() {
+    let central = Central::start().await;
+    central.change(org("A", 0..1)).await;
+    publish_with(&central, DELIVERY, "Maths", &[5_000]).await;
+    let blobs = Blobs::open(central.store().dir()).await.unwrap();
+    let known = blobs.names().await.unwrap();
+    let written = |text: &str| (Digest::of(text.as_bytes()), text.as_bytes().to_vec());
+    let (stray, fetched, young) = (written("stray"), written("about to be fetched"), written("young"));
+    blobs.put_batch(vec![stray.clone(), fetched.clone(), young.clone()]).await.unwrap();
+    for path in chunk_files(central.store().dir()) {
+        if !path.ends_with(young.0.to_hex()) {
+            File::options().write(true).open(&path).unwrap().set_modified(LONG_AGO).unwrap();
+        }
+    }
+    let reference = central.store().package_current(DELIVERY).await.unwrap().unwrap().reference;
+    let chunks = [ChunkRef { name: fetched.0, bytes: 1 }];
+    let new = NewPackage { delivery: "http://x/#other", reference: &reference, chunks: &chunks };
+    central.store().package_fetching(&new).await.unwrap();
+    assert_eq!(remove_strays(central.store(), SignedDuration::from_secs(1_800)).await.unwrap(), 1);
+    let mut left = blobs.names().await.unwrap();
+    left.retain(|name| !known.contains(name));
+    left.sort_unstable();
+    let mut expected = [fetched.0, young.0];
+    expected.sort_unstable();
+    assert_eq!(left, expected);
+    assert_eq!(blobs.absent(vec![stray.0, young.0]).await.unwrap(), [stray.0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,12 +107,18 @@ async fn collecting_while_publishing_and_fetching_takes_nothing_that_is_needed()
     let stop = Arc::new(AtomicBool::new(false));
     let at_central = tokio::spawn(collector(central.store().clone(), Role::Central, stop.clone()));
     let at_local = tokio::spawn(collector(local.store().clone(), Role::Local, stop.clone()));
+    let layers =
+        [central.store(), local.store()].map(|store| tokio::spawn(stray_layer(store.dir().to_owned(), stop.clone())));
 
     let since = Instant::now();
     let mut round = 0;
     while since.elapsed() < Duration::from_secs(9) || round < 2 * VARIANTS {
         let sizes: Vec<_> = (0..3).map(|n| 150_000 * n + 1_000 * (round % VARIANTS) + 500).collect();
-        publish_with(&central, DELIVERY, &format!("Maths {}", round % VARIANTS), &sizes).await;
+        let words = format!("Maths {}", round % VARIANTS);
+        // A stray that it found and that goes meanwhile is noticed in time: nothing is published without it.
+        while let Err(error) = try_publish_with(&central, DELIVERY, &words, &sizes).await {
+            assert!(error.to_string().contains("publish it again"), "{error}");
+        }
         let summary = local.sync(What::All).await;
         assert_eq!(summary.status, "success", "round {round}: {summary:#?}");
         let package = local.store().package_current(DELIVERY).await.unwrap().unwrap();
@@ -53,8 +127,12 @@ async fn collecting_while_publishing_and_fetching_takes_nothing_that_is_needed()
         assert!(round < 500);
     }
     stop.store(true, Ordering::SeqCst);
+    for layer in layers {
+        layer.await.unwrap();
+    }
     for (who, collected) in [("central", at_central.await.unwrap()), ("local", at_local.await.unwrap())] {
-        assert!(collected.packages > 0 && collected.chunks > 0, "{who} must have collected something: {collected:?}");
+        let Collected { packages, chunks, leftovers } = collected;
+        assert!(packages > 0 && chunks > 0 && leftovers > 0, "{who} must have collected something: {collected:?}");
     }
     local.sync_equal().await;
     for node in [central.store(), local.store()] {

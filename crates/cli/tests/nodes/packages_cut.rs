@@ -8,7 +8,7 @@ use taosync_model::{Digest, Entity, EntityType, vocabulary as v};
 use taosync_store::packages::PackageState;
 use taosync_sync::link::patience::Patience;
 use taosync_sync::packages::contents;
-use taosync_sync::packages::publish::{PublishRequest, Published, publish};
+use taosync_sync::packages::publish::{PublishError, PublishRequest, Published, publish};
 use taosync_sync::session::{Mode, Plan, Summary, What};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -37,11 +37,20 @@ fn zip_with(words: &str, sizes: &[usize]) -> Vec<u8> {
 }
 
 pub async fn publish_with(central: &Central, uri: &str, words: &str, sizes: &[usize]) -> Published {
+    try_publish_with(central, uri, words, sizes).await.unwrap()
+}
+
+pub async fn try_publish_with(
+    central: &Central,
+    uri: &str,
+    words: &str,
+    sizes: &[usize],
+) -> Result<Published, PublishError> {
     let file = central.node.dir.path().join("published.zip");
     std::fs::write(&file, zip_with(words, sizes)).unwrap();
     let request =
         PublishRequest { file, label: words.into(), uri: Some(uri.into()), naming: "http://x/#".into(), test: None };
-    publish(central.store(), request).await.unwrap()
+    publish(central.store(), request).await
 }
 
 /// A second delivery for the org.

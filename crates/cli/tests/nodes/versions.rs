@@ -7,11 +7,14 @@ use taosync_store::packages::Package;
 use taosync_store::{Store, StoreError};
 use taosync_sync::packages::contents;
 use taosync_sync::packages::export::export;
-use taosync_sync::packages::publish::{PublishError, PublishRequest, Published, publish};
+use taosync_sync::packages::publish::{PublishError, PublishRequest, Published, publish, withdraw};
+use taosync_sync::packages::readiness::readiness;
 use taosync_sync::packages::rollback::rollback;
+use taosync_sync::session::What;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
+use crate::support::scissors::Scissors;
 use crate::support::{Central, DELIVERY, Local, org, taker_uri};
 
 /// The demo package, compressed, with its XML files changed.
@@ -127,6 +130,51 @@ async fn new_attempts_follow_versions_there_and_back_and_running_ones_stay() {
     assert_eq!(publish_edition(&central, "two").await.reference.version, 3);
     local.sync_equal().await;
     assert_eq!(started(&local, 5).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_back_is_not_started_where_the_version_before_has_not_come_yet() {
+    let scissors = Scissors::default();
+    let central = Central::start_behind(&scissors).await;
+    central.change(org("A", 0..4)).await;
+    publish_edition(&central, "one").await;
+    publish_edition(&central, "two").await;
+    let local = Local::joined(&central, "A").await;
+    local.sync_equal().await;
+    let runner = local.runner().await;
+    let running = runner.start(DELIVERY, &taker_uri(0)).await.unwrap();
+    assert_eq!(running.package_version, 2, "the only one that came");
+
+    rollback(central.store(), DELIVERY).await.unwrap();
+    scissors.cut_after(0, 0.0);
+    let cut = local.sync(What::Data).await;
+    assert!(cut.code.is_some() && scissors.seen().between > 0, "the fault must have fired: {cut:#?}");
+    let refused = runner.start(DELIVERY, &taker_uri(1)).await.unwrap_err();
+    assert_eq!(refused.code(), "not_ready", "{refused}");
+    assert!(runner.deliveries_for(&taker_uri(1)).await.unwrap().is_empty());
+    assert_eq!(started(&local, 0).await, 2, "who began with it goes on");
+    let tests = readiness(local.store()).await.unwrap();
+    assert_eq!((tests[0].wanted, tests[0].ready), (Some(1), None), "{tests:?}");
+
+    // Neither while the next version has not come.
+    publish_edition(&central, "three").await;
+    assert!(local.sync(What::Data).await.code.is_some());
+    assert!(runner.start(DELIVERY, &taker_uri(1)).await.is_err());
+    scissors.mend();
+    local.sync_equal().await;
+    assert_eq!(started(&local, 1).await, 3);
+
+    // A delivery that was withdrawn and comes again is not what it was.
+    withdraw(central.store(), DELIVERY).await.unwrap();
+    local.sync_equal().await;
+    publish_edition(&central, "four").await;
+    scissors.cut_after(0, 0.0);
+    assert!(local.sync(What::Data).await.code.is_some());
+    assert!(runner.start(DELIVERY, &taker_uri(2)).await.is_err());
+    scissors.mend();
+    local.sync_equal().await;
+    assert_eq!(started(&local, 2).await, 4);
+    assert_eq!(central.store().scopes_check().await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,8 +10,8 @@ use super::run::{Run, arg, program, says};
 use super::runner_client::RunnerClient;
 
 /// Takers of school A are 0..6, of school B 6..10.
-const OF_A: std::ops::Range<usize> = 0..6;
-const OF_B: std::ops::Range<usize> = 6..10;
+pub const OF_A: std::ops::Range<usize> = 0..6;
+pub const OF_B: std::ops::Range<usize> = 6..10;
 
 /// A central that publishes a test which the takers of two orgs may sit.
 pub fn central_with_test() -> Node {

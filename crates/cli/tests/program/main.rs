@@ -21,6 +21,7 @@ mod results_keys;
 mod results_xml;
 mod run;
 mod runner_client;
+mod runner_keys;
 mod tao;
 mod tao_import;
 mod versions;

@@ -131,7 +131,7 @@ fn tests_of_tao_are_taken_to_their_end() {
 }
 
 /// Every request that changes or shows something, for an execution and a package.
-fn requests(id: &str, package: &str) -> Vec<(&'static str, String)> {
+pub fn requests(id: &str, package: &str) -> Vec<(&'static str, String)> {
     let save = "00000000-0000-4000-8000-000000000001";
     vec![
         ("POST", "authenticate".to_owned()),
@@ -153,7 +153,7 @@ fn requests(id: &str, package: &str) -> Vec<(&'static str, String)> {
 }
 
 /// Status and stable code of an answer that is a problem.
-fn refused(runner: &RunnerClient, method: &str, path: &str, body: &[u8]) -> (u16, String) {
+pub fn refused(runner: &RunnerClient, method: &str, path: &str, body: &[u8]) -> (u16, String) {
     let (status, answer) = runner.ask(method, path, body);
     let text = String::from_utf8_lossy(&answer).into_owned();
     let problem: Value = serde_json::from_slice(&answer).unwrap_or_else(|_| panic!("{method} {path}: {status} {text}"));

@@ -48,22 +48,20 @@ pub async fn under<T>(
                 Moment::After(_) => None,
             };
             let mut work = start(nodes);
-            let over = tokio::select! {
+            tokio::select! {
                 biased;
-                () = comes(moment, commit.as_deref()) => None,
-                done = work.ended() => Some(done),
+                () = comes(moment, commit.as_deref()) => {}
+                done = work.ended() => {
+                    faults::disarm(&dir);
+                    return Ok(done);
+                }
                 () = tokio::time::sleep(BOUND) => return Err("something hangs".into()),
-            };
-            // What fired holds somebody up for ever, if only what ran beside this work: the machine dies with it, also
-            // when this work ended in the same moment.
-            let fired = faults::disarm(&dir) > 0;
-            if fired || (over.is_none() && !work.is_over()) {
+            }
+            faults::disarm(&dir);
+            if !work.is_over() {
                 nodes.restart(who, reopen).await;
                 tally.fired(death_name(who, moment), 1);
                 tally.fired("started from a copy of the files", u64::from(reopen == Reopen::CopyOfFiles));
-            }
-            if let Some(done) = over {
-                return Ok(done);
             }
             bounded(work).await
         }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::{Extension, Json};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use taosync_model::OrgId;
 use taosync_sync::runner::{SignedIn, StartableDelivery};
 use uuid::Uuid;
 
+use super::key::Reach;
 use crate::body;
 use crate::problem::ApiError;
 use crate::state::Local;
@@ -54,10 +55,14 @@ struct Startable {
     running: Option<Uuid>,
 }
 
-pub(super) async fn authenticate(State(local): State<Arc<Local>>, request: Body) -> Result<Json<Taker>, ApiError> {
+pub(super) async fn authenticate(
+    State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
+    request: Body,
+) -> Result<Json<Taker>, ApiError> {
     let Login { login, password, device } = body::read_json(request, MAX_LOGIN).await?;
     let SignedIn { test_taker, label, deliveries } =
-        local.runner.authenticate(&login, &password.0, device.as_deref()).await?;
+        reach.runner(&local).authenticate(&login, &password.0, device.as_deref()).await?;
     Ok(Json(Taker { test_taker, label, deliveries: deliveries.into_iter().map(startable).collect() }))
 }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::{Extension, Json};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use taosync_model::delivery::PackageRef;
@@ -13,6 +13,7 @@ use taosync_model::{Entity, EntityType, OrgId};
 use taosync_store::packages::{Package, PackageState};
 use taosync_sync::runner::RunnerError;
 
+use super::key::Reach;
 use super::opened;
 use crate::problem::ApiError;
 use crate::state::Local;
@@ -55,12 +56,15 @@ pub(super) struct Shown {
     package_address: String,
 }
 
-pub(super) async fn list(State(local): State<Arc<Local>>) -> Result<Json<List>, ApiError> {
+pub(super) async fn list(
+    State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
+) -> Result<Json<List>, ApiError> {
     let mut packages: BTreeMap<String, Vec<Package>> = BTreeMap::new();
     for package in local.store.packages_list().await? {
         packages.entry(package.delivery.clone()).or_default().push(package);
     }
-    let deliveries = local.store.replica_deliveries().await?;
+    let deliveries = reach.deliveries(&local).await?;
     let here = |uri: &str| packages.get(uri).map_or(&[][..], Vec::as_slice);
     let deliveries = deliveries.into_iter().map(|(uri, entity)| listed(here(&uri), uri, &entity));
     Ok(Json(List { deliveries: deliveries.collect() }))
@@ -71,7 +75,9 @@ fn listed(packages: &[Package], uri: String, entity: &Entity) -> Listed {
     let is_wanted = |package: &Package| wanted == Some(&package.reference);
     // As a start chooses: a version that can be run counts before the one central names.
     let counts = |package: &&Package| (package.state == PackageState::Ready, is_wanted(package), package.version);
-    let package = packages.iter().max_by_key(counts).filter(|_| wanted.is_some());
+    let taken_back = entity.taken_back();
+    let may_start = |package: &&Package| is_wanted(package) || !taken_back.contains(&package.version);
+    let package = packages.iter().filter(may_start).max_by_key(counts).filter(|_| wanted.is_some());
     let state = package.map_or("none", |package| match package.state {
         PackageState::Ready if package.unlocked => "ready",
         PackageState::Ready => "locked",
@@ -83,11 +89,15 @@ fn listed(packages: &[Package], uri: String, entity: &Entity) -> Listed {
 
 pub(super) async fn show(
     State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Shown>, ApiError> {
     let Query(which) = which.map_err(|_| ApiError::bad_request("the query needs 'uri', and may have 'version'"))?;
     let mut seen = local.store.replica_get(&which.uri).await?;
-    seen.retain(|(_, entity_type, _)| *entity_type == EntityType::Delivery);
+    seen.retain(|(org, entity_type, _)| *entity_type == EntityType::Delivery && reach.has(org));
+    if !reach.may_read(&local, &which.uri).await? {
+        return Err(no_such_delivery());
+    }
     let package = package(&local, &which, &seen).await?;
     let label = seen.first().map(|(_, _, entity)| entity.label().to_owned()).unwrap_or_default();
     Ok(Json(Shown {
@@ -107,15 +117,15 @@ async fn package(local: &Local, which: &Which, seen: &[(OrgId, EntityType, Entit
         Some(version) => local.store.package_get(&which.uri, version).await?,
         None if seen.is_empty() => None,
         None => {
-            let named = seen.iter().find_map(|(_, _, entity)| entity.package.as_ref());
+            let named = seen.iter().map(|(_, _, entity)| entity).find(|entity| entity.package.is_some());
             let not_published = || RunnerError::NotPublished { delivery: which.uri.clone() };
-            local.store.package_to_start(&which.uri, named.ok_or_else(not_published)?).await?
+            local.store.package_to_start(named.ok_or_else(not_published)?).await?
         }
     };
     match found {
         Some(package) if package.state == PackageState::Ready && package.unlocked => Ok(package),
         Some(package) if package.state == PackageState::Ready => Err(locked()),
-        None if seen.is_empty() => Err(ApiError::not_found("there is no such delivery here")),
+        None if seen.is_empty() => Err(no_such_delivery()),
         _ => Err(ApiError::new(
             StatusCode::CONFLICT,
             "delivery_not_ready",
@@ -123,6 +133,10 @@ async fn package(local: &Local, which: &Which, seen: &[(OrgId, EntityType, Entit
             "run 'taosync sync data' on this server",
         )),
     }
+}
+
+fn no_such_delivery() -> ApiError {
+    ApiError::not_found("there is no such delivery here")
 }
 
 /// The package is here, its key is not.

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use taosync_store::executions::{Execution, PartKind};
 use taosync_sync::runner::SavedVariables;
 use uuid::Uuid;
 
+use super::key::Reach;
 use super::{MAX_BODY, opened};
 use crate::body;
 use crate::problem::ApiError;
@@ -81,15 +82,20 @@ pub(super) struct Resumable {
 
 pub(super) async fn start(
     State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
     request: Body,
 ) -> Result<(StatusCode, Json<Attempt>), ApiError> {
     let New { delivery, test_taker } = body::read_json(request, MAX_BODY).await?;
-    let execution = local.runner.start(&delivery, &test_taker).await?;
+    let execution = reach.runner(&local).start(&delivery, &test_taker).await?;
     Ok((StatusCode::CREATED, Json(attempt(&local, execution).await?)))
 }
 
-pub(super) async fn show(State(local): State<Arc<Local>>, id: Id) -> Result<Json<Resumable>, ApiError> {
-    let execution = local.store.execution_get(known(id)?).await?;
+pub(super) async fn show(
+    State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
+    id: Id,
+) -> Result<Json<Resumable>, ApiError> {
+    let execution = reach.execution(&local, known(id)?).await?;
     let parts = local.store.execution_parts(execution.id).await?;
     let unreadable = |error| ApiError::internal(&error);
     let (mut position, mut variables) = (None, Vec::new());
@@ -107,38 +113,63 @@ pub(super) async fn show(State(local): State<Arc<Local>>, id: Id) -> Result<Json
 
 pub(super) async fn variables(
     State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
     save: Save,
     request: Body,
 ) -> Result<StatusCode, ApiError> {
     let (id, save) = named(save)?;
     let variables: Vec<SavedVariables> = body::read_json(request, MAX_BODY).await?;
+    reach.check(&local, id).await?;
     local.runner.save_variables(id, save, &variables).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn log(State(local): State<Arc<Local>>, save: Save, request: Body) -> Result<StatusCode, ApiError> {
+pub(super) async fn log(
+    State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
+    save: Save,
+    request: Body,
+) -> Result<StatusCode, ApiError> {
     let (id, save) = named(save)?;
     let entries: Vec<LogEntry> = body::read_json(request, MAX_BODY).await?;
+    reach.check(&local, id).await?;
     local.runner.save_log(id, save, &entries).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn position(State(local): State<Arc<Local>>, id: Id, request: Body) -> Result<StatusCode, ApiError> {
+pub(super) async fn position(
+    State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
+    id: Id,
+    request: Body,
+) -> Result<StatusCode, ApiError> {
     let position: Value = body::read_json(request, MAX_BODY).await?;
-    local.runner.save_position(known(id)?, &position).await?;
+    let id = reach.check(&local, known(id)?).await?;
+    local.runner.save_position(id, &position).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn finish(State(local): State<Arc<Local>>, id: Id, request: Body) -> Result<Json<Attempt>, ApiError> {
+pub(super) async fn finish(
+    State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
+    id: Id,
+    request: Body,
+) -> Result<Json<Attempt>, ApiError> {
     let bytes = body::read(request, MAX_BODY).await?;
     // Nothing said is an ordinary end.
     let end = if bytes.is_empty() { End { state: finished(), reason: None } } else { body::json(&bytes)? };
-    let execution = local.runner.finish(known(id)?, end.state, end.reason.as_deref()).await?;
+    let id = reach.check(&local, known(id)?).await?;
+    let execution = local.runner.finish(id, end.state, end.reason.as_deref()).await?;
     Ok(Json(attempt(&local, execution).await?))
 }
 
-pub(super) async fn reactivate(State(local): State<Arc<Local>>, id: Id) -> Result<Json<Attempt>, ApiError> {
-    let execution = local.runner.reactivate(known(id)?).await?;
+pub(super) async fn reactivate(
+    State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
+    id: Id,
+) -> Result<Json<Attempt>, ApiError> {
+    let id = reach.check(&local, known(id)?).await?;
+    let execution = local.runner.reactivate(id).await?;
     Ok(Json(attempt(&local, execution).await?))
 }
 

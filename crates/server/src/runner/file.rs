@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -10,6 +11,7 @@ use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURIT
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::caching::{Keep, mark, tag_of, unchanged};
+use super::key::Reach;
 use super::media_type;
 use super::opened::opened;
 use super::packages::{Place, both};
@@ -20,11 +22,12 @@ use crate::state::Local;
 
 pub(super) async fn file(
     State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
     place: Place,
     asked: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (package, path) = both(place)?;
-    let opened = opened(&local, &package).await?;
+    let opened = opened(&local, &reach, &package).await?;
     // Paths are compared with those of the package, and never lead to a disk.
     let found = opened.tree.files.binary_search_by(|file| file.path.as_str().cmp(&path));
     let place = found.map_err(|_| ApiError::not_found("there is no such file in the package"))?;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::{Extension, Json};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +12,7 @@ use taosync_model::OrgId;
 use uuid::Uuid;
 
 use super::MAX_BODY;
+use super::key::Reach;
 use crate::body;
 use crate::problem::ApiError;
 use crate::state::Local;
@@ -30,9 +31,13 @@ pub(super) struct Queued {
 
 pub(super) async fn lti_user(
     State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
     request: Body,
 ) -> Result<(StatusCode, Json<Queued>), ApiError> {
     let New { organisation_id, user } = body::read_json(request, MAX_BODY).await?;
+    if !reach.has(&organisation_id) {
+        return Err(ApiError::not_found("there is no such organisation for this key"));
+    }
     let item = local.runner.lti_user_add(&organisation_id, &user).await?;
     Ok((StatusCode::CREATED, Json(Queued { item })))
 }

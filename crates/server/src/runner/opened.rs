@@ -16,6 +16,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::caching::tag_of;
+use super::key::Reach;
 use super::media_type;
 use crate::problem::ApiError;
 use crate::state::Local;
@@ -89,10 +90,10 @@ impl Packages {
 }
 
 /// The package of an address. It is looked up each time, so that what is gone is gone at once.
-pub(super) async fn opened(local: &Local, package: &str) -> Result<Arc<Opened>, ApiError> {
+pub(super) async fn opened(local: &Local, reach: &Reach, package: &str) -> Result<Arc<Opened>, ApiError> {
     let unknown = || ApiError::not_found("there is no such package here");
     let tree: Digest = package.parse().map_err(|_| unknown())?;
-    let package = local.store.package_by_tree(tree).await?.ok_or_else(unknown)?;
+    let package = readable(local, reach, tree).await?.ok_or_else(unknown)?;
     if let Some(opened) = local.packages.get(&package) {
         return Ok(opened);
     }
@@ -114,6 +115,16 @@ pub(super) async fn opened(local: &Local, package: &str) -> Result<Arc<Opened>, 
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The best package with these files that the key may read: several deliveries may have the same.
+async fn readable(local: &Local, reach: &Reach, tree: Digest) -> Result<Option<Package>, StoreError> {
+    for package in local.store.packages_by_tree(tree).await? {
+        if reach.may_read(local, &package.delivery).await? {
+            return Ok(Some(package));
+        }
+    }
+    Ok(None)
 }
 
 async fn open(local: &Local, package: &Package) -> Result<Opened, StoreError> {

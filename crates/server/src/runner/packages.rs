@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -11,6 +12,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 
 use super::caching::{Keep, mark, unchanged};
+use super::key::Reach;
 use super::opened::{Document, opened};
 use crate::problem::ApiError;
 use crate::state::Local;
@@ -20,27 +22,30 @@ pub(super) type Place = Result<Path<(String, String)>, PathRejection>;
 
 pub(super) async fn compiled(
     State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
     package: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    Ok(answer(&opened(&local, &only(package)?).await?.compiled, &headers))
+    Ok(answer(&opened(&local, &reach, &only(package)?).await?.compiled, &headers))
 }
 
 pub(super) async fn test(
     State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
     package: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    Ok(answer(&opened(&local, &only(package)?).await?.test, &headers))
+    Ok(answer(&opened(&local, &reach, &only(package)?).await?.test, &headers))
 }
 
 pub(super) async fn item(
     State(local): State<Arc<Local>>,
+    Extension(reach): Extension<Reach>,
     place: Place,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (package, href) = both(place)?;
-    let opened = opened(&local, &package).await?;
+    let opened = opened(&local, &reach, &package).await?;
     let item = opened.items.get(&href).ok_or_else(|| ApiError::not_found("the test has no such item"))?;
     Ok(answer(item, &headers))
 }

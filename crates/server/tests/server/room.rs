@@ -15,6 +15,7 @@ use taosync_packages::{Limits, TreeFile, check, demo_package};
 use taosync_server::{ListenLimits, Local, local_router};
 use taosync_store::packages::{ChunkRef, NewPackage, PackageContents};
 use taosync_store::replica::{Chunk, Link, Upsert};
+use taosync_store::runner_keys::RunnerScope;
 use taosync_store::settings::Role;
 use taosync_sync::runner::Runner;
 use taosync_vault::delivery_key::DeliveryKey;
@@ -53,7 +54,7 @@ impl Room {
         })
         .await;
         let key = random::token();
-        place.store.runner_key_add(&TokenHash::of(&key), "room 1").await.unwrap();
+        place.store.runner_key_add(&TokenHash::of(&key), "room 1", &RunnerScope::All).await.unwrap();
         Self { key: bearer(key.expose_secret()).1, place }
     }
 

@@ -513,10 +513,11 @@ CREATE TABLE node_org (
     PRIMARY KEY (node, org)
 ) STRICT, WITHOUT ROWID;
 
--- Keys of test runners on local.
+-- Keys of test runners on local. orgs: JSON list of the organisations a key opens; none for all of this server.
 CREATE TABLE runner_key (
     hash       BLOB    NOT NULL PRIMARY KEY,
     label      TEXT    NOT NULL,
+    orgs       TEXT,
     created_at INTEGER NOT NULL,
     revoked_at INTEGER
 ) STRICT, WITHOUT ROWID;

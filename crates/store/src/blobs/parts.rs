@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use taosync_model::Digest;
@@ -114,14 +114,16 @@ impl Part {
         self.bytes
     }
 
-    /// Adds what has come.
-    pub async fn add(mut self, bytes: Vec<u8>) -> Result<Self, StoreError> {
+    /// Adds what has come, in pieces one after the other.
+    pub async fn add(mut self, pieces: Vec<impl AsRef<[u8]> + Send + 'static>) -> Result<Self, StoreError> {
         let blobs = self.blobs.clone();
         let write = move |blobs: &Blobs| {
             blobs.may_write()?;
-            self.file.write_all(&bytes).map_err(|e| failed("write", &self.path, e))?;
-            self.hasher.update(&bytes);
-            self.bytes += bytes.len() as u64;
+            write_all(&mut self.file, &pieces).map_err(|e| failed("write", &self.path, e))?;
+            for piece in &pieces {
+                self.hasher.update(piece.as_ref());
+                self.bytes += piece.as_ref().len() as u64;
+            }
             Ok(self)
         };
         blobs.run(write).await
@@ -161,6 +163,23 @@ impl Part {
         self.bytes = 0;
         Ok(())
     }
+}
+
+/// Writes pieces one after the other, many in one call of the system.
+fn write_all(file: &mut File, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece.as_ref())).collect();
+    let mut left = &mut slices[..];
+    // Takes empty ones away.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut left, written),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn wrong(name: Digest) -> StoreError {

@@ -120,10 +120,15 @@ impl Store {
 
     /// Deliveries this local server should hold: URI and entity, each once.
     pub async fn replica_deliveries(&self) -> Result<BTreeMap<String, Entity>, StoreError> {
+        self.replica_deliveries_of(None).await
+    }
+
+    /// The same for one org.
+    pub async fn replica_deliveries_of(&self, org: Option<&OrgId>) -> Result<BTreeMap<String, Entity>, StoreError> {
         let mut deliveries = BTreeMap::new();
         let mut after = None;
         loop {
-            let page = self.replica_list(EntityType::Delivery, None, after).await?;
+            let page = self.replica_list(EntityType::Delivery, org, after).await?;
             let Some((last, _)) = page.last() else { return Ok(deliveries) };
             after = Some(*last);
             deliveries.extend(page.into_iter().map(|(_, entity)| (entity.uri.clone(), entity)));

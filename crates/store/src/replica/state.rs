@@ -149,6 +149,9 @@ impl Store {
         for statement in [
             "UPDATE outbox SET org = $2 WHERE state <> 'sent' AND org = (SELECT org FROM replica_scope WHERE id = $1)",
             "UPDATE execution SET org = $2 WHERE org = (SELECT org FROM replica_scope WHERE id = $1)",
+            "UPDATE runner_key SET orgs =
+                 (SELECT json_group_array(CASE WHEN value = s.org THEN $2 ELSE value END) FROM json_each(orgs))
+             FROM replica_scope s WHERE s.id = $1 AND orgs IS NOT NULL",
             "UPDATE replica_scope SET org = $2 WHERE id = $1",
         ] {
             sqlx::query(statement).bind(scope).bind(org.as_str()).execute(tx.conn()).await.map_err(&sql)?;

@@ -96,14 +96,14 @@ async fn a_chunk_that_comes_in_parts_is_one_when_it_is_whole_and_has_landed() {
     let whole = bytes.len() as u64;
     let part = blobs.part_take_up(name, whole).await.unwrap();
     assert_eq!(part.bytes(), 0);
-    drop(part.add(bytes[..7].to_vec()).await.unwrap());
+    drop(part.add(vec![Vec::new(), bytes[..3].to_vec(), bytes[3..7].to_vec()]).await.unwrap());
     assert_eq!(blobs.parts_held(vec![name, Digest::of(b"other")]).await.unwrap(), [(name, 7)].into());
     assert!(!blobs.has(name).await.unwrap());
     // As after a dead process.
     let blobs = Blobs::open(dir.path()).await.unwrap();
     let part = blobs.part_take_up(name, whole).await.unwrap();
     assert_eq!(part.bytes(), 7);
-    let part = part.add(bytes[7..].to_vec()).await.unwrap();
+    let part = part.add(vec![bytes[7..].to_vec()]).await.unwrap();
     part.check().await.unwrap();
     assert!(!blobs.has(name).await.unwrap());
     let (other, more) = chunk("came at once");
@@ -120,15 +120,15 @@ async fn a_part_of_something_else_is_forgotten() {
     let (name, bytes) = chunk("what was asked for");
     let whole = bytes.len() as u64;
     let part = blobs.part_take_up(name, whole).await.unwrap();
-    let part = part.add(b"something".to_vec()).await.unwrap().restart().await.unwrap();
-    let part = part.add(vec![7; bytes.len()]).await.unwrap();
+    let part = part.add(vec![b"something"]).await.unwrap().restart().await.unwrap();
+    let part = part.add(vec![vec![7; bytes.len()]]).await.unwrap();
     assert!(matches!(part.check().await, Err(StoreError::Damaged { .. })));
     assert!(blobs.parts_held(vec![name]).await.unwrap().is_empty());
-    drop(blobs.part_take_up(name, whole).await.unwrap().add(vec![7; bytes.len() + 1]).await.unwrap());
+    drop(blobs.part_take_up(name, whole).await.unwrap().add(vec![vec![7; bytes.len() + 1]]).await.unwrap());
     assert_eq!(blobs.part_take_up(name, whole).await.unwrap().bytes(), 0, "longer than the chunk");
     assert!(matches!(blobs.parts_put(vec![(name, b"x".to_vec())]).await, Err(StoreError::Damaged { .. })));
     let hour = jiff::SignedDuration::from_hours(1);
-    drop(blobs.part_take_up(name, whole).await.unwrap().add(b"start".to_vec()).await.unwrap());
+    drop(blobs.part_take_up(name, whole).await.unwrap().add(vec![b"start"]).await.unwrap());
     assert_eq!(blobs.remove_leftovers(now().checked_sub(hour).unwrap()).await.unwrap(), 0, "the rest may still come");
     assert_eq!(blobs.remove_leftovers(now().checked_add(hour).unwrap()).await.unwrap(), 1);
 }

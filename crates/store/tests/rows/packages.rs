@@ -1,6 +1,6 @@
 use taosync_model::clock::Clock as _;
 use taosync_model::delivery::PackageRef;
-use taosync_model::{Digest, OrgId};
+use taosync_model::{Digest, Entity, OrgId};
 use taosync_store::executions::NewExecution;
 use taosync_store::packages::{ChunkRef, NewPackage, PackageContents, PackageState};
 use taosync_store::{Durability, StoreError};
@@ -143,10 +143,21 @@ async fn an_execution_gets_what_central_names_also_when_a_newer_one_was_lost_the
         let id = t.package_fetching(&new).await.unwrap();
         t.package_ready(id, &PackageContents::default()).await.unwrap();
     }
-    let version = async |wanted: &PackageRef| t.package_to_start(DELIVERY, wanted).await.unwrap().unwrap().version;
-    assert_eq!(version(&reference(1)).await, 1);
-    assert_eq!(version(&reference(2)).await, 2);
-    assert_eq!(version(&reference(3)).await, 2, "until the wanted one is here");
+    let version = async |wanted: u32, taken_back: &[u32]| {
+        let mut delivery = Entity { package: Some(reference(wanted)), ..Entity::new(DELIVERY, "c") };
+        delivery.take_back(taken_back.iter().copied());
+        t.package_to_start(&delivery).await.unwrap().map(|package| package.version)
+    };
+    assert_eq!(version(1, &[]).await, Some(1));
+    assert_eq!(version(2, &[]).await, Some(2));
+    assert_eq!(version(3, &[]).await, Some(2), "until the wanted one is here");
+    assert_eq!(version(1, &[2]).await, Some(1));
+    assert_eq!(version(3, &[2]).await, Some(1), "never one that was taken back");
+    assert_eq!(version(3, &[1, 2]).await, None);
+    assert_eq!(version(2, &[2]).await, Some(2), "what central names counts");
+    assert!(t.package_to_start(&Entity::new(DELIVERY, "c")).await.unwrap().is_none());
+    let known = t.packages_get(&[(DELIVERY, 2), (DELIVERY, 3), ("http://example.org/#other", 1)]).await.unwrap();
+    assert_eq!(known.iter().map(|package| package.version).collect::<Vec<_>>(), [2]);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use taosync_store::blobs::Blobs;
 use taosync_store::packages::{ChunkRef, NewPackage, PackageContents, PackageState};
 use taosync_vault::delivery_key::DeliveryKey;
 
-use super::publish::{Cut, PublishError, cut};
+use super::publish::{Cut, PublishError, all_here, cut};
 
 /// A package that is ready here now.
 #[derive(Clone, Debug)]
@@ -41,8 +41,10 @@ pub async fn adopt(store: &Store, delivery: &str, zip: PathBuf) -> Result<Adopte
     blobs.put_batch(vec![(reference.sealed_tree, sealed)]).await?;
     let head = ChunkRef { name: reference.sealed_tree, bytes: reference.sealed_tree_bytes };
     let all: Vec<ChunkRef> = cut.chunks.iter().copied().chain([head]).collect();
+    let new = NewPackage { delivery, reference: &reference, chunks: &cut.chunks };
+    let id = store.package_fetching(&new).await?;
+    all_here(&blobs, &new).await?;
     store.chunks_add(&all).await?;
-    let id = store.package_fetching(&NewPackage { delivery, reference: &reference, chunks: &cut.chunks }).await?;
     // Unwrap safety: paths, numbers and hashes, which always serialise.
     let tree = serde_json::to_vec(&cut.tree).unwrap_or_default();
     let contents = PackageContents {

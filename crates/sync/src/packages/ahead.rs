@@ -11,7 +11,7 @@ use taosync_store::packages::ChunkRef;
 use taosync_vault::delivery_key::DeliveryKey;
 
 use super::FetchOutcome;
-use super::fetch::keys;
+use super::fetch::{keys, lacking};
 use super::publish::chunk_refs;
 use super::transfer::in_memory;
 use crate::link::Link;
@@ -23,14 +23,8 @@ pub async fn look_ahead(
     link: &Link,
     wanted: &BTreeMap<String, Entity>,
 ) -> Result<FetchOutcome, SyncError> {
-    let mut todo: Vec<(&str, &PackageRef)> = Vec::new();
-    for (uri, entity) in wanted {
-        let Some(reference) = &entity.package else { continue };
-        let known = store.package_get(uri, reference.version).await?;
-        if !known.is_some_and(|package| package.is_ready_as(reference)) {
-            todo.push((uri, reference));
-        }
-    }
+    let lacking = lacking(store, wanted).await?;
+    let todo: Vec<_> = lacking.into_iter().map(|(entity, reference)| (&*entity.uri, reference)).collect();
     let mut outcome = FetchOutcome::default();
     if todo.is_empty() {
         return Ok(outcome);

@@ -34,15 +34,15 @@ pub fn tree_of(package: &Package, opened: &PackageOpened) -> Result<Tree, Conten
 /// The tree of a package from its chunks, all of which are here.
 pub async fn read_tree(blobs: &Blobs, sealed_tree: Digest, key: &DeliveryKey) -> Result<Tree, ContentsError> {
     let pages = Pages::open(&blobs.get(sealed_tree).await?, key)?;
-    let (blobs, handle) = (blobs.clone(), tokio::runtime::Handle::current());
-    joined(tokio::task::spawn_blocking(move || pages.read(&fetch_with(&blobs, &handle))).await)
+    let blobs = blobs.clone();
+    joined(tokio::task::spawn_blocking(move || pages.read(&fetch_with(&blobs))).await)
 }
 
 /// What the pages of a package tell: its tree, and every chunk it needs. The pages are here.
 pub(super) async fn read_pages(blobs: &Blobs, pages: Pages) -> Result<(Tree, Vec<ChunkRef>), ContentsError> {
-    let (blobs, handle) = (blobs.clone(), tokio::runtime::Handle::current());
+    let blobs = blobs.clone();
     let work = move || {
-        let fetch = fetch_with(&blobs, &handle);
+        let fetch = fetch_with(&blobs);
         let tree = pages.read(&fetch)?;
         let chunks = chunk_refs(&pages.chunks(&tree, &fetch)?);
         Ok((tree, chunks))
@@ -56,8 +56,7 @@ pub async fn file(store: &Store, package: &Package, path: &str) -> Result<Option
     let tree = tree_of(package, &opened)?;
     let Some(found) = tree.file(path).cloned() else { return Ok(None) };
     let blobs = Blobs::open(store.dir()).await?;
-    let handle = tokio::runtime::Handle::current();
-    let read = tokio::task::spawn_blocking(move || read_file(&found, &fetch_with(&blobs, &handle)));
+    let read = tokio::task::spawn_blocking(move || read_file(&found, &fetch_with(&blobs)));
     Ok(Some(joined(read.await)?))
 }
 
@@ -76,12 +75,11 @@ pub async fn problem_with(store: &Store, package: &Package) -> Result<Option<Str
     };
     let reference = package.reference.clone();
     let blobs = Blobs::open(store.dir()).await?;
-    let handle = tokio::runtime::Handle::current();
     let checked = tokio::task::spawn_blocking(move || {
         if tree.tree_digest() != reference.tree_digest {
             return Some("its list of files is not the published one".to_owned());
         }
-        let fetch = fetch_with(&blobs, &handle);
+        let fetch = fetch_with(&blobs);
         for file in &tree.files {
             if let Err(error) = read_file(file, &fetch) {
                 return Some(error.to_string());
@@ -102,12 +100,9 @@ pub async fn problem_with(store: &Store, package: &Package) -> Result<Option<Str
     Ok(differs.then(|| "its stored compiled form is damaged".to_owned()))
 }
 
-/// Reads chunks for code that cannot wait asynchronously.
-pub(super) fn fetch_with<'a>(
-    blobs: &'a Blobs,
-    handle: &'a tokio::runtime::Handle,
-) -> impl Fn(&Digest) -> std::io::Result<Vec<u8>> + 'a {
-    move |name| handle.block_on(blobs.get(*name)).map_err(std::io::Error::other)
+/// Reads chunks for code on a thread of its own.
+pub(super) fn fetch_with(blobs: &Blobs) -> impl Fn(&Digest) -> std::io::Result<Vec<u8>> {
+    |name| blobs.get_waiting(*name).map_err(std::io::Error::other)
 }
 
 /// The same for work on a package.

@@ -30,9 +30,8 @@ pub async fn export(
     let key = key.ok_or_else(|| ContentsError::NotHere(package.delivery.clone()))?;
     let blobs = Blobs::open(store.dir()).await?;
     let sealed = blobs.get(package.reference.sealed_tree).await?;
-    let handle = tokio::runtime::Handle::current();
     let work = move || {
-        let fetch = fetch_with(&blobs, &handle);
+        let fetch = fetch_with(&blobs);
         let pages = Pages::open(&sealed, &key)?;
         let tree = pages.read(&fetch)?;
         rebuild(&pages.recipe, &tree, &fetch, &mut out)?;

@@ -9,9 +9,9 @@ use taosync_model::Entity;
 use taosync_model::delivery::PackageRef;
 use taosync_packages::tree::{Pages, TreeFiles};
 use taosync_packages::{COMPILER_VERSION, PackageError, Tree, compile};
-use taosync_store::Store;
 use taosync_store::blobs::Blobs;
 use taosync_store::packages::{ChunkRef, NewPackage, PackageContents};
+use taosync_store::{Store, StoreError};
 use taosync_vault::delivery_key::DeliveryKey;
 use taosync_wire::v1;
 use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted};
@@ -84,17 +84,26 @@ struct Todo {
 
 async fn not_ready(store: &Store, wanted: &BTreeMap<String, Entity>) -> Result<Vec<Todo>, SyncError> {
     let mut todo = Vec::new();
-    for (uri, entity) in wanted {
-        let Some(reference) = &entity.package else { continue };
-        let known = store.package_get(uri, reference.version).await?;
-        if !known.is_some_and(|package| package.is_ready_as(reference)) {
-            let new = NewPackage { delivery: uri, reference, chunks: &[] };
-            let id = store.package_fetching(&new).await?;
-            let label = entity.label().to_owned();
-            todo.push(Todo { id, uri: uri.clone(), label, reference: reference.clone() });
-        }
+    for (entity, reference) in lacking(store, wanted).await? {
+        let id = store.package_fetching(&NewPackage { delivery: &entity.uri, reference, chunks: &[] }).await?;
+        let (uri, label) = (entity.uri.clone(), entity.label().to_owned());
+        todo.push(Todo { id, uri, label, reference: reference.clone() });
     }
     Ok(todo)
+}
+
+/// Deliveries whose package is not ready here, with what central names.
+pub(super) async fn lacking<'w>(
+    store: &Store,
+    wanted: &'w BTreeMap<String, Entity>,
+) -> Result<Vec<(&'w Entity, &'w PackageRef)>, StoreError> {
+    let mut named: Vec<_> = wanted.values().filter_map(|entity| Some((entity, entity.package.as_ref()?))).collect();
+    let known: Vec<_> = named.iter().map(|(entity, reference)| (&*entity.uri, reference.version)).collect();
+    let known = store.packages_get(&known).await?;
+    named.retain(|(entity, reference)| {
+        !known.iter().any(|package| package.delivery == entity.uri && package.is_ready_as(reference))
+    });
+    Ok(named)
 }
 
 async fn all(
@@ -186,8 +195,8 @@ async fn compiled(blobs: &Blobs, tree: Tree, reference: &PackageRef) -> Result<V
             reference.compiler
         )));
     }
-    let (blobs, handle) = (blobs.clone(), tokio::runtime::Handle::current());
-    let work = move || compile(&TreeFiles::new(&tree, &fetch_with(&blobs, &handle)), tree.test.as_deref());
+    let blobs = blobs.clone();
+    let work = move || compile(&TreeFiles::new(&tree, &fetch_with(&blobs)), tree.test.as_deref());
     let compiled = joined_plain(tokio::task::spawn_blocking(work).await).map_err(broken)?;
     if compiled.digest != reference.compiled_digest {
         return Err(SyncError::Package("it compiles to something else than at central".into()));

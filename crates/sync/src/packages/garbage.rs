@@ -51,6 +51,27 @@ pub async fn collect(store: &Store, role: Role, wait: SignedDuration) -> Result<
     Ok(Collected { packages, chunks, leftovers })
 }
 
+/// Names that are looked up in one statement.
+const LOOKED_UP: usize = 10_000;
+
+/// Deletes chunks on the disk that the database does not know, once they are older than `wait`: a publication or a fetch
+/// that died has left them. Whoever publishes one of them writes it anew, so that it is young again, and looks whether
+/// it is there in the transaction that notes it ([`super::publish`]); a fetch names its chunks before it writes them.
+pub async fn remove_strays(store: &Store, wait: SignedDuration) -> Result<u64, StoreError> {
+    let Ok(before) = store.clock().now().checked_sub(wait) else { return Ok(0) };
+    let blobs = Blobs::open(store.dir()).await?;
+    let mut removed = 0;
+    for names in blobs.names().await?.chunks(LOOKED_UP) {
+        for strays in store.chunks_unknown(names).await?.chunks(AT_ONCE as usize) {
+            let mut tx = store.write("chunks_strays", Durability::Relaxed).await?;
+            let still = tx.chunks_unknown(strays).await?;
+            removed += blobs.remove_older(still, before).await?;
+            tx.undo().await?;
+        }
+    }
+    Ok(removed)
+}
+
 /// Deliveries and versions that central names.
 async fn named(store: &Store) -> Result<Vec<(String, u32)>, StoreError> {
     let deliveries = store.replica_deliveries().await?;

@@ -54,7 +54,7 @@ pub struct Published {
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// The package has errors.
-    #[error("the package has {} errors and was not published", .0.errors.len())]
+    #[error("the package has {} and was not published", .0.errors_counted())]
     Check(CheckReport),
     /// The package cannot be cut or sealed.
     #[error(transparent)]
@@ -100,6 +100,8 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
     let sealed_tree_bytes = sealed.len() as u64;
     blobs.put_batch(vec![(sealed_tree, sealed)]).await?;
     let mut tx = store.write("delivery publish", Durability::Flushed).await?;
+    // A delivery that was taken back as a whole comes again, not what it was.
+    let withdrawn = if existing.is_none() { tx.packages_withdrawn(&uri).await? } else { Vec::new() };
     let reference = PackageRef {
         version: tx.package_next_version(&uri).await?,
         tree_digest: cut.tree.tree_digest(),
@@ -111,13 +113,15 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
         bytes: cut.tree.bytes(),
     };
     let new = NewPackage { delivery: &uri, reference: &reference, chunks: &cut.chunks };
+    all_here(&blobs, &new).await?;
     store.package_publish(&mut tx, &new, &key).await?;
     if let Some((version, tree)) = lost_tree {
         // Nobody can read that version any more, and its tree cannot be sealed to the same bytes again.
         tx.package_withdraw(&uri, version).await?;
         tx.chunks_forget(&[tree]).await?;
     }
-    let entity = delivery_entity(existing, &uri, &request.label, &reference);
+    let mut entity = delivery_entity(existing, &uri, &request.label, &reference);
+    entity.take_back(withdrawn);
     let applied = store.entities_change(&mut tx, vec![Change::Upsert(EntityType::Delivery, entity)]).await?;
     tx.commit().await?;
     Ok(Published { uri, reference, changed: true, new_chunks: cut.new_chunks, applied, report: cut.report })
@@ -189,6 +193,15 @@ pub(super) async fn cut(store: Store, blobs: Blobs, file: PathBuf, test: Option<
         Ok(Cut { tree, pages, chunks, compiled_digest, compiled, new_chunks, report })
     };
     joined_plain(tokio::task::spawn_blocking(work).await)
+}
+
+/// Asked once nobody can take chunks for garbage any more: they were unknown to the database until now.
+pub(super) async fn all_here(blobs: &Blobs, new: &NewPackage<'_>) -> Result<(), StoreError> {
+    let names = new.chunks.iter().map(|chunk| chunk.name).chain([new.reference.sealed_tree]);
+    if blobs.absent(names.collect()).await?.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Refused("parts of the package were deleted while it was published; publish it again".into()))
 }
 
 /// Whether a chunk is on the disk as it was written.

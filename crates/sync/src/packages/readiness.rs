@@ -36,7 +36,7 @@ pub async fn readiness(store: &Store) -> Result<Vec<Readiness>, StoreError> {
             list.push(Readiness { label, wanted: None, ready, reason, uri });
             continue;
         };
-        let ready = store.package_to_start(&uri, wanted).await?.map(|package| package.version);
+        let ready = store.package_to_start(&entity).await?.map(|package| package.version);
         let reason = match store.package_get(&uri, wanted.version).await? {
             Some(package) if package.is_ready_as(wanted) => None,
             Some(package) if package.state == PackageState::Failed => package.reason,

@@ -22,7 +22,8 @@ pub struct RolledBack {
 
 /// Takes the version of a delivery that counts back, and lets the one before it count again: the newest older version
 /// that was not taken back itself. So each call goes back one step further, and what is published later gets a number
-/// above all of them. Local servers switch at their next sync; an execution ends on the version it began with.
+/// above all of them. Local servers switch at their next sync; an execution ends on the version it began with. The delivery
+/// says what was taken back: a local server that lacks what counts now starts nothing on it meanwhile.
 ///
 /// Errors: `NotFound` when nothing is published under the URI, `Refused` when there is nothing to go back to.
 pub async fn rollback(store: &Store, uri: &str) -> Result<RolledBack, StoreError> {
@@ -33,6 +34,7 @@ pub async fn rollback(store: &Store, uri: &str) -> Result<RolledBack, StoreError
     refuse_unusable(store, &before).await?;
     let mut entity: Entity = store.entity_get(uri).await?.ok_or_else(none)?.entity;
     entity.package = Some(before.reference.clone());
+    entity.take_back([current.version]);
     let mut tx = store.write("delivery rollback", Durability::Flushed).await?;
     if !tx.package_is_published(before.id).await? {
         return Err(nothing_before(&current));

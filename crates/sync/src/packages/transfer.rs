@@ -17,16 +17,15 @@ use super::meter::Meter;
 use crate::link::patience::Patience;
 use crate::link::{Link, LinkError};
 use crate::session::SyncError;
-use plan::{Piece, TransferPlan};
-
 pub(super) use batch::in_memory;
+pub(super) use plan::{Piece, TransferPlan};
 
 /// Requests at once: enough to fill a line while one of them waits for its answer.
-const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 4;
 /// Bytes of one chunk at most: it is held in memory when it is read. The longest list of pages fits.
 const LARGEST_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes that are flushed together.
-const LAND_BYTES: u64 = 8 * 1024 * 1024;
+const LAND_BYTES: u64 = 16 * 1024 * 1024;
 /// Groups of chunks that may wait for the disk before requests wait too.
 const GROUPS: usize = 64;
 /// Room that must stay free on the disk.

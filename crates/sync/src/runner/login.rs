@@ -78,10 +78,13 @@ impl Runner {
             return Err(RunnerError::SlowDown { seconds });
         }
         let users = self.store.replica_users(login).await?;
-        let takers = users.into_iter().filter(|(_, entity_type, _)| *entity_type == EntityType::TestTaker);
+        let takers = users
+            .into_iter()
+            .filter(|(org, entity_type, _)| *entity_type == EntityType::TestTaker && self.scope.has(org));
         let takers = takers.map(|(_, _, entity)| entity);
         // Who was removed during an attempt may go on with it.
-        let parted = self.store.parted_takers(login).await?.into_iter().map(|(_, entity)| entity);
+        let parted = self.store.parted_takers(login).await?.into_iter().filter(|(org, _)| self.scope.has(org));
+        let parted = parted.map(|(_, entity)| entity);
         let Some(taker) = whose_password(takers.chain(parted), password) else {
             self.wrong_tries.wrong(key, now);
             return Err(RunnerError::WrongLogin);
@@ -108,7 +111,7 @@ impl Runner {
             list.push(StartableDelivery { uri: delivery, label, org, package_version, running: Some(id) });
         }
         for Sitting { delivery, org } in Eligibilities::new(&self.store).of(test_taker).await? {
-            if list.iter().any(|known| known.uri == delivery) {
+            if !self.scope.has(&org) || list.iter().any(|known| known.uri == delivery) {
                 continue;
             }
             let package_version = match self.startable(&org, &delivery, test_taker).await {

@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use jiff::SignedDuration;
+use taosync_store::runner_keys::RunnerScope;
 use taosync_store::{Store, StoreError};
 use tokio::sync::MutexGuard;
 use uuid::Uuid;
@@ -47,6 +48,7 @@ pub struct Runner {
     turns: Arc<[tokio::sync::Mutex<()>; TURNS]>,
     saved: Arc<Mutex<HashMap<Uuid, usize>>>,
     wrong_tries: Arc<login::WrongTries>,
+    scope: RunnerScope,
 }
 
 impl Runner {
@@ -60,7 +62,14 @@ impl Runner {
             turns: Arc::new(std::array::from_fn(|_| tokio::sync::Mutex::new(()))),
             saved: Arc::default(),
             wrong_tries: Arc::default(),
+            scope: RunnerScope::All,
         })
+    }
+
+    /// The same runner, for these organisations only: who signs in and what is started belongs to one of them.
+    #[must_use]
+    pub fn within(&self, scope: RunnerScope) -> Self {
+        Self { scope, ..self.clone() }
     }
 
     /// Waits until nobody else works on the attempt: what is saved while it is being finished would be confirmed, but

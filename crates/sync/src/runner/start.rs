@@ -31,7 +31,7 @@ impl Runner {
             return Ok(running);
         }
         let orgs = self.store.replica_eligible(test_taker, delivery).await?;
-        let Some(org) = orgs.into_iter().min() else {
+        let Some(org) = orgs.into_iter().filter(|org| self.scope.has(org)).min() else {
             return Err(RunnerError::NotEligible { delivery: delivery.to_owned() });
         };
         let attempts = self.attempts(&org, delivery, test_taker).await?;
@@ -51,7 +51,8 @@ impl Runner {
     pub(super) async fn running(&self, test_taker: &str) -> Result<Vec<Execution>, RunnerError> {
         let filter = ExecutionFilter { test_taker: Some(test_taker.to_owned()), ..ExecutionFilter::default() };
         let attempts = self.store.executions_list(&filter, LISTED).await?;
-        Ok(attempts.into_iter().rev().filter(|attempt| !attempt.state.is_over()).collect())
+        let runs = |attempt: &Execution| !attempt.state.is_over() && self.scope.has(&attempt.org);
+        Ok(attempts.into_iter().rev().filter(runs).collect())
     }
 
     pub(super) async fn attempts(
@@ -85,8 +86,8 @@ impl Runner {
     ) -> Result<Package, RunnerError> {
         let delivery = || uri.to_owned();
         let entity = self.delivery(org, uri).await?;
-        let published = entity.and_then(|entity| Some((entity.package.clone()?, entity)));
-        let (wanted, entity) = published.ok_or_else(|| RunnerError::NotPublished { delivery: delivery() })?;
+        let published = entity.filter(|entity| entity.package.is_some());
+        let entity = published.ok_or_else(|| RunnerError::NotPublished { delivery: delivery() })?;
         if entity.values(vocabulary::EXCLUDED_SUBJECTS).iter().any(|value| value.text == test_taker) {
             return Err(RunnerError::Excluded { delivery: delivery() });
         }
@@ -101,7 +102,7 @@ impl Runner {
         if allowed > 0 && attempts.len() as u64 >= allowed {
             return Err(RunnerError::NoMoreAttempts { delivery: delivery(), allowed });
         }
-        let package = self.store.package_to_start(uri, &wanted).await?;
+        let package = self.store.package_to_start(&entity).await?;
         let package = package.ok_or_else(|| RunnerError::NotReady { delivery: delivery() })?;
         if package.unlocked { Ok(package) } else { Err(RunnerError::Locked { delivery: delivery() }) }
     }

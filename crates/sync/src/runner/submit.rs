@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use taosync_model::assessment::{AssessmentResult, Attempt};
 use taosync_model::execution::ExecutionState;
 use taosync_model::item::{Envelope, ItemKind};
-use taosync_model::{Digest, Entity, EntityType, OrgId};
+use taosync_model::{Digest, EntityType, OrgId};
 use taosync_results::{encode_attempt, parse_xml};
 use taosync_store::executions::FinishedExecution;
 use taosync_store::outbox::{NewItem, Queued};
@@ -253,10 +253,10 @@ impl<'a> Places<'a> {
         // The one a start would take; a result may also come before the test does.
         let version = match self.runner.delivery(&sitting.org, &sitting.delivery).await? {
             None => None,
-            Some(Entity { package: None, .. }) => Some(0),
-            Some(Entity { package: Some(named), .. }) => {
-                let here = self.runner.store.package_to_start(&sitting.delivery, &named).await?;
-                Some(here.map_or(named.version, |package| package.version))
+            Some(delivery) => {
+                let here = self.runner.store.package_to_start(&delivery).await?;
+                let named = delivery.package.map_or(0, |named| named.version);
+                Some(here.map_or(named, |package| package.version))
             }
         };
         self.versions.insert(key, version);

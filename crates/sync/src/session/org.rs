@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use taosync_model::{Entity, EntityType, OrgId};
+use taosync_model::{EntityType, OrgId};
 use taosync_store::Store;
 use taosync_store::history::NewRun;
 use taosync_store::packages::PackageState;
@@ -228,7 +228,7 @@ async fn data(
     let is_settled = pulled.equal || pulled.differs_by_held;
     done.pulled = Some(pulled);
     if brings_deliveries(plan) {
-        let wanted = deliveries_of(store, &replica.org).await?;
+        let wanted = store.replica_deliveries_of(Some(&replica.org)).await?;
         let outcome = done.fetched.insert(FetchOutcome::default());
         fetch::fetch(store, link, &wanted, plan.patience, outcome, progress).await?;
     }
@@ -252,17 +252,6 @@ async fn data(
 
 fn brings_deliveries(plan: &Plan) -> bool {
     plan.types.is_empty() || plan.types.contains(&EntityType::Delivery)
-}
-
-async fn deliveries_of(store: &Store, org: &OrgId) -> Result<BTreeMap<String, Entity>, SyncError> {
-    let mut deliveries = BTreeMap::new();
-    let mut after = None;
-    loop {
-        let page = store.replica_list(EntityType::Delivery, Some(org), after).await?;
-        let Some((last, _)) = page.last() else { return Ok(deliveries) };
-        after = Some(*last);
-        deliveries.extend(page.into_iter().map(|(_, entity)| (entity.uri.clone(), entity)));
-    }
 }
 
 fn pull_plan(plan: &Plan, showing: Showing) -> PullPlan {
@@ -299,7 +288,7 @@ async fn dry_run(
             done.would.insert(entity_type, counts);
         }
         if brings_deliveries(plan) {
-            let mut wanted = deliveries_of(store, &replica.org).await?;
+            let mut wanted = store.replica_deliveries_of(Some(&replica.org)).await?;
             for (uri, delivery) in pull::deliveries_ahead(link, replica, &pull_plan).await? {
                 match delivery {
                     Some(delivery) => drop(wanted.insert(uri, delivery)),
@@ -467,17 +456,19 @@ pub(super) fn in_words(error: &SyncError) -> String {
 
 /// Packages of these deliveries that are not ready, for the report.
 pub(super) async fn not_ready(store: &Store, org: &OrgId) -> Result<(u64, BTreeMap<String, String>), SyncError> {
-    let wanted = deliveries_of(store, org).await?;
+    let wanted = store.replica_deliveries_of(Some(org)).await?;
+    let named = wanted.iter().filter_map(|(uri, entity)| Some((&**uri, entity.package.as_ref()?)));
+    let versions: Vec<_> = named.clone().map(|(uri, reference)| (uri, reference.version)).collect();
+    let known = store.packages_get(&versions).await?;
     let mut states = BTreeMap::new();
-    for (uri, entity) in &wanted {
-        let Some(reference) = &entity.package else { continue };
-        let package = store.package_get(uri, reference.version).await?;
-        if package.as_ref().is_some_and(|package| package.is_ready_as(reference)) {
+    for (uri, reference) in named {
+        let package = known.iter().find(|known| known.delivery == uri && known.version == reference.version);
+        if package.is_some_and(|package| package.is_ready_as(reference)) {
             continue;
         }
         // Ready, but not what central has now.
         let state = package.map(|package| package.state).filter(|state| *state != PackageState::Ready);
-        states.insert(uri.clone(), state.map_or("missing", PackageState::as_str).to_owned());
+        states.insert(uri.to_owned(), state.map_or("missing", PackageState::as_str).to_owned());
     }
     Ok((wanted.len() as u64, states))
 }

@@ -1,7 +1,6 @@
 //! Packages from a TAO central: a zip for each delivery, fetched when the delivery is new or changed, or when its package
 //! is not ready here. TAO says nothing about a package but where it is, so what comes is known by its contents.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -9,7 +8,6 @@ use taosync_model::delivery::PackageRef;
 use taosync_model::{Digest, Entity, EntityType};
 use taosync_packages::Limits;
 use taosync_store::packages::NewPackage;
-use taosync_store::replica::ReplicaScope;
 use taosync_store::{Store, StoreError};
 use taosync_wire::tao::PATH_DELIVERY_TEST;
 use taosync_wire::tao::query::encode;
@@ -35,7 +33,7 @@ pub async fn bring(
 ) -> Result<FetchOutcome, SyncError> {
     let Work { store, link, replica, progress, .. } = intake.work();
     let since = Instant::now();
-    let held = held(store, replica).await?;
+    let held = store.replica_deliveries_of(Some(&replica.org)).await?;
     for (uri, entity) in &held {
         if listed.contains_key(uri) && !arrivals.contains_key(uri) && !is_ready(store, entity).await? {
             let checksum = listed.get(uri).copied();
@@ -69,17 +67,6 @@ pub async fn bring(
     Ok(outcome)
 }
 
-async fn held(store: &Store, replica: &ReplicaScope) -> Result<BTreeMap<String, Entity>, StoreError> {
-    let mut deliveries = BTreeMap::new();
-    let mut after = None;
-    loop {
-        let page = store.replica_list(EntityType::Delivery, Some(&replica.org), after).await?;
-        let Some((last, _)) = page.last() else { return Ok(deliveries) };
-        after = Some(*last);
-        deliveries.extend(page.into_iter().map(|(_, entity)| (entity.uri.clone(), entity)));
-    }
-}
-
 async fn is_ready(store: &Store, entity: &Entity) -> Result<bool, StoreError> {
     let Some(reference) = &entity.package else { return Ok(false) };
     let package = store.package_get(&entity.uri, reference.version).await?;
@@ -98,7 +85,7 @@ async fn one(store: &Store, link: &TaoLink, uri: &str, outcome: &mut FetchOutcom
         PublishError::Store(error) => SyncError::Store(error),
         PublishError::Check(report) => {
             let first = report.errors.first().map(ToString::to_string).unwrap_or_default();
-            SyncError::Package(format!("the package has {} errors, the first: {first}", report.errors.len()))
+            SyncError::Package(format!("the package has {}, the first: {first}", report.errors_counted()))
         }
         other => SyncError::Package(other.to_string()),
     })?;

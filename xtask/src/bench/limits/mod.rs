@@ -14,6 +14,9 @@ pub struct Limits {
     pub insert: f64,
     /// TLS download (or upload) of the same bytes over loopback, with connection and handshake.
     pub tls: f64,
+    /// Packages: the same chunks from the same server in the same requests, thrown away as they come. Not in the sum: TLS is
+    /// in it.
+    pub server: f64,
     /// One BLAKE3 pass over the same plain bytes.
     pub hash: f64,
     /// zstd -3 of the same plain bytes, there and back.

@@ -57,17 +57,17 @@ impl Bench {
     /// A fresh local server in every run; gives the last one.
     fn first(&self, school: &School, path: &str, contents: &Contents) -> anyhow::Result<(Line, Local)> {
         school.publish(contents)?;
+        // None is deleted before the end: what a file system does with names just freed would be measured too.
         let (mut samples, mut last) = (Vec::new(), None::<Local>);
         for run in 0..self.runs {
-            if let Some(before) = last.take() {
-                std::fs::remove_dir_all(before.dir())?;
-            }
             let local = self.connect(school, &format!("{}-{run}", path.replace([' ', ','], "-")))?;
             samples.push(Sample::from(&fetched(local.sync(&school.central)?, contents.files())?));
             last = Some(local);
         }
         let local = last.ok_or_else(|| anyhow::anyhow!("at least one run"))?;
-        Ok((Line::new(path, contents.files(), &samples, self.package_limits(&samples)?), local))
+        let server = median_of(self.runs, || local.line())?;
+        let limits = Limits { server, ..self.package_limits(&samples)? };
+        Ok((Line::new(path, contents.files(), &samples, limits), local))
     }
 
     fn changed(
@@ -135,11 +135,15 @@ fn fetched(synced: Synced, files: usize) -> anyhow::Result<Synced> {
 pub fn targets(lines: &[Line]) -> Vec<Target> {
     let line = |path: &str| lines.iter().find(|line| line.path == path);
     let mut targets = Vec::new();
-    for (path, least) in [(BIG, 0.7), (SMALL, 0.4), (THIN, 0.9)] {
-        let share = line(path).map(|l| l.limits.tls / l.fetch);
-        let what = format!("{path}: rate of the fetch, of the raw rate");
+    for (path, least) in [(BIG, 0.7), (SMALL, 0.4)] {
+        let share = line(path).map(|l| l.limits.server / l.fetch);
+        let what = format!("{path}: rate of the fetch, of the raw rate of the same server");
         targets.extend(share.map(|share| Target::at_least(&what, "×", least, share)));
     }
+    let share = line(THIN).map(|l| l.limits.tls / l.fetch);
+    targets.extend(
+        share.map(|share| Target::at_least(&format!("{THIN}: rate of the fetch, of the line's"), "×", 0.9, share)),
+    );
     if let Some(unchanged) = line(UNCHANGED) {
         targets.push(Target::at_most("package, no change: requests", "", 2.0, unchanged.requests as f64));
     }
@@ -176,7 +180,7 @@ mod tests {
     fn a_slow_fetch_does_not_hold() {
         let held = |seconds: f64| {
             let sample = Sample { fetch: seconds, ..Sample::default() };
-            let line = Line::new(BIG, 3, &[sample], Limits { tls: 1.0, ..Limits::default() });
+            let line = Line::new(BIG, 3, &[sample], Limits { server: 1.0, ..Limits::default() });
             targets(&[line])[0].holds
         };
         assert!(held(1.4) && !held(1.5));

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 use taosync_packages::PackageError;
 use taosync_store::packages::Package;
+use taosync_store::settings::Role;
 use taosync_sync::packages::contents::ContentsError;
 use taosync_sync::packages::export::{Exported, export as export_zip};
 use taosync_sync::packages::rollback::rollback as go_back;
@@ -21,7 +22,7 @@ pub(super) async fn export(context: &Context, uri: &str, file: &Path, version: O
     let node = Node::open(context).await?;
     let package = match version {
         Some(version) => node.store.package_get(uri, version).await?,
-        None => node.store.package_current(uri).await?,
+        None => current(&node, uri).await?,
     };
     let package = package.ok_or_else(|| {
         let what = version.map_or_else(|| "no test".to_owned(), |version| format!("no version {version} of"));
@@ -36,6 +37,18 @@ pub(super) async fn export(context: &Context, uri: &str, file: &Path, version: O
     context.output.answer(&document, || {
         format!("Version {} of {uri} → {} ({})", package.version, file.display(), output::bytes(exported.bytes))
     })
+}
+
+/// The version that counts: at local the one a new attempt would get, as long as the delivery is there.
+async fn current(node: &Node, uri: &str) -> Result<Option<Package>, Failure> {
+    let seen = match node.identity.role {
+        Role::Central => Vec::new(),
+        Role::Local => node.store.replica_get(uri).await?,
+    };
+    match seen.into_iter().find(|(_, _, entity)| entity.package.is_some()) {
+        Some((_, _, delivery)) => Ok(node.store.package_to_start(&delivery).await?),
+        None => Ok(node.store.package_current(uri).await?),
+    }
 }
 
 /// Writes beside the file and renames at the end: a half zip is never taken for a whole one.

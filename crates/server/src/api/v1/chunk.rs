@@ -12,12 +12,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use taosync_model::Digest;
 use taosync_store::blobs::Blobs;
 
-use super::PIECE;
 use super::chunks::{allowed, cut};
 use crate::oauth::Caller;
 use crate::problem::ApiError;
 use crate::range::{Part, part};
 use crate::state::Central;
+
+/// Bytes that are read at once: for each the disk's thread is asked.
+const PIECE: usize = 128 * 1024;
 
 pub(crate) async fn chunk(
     State(central): State<Arc<Central>>,

@@ -63,10 +63,8 @@ async fn note(central: &Central, caller: &Caller, keys: usize) -> Result<(), Api
 /// another org is left out like what does not exist.
 async fn visible(central: &Central, caller: &Caller, wanted: &[KeyWanted]) -> Result<Vec<Package>, ApiError> {
     let Some(state) = central.store.feed_state(&caller.org).await? else { return Ok(Vec::new()) };
-    let mut packages = Vec::new();
-    for KeyWanted { uri, version } in wanted {
-        packages.extend(central.store.package_get(uri, *version).await?);
-    }
+    let named: Vec<_> = wanted.iter().map(|KeyWanted { uri, version }| (&**uri, *version)).collect();
+    let mut packages = central.store.packages_get(&named).await?;
     packages.retain(|package| package.state == PackageState::Published);
     let trees: Vec<_> = packages.iter().map(|package| package.reference.sealed_tree).collect();
     // The chunk of a sealed tree belongs to one package only, so it stands for it.

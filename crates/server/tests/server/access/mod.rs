@@ -9,6 +9,7 @@ use serde_json::json;
 use taosync_model::{Entity, EntityType, vocabulary as v};
 use taosync_server::routes::{Access, Endpoint};
 use taosync_server::{central_endpoints, local_endpoints};
+use taosync_store::runner_keys::RunnerScope;
 use taosync_vault::tokens::TokenHash;
 use taosync_vault::{passwords, random};
 
@@ -51,8 +52,8 @@ impl Credentials {
     async fn at_local() -> Self {
         let place = Room::open().await.place;
         let (runner, void) = (random::token(), random::token());
-        place.store.runner_key_add(&TokenHash::of(&runner), "good").await.unwrap();
-        let name = place.store.runner_key_add(&TokenHash::of(&void), "revoked").await.unwrap();
+        place.store.runner_key_add(&TokenHash::of(&runner), "good", &RunnerScope::All).await.unwrap();
+        let name = place.store.runner_key_add(&TokenHash::of(&void), "revoked", &RunnerScope::All).await.unwrap();
         place.store.runner_key_revoke(&name).await.unwrap();
         let [runner, void] = [runner, void].map(|key| key.expose_secret().to_owned());
         let consumer = random::token().expose_secret().to_owned();

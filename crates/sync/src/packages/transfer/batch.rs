@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use taosync_model::Digest;
+use taosync_store::StoreError;
 use taosync_store::packages::ChunkRef;
 use taosync_wire::v1;
 use taosync_wire::v1::packages::{ChunkFrame, ChunksWanted};
@@ -26,7 +27,7 @@ impl Transfer<'_> {
                 answer.chunks.iter().map(|(name, body)| ChunkRef { name: *name, bytes: body.len() as u64 }).collect();
             failures = if chunks.is_empty() { failures + 1 } else { 1 };
             self.meter.add(chunks.iter().map(|chunk| chunk.bytes).sum());
-            self.blobs.parts_put(answer.chunks).await?;
+            self.blobs.parts_put(answer.chunks).await.map_err(not_kept)?;
             self.arrived(chunks, arrived).await;
             match answer.end {
                 Ok(()) if asked.0.is_empty() => return all_there(missing),
@@ -50,9 +51,22 @@ pub(in crate::packages) async fn in_memory(
         let answer = answer(link, &mut asked).await;
         answer.end?;
         all_there(answer.missing)?;
+        if answer.chunks.iter().any(|(name, body)| Digest::of(body) != *name) {
+            return Err(other_bytes());
+        }
         read.extend(answer.chunks);
     }
     Ok(read)
+}
+
+/// Why what came was not kept: what is damaged here was so when it came.
+fn not_kept(error: StoreError) -> SyncError {
+    if matches!(error, StoreError::Damaged { .. }) { other_bytes() } else { error.into() }
+}
+
+/// The error about a chunk that is not the one its name says.
+pub(super) fn other_bytes() -> SyncError {
+    LinkError::Protocol("a chunk that does not have its name's hash".into()).into()
 }
 
 /// What came of a request before it ended.

@@ -6,6 +6,7 @@ use taosync_store::blobs::Part;
 use taosync_store::packages::ChunkRef;
 use taosync_wire::v1;
 
+use super::batch::other_bytes;
 use super::{Arrived, Transfer};
 use crate::link::{LinkError, Request, Response};
 use crate::session::SyncError;
@@ -39,9 +40,7 @@ impl Transfer<'_> {
                     part = self.blobs.part_take_up(chunk.name, chunk.bytes).await?;
                     self.meter.expect(chunk.bytes);
                 }
-                Err(StoreError::Damaged { .. }) => {
-                    return Err(LinkError::Protocol("a chunk that does not have its name's hash".into()).into());
-                }
+                Err(StoreError::Damaged { .. }) => return Err(other_bytes()),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -77,17 +76,19 @@ impl Transfer<'_> {
         mut part: Part,
         chunk: ChunkRef,
     ) -> Result<(Part, Result<(), LinkError>), StoreError> {
-        let mut gathered = Vec::with_capacity(WRITE_BYTES);
+        // As they come, not copied together: that would cost as much as hashing them.
+        let (mut gathered, mut bytes) = (Vec::new(), 0);
         loop {
             let come = response.chunk().await;
-            let here = part.bytes() + gathered.len() as u64;
+            let here = part.bytes() + bytes as u64;
             let end = match come {
-                Ok(Some(bytes)) if here + bytes.len() as u64 > chunk.bytes => {
+                Ok(Some(piece)) if here + piece.len() as u64 > chunk.bytes => {
                     Some(Err(LinkError::Protocol("a chunk of another size than the list of files says".into())))
                 }
-                Ok(Some(bytes)) => {
-                    self.meter.add(bytes.len() as u64);
-                    gathered.extend_from_slice(&bytes);
+                Ok(Some(piece)) => {
+                    self.meter.add(piece.len() as u64);
+                    bytes += piece.len();
+                    gathered.push(piece);
                     None
                 }
                 Ok(None) if here < chunk.bytes => {
@@ -96,8 +97,9 @@ impl Transfer<'_> {
                 Ok(None) => Some(Ok(())),
                 Err(error) => Some(Err(error)),
             };
-            if end.is_some() || gathered.len() >= WRITE_BYTES {
-                part = part.add(std::mem::replace(&mut gathered, Vec::with_capacity(WRITE_BYTES))).await?;
+            if end.is_some() || bytes >= WRITE_BYTES {
+                part = part.add(std::mem::take(&mut gathered)).await?;
+                bytes = 0;
             }
             if let Some(end) = end {
                 return Ok((part, end));
