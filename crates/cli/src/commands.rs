@@ -71,7 +71,7 @@ pub enum Command {
     RunnerKey(runner_key::Options),
     /// Results: list, show, export, unseal
     Results(results::Options),
-    /// Who opens results
+    /// The keys of this node, and those that open results
     Keys(keys::Options),
     /// Who did what: list, verify, export
     Audit(audit::Options),

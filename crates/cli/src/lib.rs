@@ -15,6 +15,7 @@ mod demo;
 pub mod failure;
 pub mod locks;
 mod logs;
+mod memory;
 pub mod node;
 pub mod output;
 mod progress;
@@ -29,6 +30,7 @@ use failure::{Exit, Failure};
 pub fn run() -> ExitCode {
     // Fails only when a provider is there already; then there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    memory::keep_to_ourselves();
     logs::to_stderr();
     let arguments = argv::with_our_spellings(std::env::args_os());
     match cli::read(&arguments) {

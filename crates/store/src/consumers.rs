@@ -78,7 +78,7 @@ impl Store {
         .bind(id)
         .bind(&new.client_key)
         .bind(new.secret_hash.as_slice())
-        .bind(&new.user)
+        .bind(self.sealed_user(id, &new.user))
         .bind(&new.role)
         .bind(self.now_ms())
         .execute(tx.conn())
@@ -111,7 +111,7 @@ impl Store {
         .fetch_all(&self.pools.readers)
         .await
         .map_err(StoreError::sql("consumers_list"))?;
-        rows.iter().map(consumer).collect()
+        rows.iter().map(|row| self.consumer(row)).collect()
     }
 
     /// What the token endpoint needs of a consumer; `None` when it is unknown or revoked.
@@ -126,7 +126,7 @@ impl Store {
         .map_err(StoreError::sql("consumer_login"))?;
         let Some(row) = row else { return Ok(None) };
         let secret_hash = Record::new("consumer", &row).get("secret_hash")?;
-        Ok(Some(ConsumerLogin { consumer: consumer(&row)?, secret_hash }))
+        Ok(Some(ConsumerLogin { consumer: self.consumer(&row)?, secret_hash }))
     }
 
     /// Binds a consumer to a node key at its first use. One that is bound to another key is refused.
@@ -172,6 +172,35 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Who a consumer is for, as it is kept: a login or a name.
+    pub(crate) fn sealed_user(&self, consumer: Uuid, user: &str) -> Vec<u8> {
+        self.seal("consumer", consumer.as_bytes(), "user", user.as_bytes())
+    }
+
+    /// Who a consumer is for.
+    pub(crate) fn opened_user(&self, consumer: Uuid, sealed: &[u8]) -> Result<String, StoreError> {
+        let user = self.unseal("consumer", consumer.as_bytes(), "user", sealed)?;
+        String::from_utf8(user).map_err(|_| StoreError::damaged("consumer.user"))
+    }
+
+    fn consumer(&self, row: &SqliteRow) -> Result<Consumer, StoreError> {
+        let row = Record::new("consumer", row);
+        let id = row.get("id")?;
+        Ok(Consumer {
+            id,
+            client_key: row.get("client_key")?,
+            user: self.opened_user(id, row.get("user")?)?,
+            role: row.get("role")?,
+            thumbprint: row.get("thumbprint")?,
+            orgs: row.json("orgs")?,
+            created_at: row.time("created_at")?,
+            last_used_at: row.time_or_none("last_used_at")?,
+            revoked_at: row.time_or_none("revoked_at")?,
+        })
+    }
+}
+
 impl Tx {
     /// Gives an organisation another id wherever consumers, nodes and received items name it. Envelopes and receipts keep
     /// the id they were signed with. Tokens end: whoever holds one learns the new id with the next.
@@ -188,19 +217,4 @@ impl Tx {
         }
         Ok(())
     }
-}
-
-fn consumer(row: &SqliteRow) -> Result<Consumer, StoreError> {
-    let row = Record::new("consumer", row);
-    Ok(Consumer {
-        id: row.get("id")?,
-        client_key: row.get("client_key")?,
-        user: row.get("user")?,
-        role: row.get("role")?,
-        thumbprint: row.get("thumbprint")?,
-        orgs: row.json("orgs")?,
-        created_at: row.time("created_at")?,
-        last_used_at: row.time_or_none("last_used_at")?,
-        revoked_at: row.time_or_none("revoked_at")?,
-    })
 }

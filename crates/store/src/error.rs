@@ -27,6 +27,14 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the database schema could not be brought up to date")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+    /// Values are sealed with a key that is not there: going on would lose what cannot be read.
+    #[error(
+        "column key {key_id}, which values in the database are sealed with, is not in keys/columns.json; put the keys of this database back ('taosync keys import', or a backup)"
+    )]
+    MissingKey {
+        /// Number of the key.
+        key_id: u32,
+    },
     /// The disk is full; nothing was changed.
     #[error("the disk is full: nothing was changed; make room and run the command again")]
     DiskFull,

@@ -105,7 +105,7 @@ impl Store {
     pub async fn execution_get(&self, id: Uuid) -> Result<Execution, StoreError> {
         let query = sqlx::query("SELECT * FROM execution WHERE id = $1").bind(id);
         let row = query.fetch_optional(&self.pools.readers).await.map_err(StoreError::sql("execution_get"))?;
-        execution(&row.ok_or_else(|| unknown(id))?)
+        self.execution_with_reason(&row.ok_or_else(|| unknown(id))?)
     }
 
     /// Attempts in the order of their start, at most `limit`.
@@ -128,7 +128,21 @@ impl Store {
         }
         query.push(" ORDER BY id LIMIT ").push_bind(limit);
         let rows = query.build().fetch_all(&self.pools.readers).await.map_err(StoreError::sql("executions_list"))?;
-        rows.iter().map(execution).collect()
+        rows.iter().map(|row| self.execution_with_reason(row)).collect()
+    }
+
+    fn execution_with_reason(&self, row: &SqliteRow) -> Result<Execution, StoreError> {
+        let execution = execution(row)?;
+        let sealed: Option<&[u8]> = Record::new("execution", row).get("reason")?;
+        let open = |sealed| self.unseal("execution", execution.id.as_bytes(), "reason", sealed);
+        let reason = sealed.map(open).transpose()?.map(String::from_utf8).transpose();
+        let reason = reason.map_err(|_| StoreError::damaged("execution.reason"))?;
+        Ok(Execution { reason, ..execution })
+    }
+
+    /// Why somebody ended an attempt, for its column.
+    fn sealed_reason(&self, execution: Uuid, reason: &str) -> Vec<u8> {
+        self.seal("execution", execution.as_bytes(), "reason", reason.as_bytes())
     }
 
     /// How many executions are in each state; states without any are left out.
@@ -173,7 +187,7 @@ impl Store {
             "UPDATE execution SET state = 'terminated', reason = $2, finished_at = $3, resume_until = $4 WHERE id = $1",
         )
         .bind(id)
-        .bind(reason)
+        .bind(self.sealed_reason(id, reason))
         .bind(self.now_ms())
         .bind(resume_until.map(Timestamp::as_millisecond))
         .execute(tx.conn())
@@ -261,6 +275,7 @@ pub fn unknown(id: Uuid) -> StoreError {
     StoreError::NotFound { what: format!("execution {id}"), advice: "see 'taosync execution list'" }
 }
 
+/// An attempt without its reason, which is sealed.
 fn execution(row: &SqliteRow) -> Result<Execution, StoreError> {
     let row = Record::new("execution", row);
     Ok(Execution {
@@ -270,7 +285,7 @@ fn execution(row: &SqliteRow) -> Result<Execution, StoreError> {
         test_taker: row.get("test_taker")?,
         package_version: row.number("package_version")?,
         state: row.word("state")?,
-        reason: row.get("reason")?,
+        reason: None,
         version: row.number("version")?,
         previous: row.digest_or_none("previous")?,
         digest: row.digest_or_none("digest")?,

@@ -5,7 +5,8 @@
 //!   (reading it), [`received`] (results that came in), [`results_keys`] (who opens them), [`consumers`] and their [`tokens`], [`nodes`], [`tao`]
 //!   (what TAO clients ask).
 //! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`].
-//! * Both: [`packages`], which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`].
+//! * Both: [`packages`], which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`],
+//!   [`reseal`] (after a key was rotated).
 
 pub mod audit;
 pub mod blobs;
@@ -28,6 +29,7 @@ pub mod received;
 pub mod remotes;
 pub mod replica;
 pub mod reported_runs;
+pub mod reseal;
 pub mod results_keys;
 pub mod retention;
 mod rows;
@@ -65,11 +67,11 @@ pub struct Store {
 
 impl Store {
     /// Opens (and, the first time, makes) the database in a node's directory, and brings its schema up to date. A
-    /// schema newer than this program is refused.
+    /// schema newer than this program is refused, and so is a keyring without a key that values are sealed with.
     pub async fn open(dir: &Path, keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let pools = sqlite::Pools::open(&dir.join("taosync.sqlite")).await?;
         let fields = Arc::new(FieldChoices::tao_default());
-        Ok(Self {
+        let store = Self {
             pools,
             keyring,
             clock,
@@ -77,7 +79,10 @@ impl Store {
             fields,
             results: Results::default(),
             polls: Arc::default(),
-        })
+        };
+        store.column_keys_check().await?;
+        store.column_key_note().await?;
+        Ok(store)
     }
 
     /// The same store with another choice of which predicates travel. Call [`Store::views_refresh`] afterwards.

@@ -10,6 +10,9 @@ use crate::{Durability, Store, StoreError, Tx};
 /// Number of the last receipt that was given out (central).
 pub const RECEIPT_NO: &str = "receipt_no";
 
+/// Numbers of the column keys that values may be sealed with, as a JSON list.
+pub(crate) const COLUMN_KEYS: &str = "column_keys";
+
 const NODE_ID: &str = "node_id";
 const ROLE: &str = "role";
 const EPOCH: &str = "epoch";

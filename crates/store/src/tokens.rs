@@ -120,14 +120,15 @@ impl Store {
         .map_err(StoreError::sql("token_check"))?;
         let Some(row) = row else { return Ok(None) };
         let row = Record::new("token", &row);
+        let consumer = row.get("consumer")?;
         Ok(Some(TokenFacts {
-            consumer: row.get("consumer")?,
+            consumer,
             client_key: row.get("client_key")?,
             org: row.word("org")?,
             orgs: row.json("orgs")?,
             node: row.get("node")?,
             thumbprint: row.get("thumbprint")?,
-            user: row.get("user")?,
+            user: self.opened_user(consumer, row.get("user")?)?,
             role: row.get("role")?,
         }))
     }

@@ -39,6 +39,8 @@ impl Store {
     /// Opens a write transaction, waiting for the writers before it.
     pub async fn write(&self, name: &'static str, durability: Durability) -> Result<Tx, StoreError> {
         let turn = self.pools.turn.clone().lock_owned().await;
+        // Another process may have put a new key in front: whoever writes after it seals with that.
+        self.keyring.columns().refresh();
         let pool = match durability {
             Durability::Flushed => &self.pools.flushed,
             Durability::Relaxed => &self.pools.relaxed,

@@ -74,23 +74,13 @@ impl Options {
             return Err(Failure::new("TS-014", message, "choose another name; backups are never overwritten"));
         }
         let node = Node::open(context).await?;
-        let (sealing, passphrase) = self.seal()?;
+        let question = "Passphrase for the backup (empty: make one)";
+        let (sealing, passphrase) = Sealing::chosen(self.recipient.as_deref(), &self.given, question)?;
         let made = make(context.output, &node, &self.file, sealing).await?;
         let passphrase = passphrase.map(|secret| secret.expose_secret().to_owned());
         let made = Made { passphrase, seconds: since.elapsed().as_secs_f64(), ..made };
         context.output.answer(&made, || to_text(&made, node.identity.role))?;
         Ok(Exit::Done)
-    }
-
-    /// What it is sealed with, and what opens it to be checked; a passphrase that was made here is shown.
-    fn seal(&self) -> Result<(Sealing, Option<SecretString>), Failure> {
-        if let Some(recipient) = &self.recipient {
-            return Ok((Sealing::for_recipient(recipient)?, None));
-        }
-        let given = self.given.find("Passphrase for the backup (empty: make one)")?;
-        let shown = given.is_none().then(backup_seal::passphrase);
-        let secret = given.or_else(|| shown.clone()).unwrap_or_else(backup_seal::passphrase);
-        Ok((Sealing { seal: Seal::Passphrase(secret.clone()), opening: Opening::Passphrase(secret) }, shown))
     }
 }
 
@@ -134,6 +124,22 @@ pub struct Sealing {
 }
 
 impl Sealing {
+    /// What was chosen: the holder of a key, or a passphrase that was given; without either a passphrase is made, and
+    /// comes back to be shown.
+    pub fn chosen(
+        recipient: Option<&str>,
+        given: &Given,
+        question: &str,
+    ) -> Result<(Self, Option<SecretString>), Failure> {
+        if let Some(recipient) = recipient {
+            return Ok((Self::for_recipient(recipient)?, None));
+        }
+        let given = given.find(question)?;
+        let shown = given.is_none().then(backup_seal::passphrase);
+        let secret = given.or_else(|| shown.clone()).unwrap_or_else(backup_seal::passphrase);
+        Ok((Self { seal: Seal::Passphrase(secret.clone()), opening: Opening::Passphrase(secret) }, shown))
+    }
+
     /// For the holder of an age key (`age1…`).
     pub fn for_recipient(recipient: &str) -> Result<Self, Failure> {
         taosync_vault::sealed_file::check_recipient(recipient)?;
@@ -145,22 +151,28 @@ impl Sealing {
 }
 
 fn manifest(node: &Node, copied: &Copied) -> Manifest {
+    let receipts_through = if node.identity.role == Role::Central { copied.receipts_through } else { 0 };
+    Manifest { receipts_through, ..keys_manifest(node) }
+}
+
+/// What says whose keys a file holds.
+pub fn keys_manifest(node: &Node) -> Manifest {
     Manifest {
         format: FORMAT,
         version: VERSION.to_owned(),
         role: node.identity.role.as_str().to_owned(),
         node: node.identity.node,
         at: node.clock.now(),
-        receipts_through: if node.identity.role == Role::Central { copied.receipts_through } else { 0 },
+        receipts_through: 0,
         parts: Vec::new(),
     }
 }
 
-/// Every file of the node, the database by its copy; and how many chunks the database names that are not on the disk.
-fn sources(node: &Node, copied: &Copied, copy: PathBuf) -> Result<(Vec<Source>, usize), Failure> {
-    let mut sources = vec![Source { name: "taosync.sqlite".into(), path: copy }];
+/// Every file of the directory of keys.
+pub fn key_sources(node: &Node) -> Result<Vec<Source>, Failure> {
     let keys = node.place.keys();
     let listed = std::fs::read_dir(&keys).map_err(|error| Failure::file("read", &keys, error))?;
+    let mut sources = Vec::new();
     for entry in listed {
         let entry = entry.map_err(|error| Failure::file("read", &keys, error))?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -169,6 +181,13 @@ fn sources(node: &Node, copied: &Copied, copy: PathBuf) -> Result<(Vec<Source>, 
             sources.push(Source { name: format!("keys/{name}"), path: entry.path() });
         }
     }
+    Ok(sources)
+}
+
+/// Every file of the node, the database by its copy; and how many chunks the database names that are not on the disk.
+fn sources(node: &Node, copied: &Copied, copy: PathBuf) -> Result<(Vec<Source>, usize), Failure> {
+    let mut sources = vec![Source { name: "taosync.sqlite".into(), path: copy }];
+    sources.extend(key_sources(node)?);
     sources.push(Source { name: "taosync.toml".into(), path: node.place.config_file().to_owned() });
     let named = copied.chunks.len();
     let chunks = copied.chunks.iter().map(|chunk| {
@@ -183,7 +202,7 @@ fn sources(node: &Node, copied: &Copied, copy: PathBuf) -> Result<(Vec<Source>, 
 }
 
 /// Where the file is written until it is whole, and whether that is the disk it is to protect from.
-fn target(file: &Path, dir: &Path) -> Result<(NamedTempFile, bool), Failure> {
+pub fn target(file: &Path, dir: &Path) -> Result<(NamedTempFile, bool), Failure> {
     let folder = folder(file);
     let failed = |error| Failure::file("write", file, error);
     let temporary = tempfile::Builder::new().prefix(LEFTOVER).tempfile_in(folder).map_err(failed)?;
@@ -210,7 +229,7 @@ fn remove_leftovers(dir: &Path) -> Result<(), Failure> {
 }
 
 /// Writes under a temporary name, reads everything back, and only then gives the file its name.
-fn write_checked(
+pub fn write_checked(
     temporary: NamedTempFile,
     file: &Path,
     sealing: &Sealing,

@@ -145,7 +145,7 @@ async fn publish_file(
     bar.end();
     let reference = &published.reference;
     if published.changed {
-        let detail = json!({"version": reference.version, "label": label, "tree": reference.tree_digest});
+        let detail = json!({"version": reference.version, "tree": reference.tree_digest});
         node.audit("delivery.publish", &published.uri, detail).await?;
     }
     let document = json!({

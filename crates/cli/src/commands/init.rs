@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use taosync_store::Store;
 use taosync_store::audit::AuditEntry;
 use taosync_store::runner_keys::RunnerScope;
@@ -152,8 +152,8 @@ pub async fn make(context: &Context, new: &NewNode) -> Result<Made, Failure> {
     let (object, detail) = (identity.node.to_string(), json!({"role": new.role.as_str()}));
     store.audit_write(&AuditEntry { actor: ACTOR, act: "node.init", object: &object, detail }).await?;
     if let Some(recipient) = &results_key {
-        let (act, object) = ("results_key.add", FIRST_RESULTS_KEY);
-        let entry = AuditEntry { actor: ACTOR, act, object, detail: json!({"recipient": recipient}) };
+        let (act, detail) = ("results_key.add", Value::Null);
+        let entry = AuditEntry { actor: ACTOR, act, object: recipient, detail };
         store.results_key_add(recipient, FIRST_RESULTS_KEY, &entry).await?;
     }
     let runner_key = match new.role {

@@ -78,7 +78,7 @@ impl Options {
     pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let since = Instant::now();
         let place = &context.place;
-        let opening = self.opening()?;
+        let opening = opening(self.identity.as_deref(), &self.given)?;
         let (manifest, moved_aside) = if self.check {
             (read_backup(&self.file, opening, read::Into::Nothing).await?, None)
         } else {
@@ -99,28 +99,25 @@ impl Options {
         context.output.answer(&restored, || to_text(&restored))?;
         Ok(Exit::Done)
     }
+}
 
-    fn opening(&self) -> Result<Opening, Failure> {
-        if let Some(path) = &self.identity {
-            let text = std::fs::File::open(path).and_then(|file| bounded::text(file, MAX_IDENTITY));
-            let text = text.map_err(|error| Failure::file("read", path, error))?;
-            let line = text.lines().map(str::trim).find(|line| line.starts_with("AGE-SECRET-KEY-1"));
-            let line = line.ok_or_else(|| {
-                Failure::wrong_text(
-                    format!("{} holds no age identity", path.display()),
-                    "it begins with AGE-SECRET-KEY-1",
-                )
-            })?;
-            return Ok(Opening::Identity(SecretString::from(line.to_owned())));
-        }
-        let given = self.given.find("Passphrase of the backup")?;
-        given.map(Opening::Passphrase).ok_or_else(|| {
-            Failure::wrong_text(
-                "the passphrase of the backup is missing",
-                "give it with --passphrase-file FILE, '-' for standard input, or TAOSYNC_BACKUP_PASSPHRASE",
-            )
-        })
+/// What opens a file that was sealed for the holder of a key, or with a passphrase.
+pub fn opening(identity: Option<&Path>, given: &Given) -> Result<Opening, Failure> {
+    if let Some(path) = identity {
+        let text = std::fs::File::open(path).and_then(|file| bounded::text(file, MAX_IDENTITY));
+        let text = text.map_err(|error| Failure::file("read", path, error))?;
+        let line = text.lines().map(str::trim).find(|line| line.starts_with("AGE-SECRET-KEY-1"));
+        let line = line.ok_or_else(|| {
+            Failure::wrong_text(format!("{} holds no age identity", path.display()), "it begins with AGE-SECRET-KEY-1")
+        })?;
+        return Ok(Opening::Identity(SecretString::from(line.to_owned())));
     }
+    given.find("Passphrase of the backup")?.map(Opening::Passphrase).ok_or_else(|| {
+        Failure::wrong_text(
+            "the passphrase of the backup is missing",
+            "give it with --passphrase-file FILE, '-' for standard input, or TAOSYNC_BACKUP_PASSPHRASE",
+        )
+    })
 }
 
 /// What becomes of what is in the directory already.

@@ -5,6 +5,7 @@
 mod audit;
 mod backups;
 mod bad;
+mod canaries;
 mod candidate;
 mod contract;
 mod damage;
@@ -13,6 +14,7 @@ mod exam;
 mod flushes;
 mod hostile_zips;
 mod import;
+mod keys;
 mod kills;
 mod machines;
 mod node;

@@ -204,6 +204,11 @@ impl Server {
         Self { process, url: document["listening"].as_str().unwrap().to_owned() }
     }
 
+    /// Its process.
+    pub fn id(&mut self) -> u32 {
+        self.process.child().id()
+    }
+
     /// SIGTERM: it ends what it does, then itself.
     pub fn stop(mut self) -> Run {
         let pid = rustix::process::Pid::from_child(self.process.child());

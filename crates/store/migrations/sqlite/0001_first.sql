@@ -314,7 +314,7 @@ CREATE INDEX package_chunk_package ON package_chunk (package);
 -- ---------------------------------------------------------------- local: executions and the outbox
 
 -- version: number of the item the next finish makes, or the last one made; previous: digest of the version before;
--- digest: of the item it has made.
+-- digest: of the item it has made. reason is sealed: somebody's own words.
 CREATE TABLE execution (
     id              BLOB    NOT NULL PRIMARY KEY,
     org             TEXT    NOT NULL,
@@ -322,7 +322,7 @@ CREATE TABLE execution (
     test_taker      TEXT    NOT NULL,
     package_version INTEGER NOT NULL,
     state           TEXT    NOT NULL,
-    reason          TEXT,
+    reason          BLOB,
     version         INTEGER NOT NULL,
     previous        BLOB,
     digest          BLOB,
@@ -456,7 +456,7 @@ CREATE TABLE consumer (
     id           BLOB    NOT NULL PRIMARY KEY,
     client_key   TEXT    NOT NULL UNIQUE,
     secret_hash  BLOB    NOT NULL,
-    user         TEXT    NOT NULL,
+    user         BLOB    NOT NULL,
     role         TEXT    NOT NULL,
     thumbprint   TEXT,
     created_at   INTEGER NOT NULL,

@@ -81,7 +81,7 @@ impl Store {
         )
         .bind(envelope.item)
         .bind(ending.state.as_str())
-        .bind(finish.reason)
+        .bind(finish.reason.map(|reason| self.sealed_reason(envelope.item, reason)))
         .bind(envelope.digest.0.as_slice())
         .bind(ending.finished_at.as_millisecond())
         .bind(finish.resume_until.map(Timestamp::as_millisecond))
@@ -124,7 +124,8 @@ impl Store {
                 let envelope = &f.item.envelope;
                 row.push_bind(envelope.item).push_bind(envelope.org.as_str());
                 row.push_bind(ending.delivery).push_bind(ending.test_taker).push_bind(f.package_version);
-                row.push_bind(ending.state.as_str()).push_bind(f.reason.as_deref()).push_bind(envelope.version);
+                let reason = f.reason.as_deref().map(|reason| self.sealed_reason(envelope.item, reason));
+                row.push_bind(ending.state.as_str()).push_bind(reason).push_bind(envelope.version);
                 row.push_bind(envelope.previous.map(|d| d.0.to_vec())).push_bind(envelope.digest.0.to_vec());
                 row.push_bind(ending.started_at.as_millisecond()).push_bind(ending.finished_at.as_millisecond());
             },

@@ -93,7 +93,7 @@ impl Store {
         .bind(consumer)
         .bind(new.client_key)
         .bind(TokenHash::of(&secret).as_slice())
-        .bind(new.login)
+        .bind(self.sealed_user(consumer, new.login))
         .bind(new.role)
         .bind(self.now_ms())
         .bind(new.manager)

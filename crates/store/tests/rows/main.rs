@@ -10,6 +10,7 @@ mod outbox;
 mod packages;
 mod received;
 mod remotes;
+mod reseal;
 mod schema;
 mod support;
 mod tokens;

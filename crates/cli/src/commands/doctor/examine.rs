@@ -7,6 +7,7 @@ use taosync_model::Clock;
 use taosync_store::Store;
 use taosync_store::history::SyncOutcome;
 use taosync_store::nodes::{NodeOrg, WENT_BACK_AT};
+use taosync_store::results_keys::in_use;
 use taosync_store::settings::Role;
 use taosync_sync::tao::Compat;
 use taosync_vault::Keyring;
@@ -49,6 +50,7 @@ pub async fn all(context: &Context) -> Vec<Finding> {
             findings.push(identity(&node.store, node.identity.role).await);
             if node.identity.role == Role::Central {
                 findings.push(history(&node.store).await);
+                findings.push(results_keys(&node).await);
                 findings.push(tao(&node).await);
             }
             node.store.close().await;
@@ -71,6 +73,30 @@ fn configuration(place: &Place, config: &Result<Config, Failure>) -> Finding {
             format!("if it holds a password, run: chmod 0640 '{}'", file.display()),
         ),
         Ok(_) => Finding::ok(NAME, format!("{} is fine", file.display())),
+    }
+}
+
+/// Whether results are sealed for somebody, and whether anybody could open them.
+async fn results_keys(node: &Node) -> Finding {
+    const NAME: &str = "results keys";
+    if node.config.results.keep_readable {
+        let advice = "leave out keep_readable in [results] to have them sealed; see docs/KEYS.md";
+        return Finding::warn(NAME, "results stay readable for this server, and in its backups", advice);
+    }
+    let keys = match node.store.results_keys().await {
+        Ok(keys) => keys,
+        Err(error) => return Finding::of(NAME, &error.into()),
+    };
+    let used = in_use(&keys);
+    let waiting = keys.iter().filter(|key| !used.contains(&key.recipient)).count();
+    if used.is_empty() {
+        let advice = "put keys/results.age back from a backup, or rehearse two offline keys; see docs/KEYS.md";
+        Finding::fail(NAME, "results are sealed for nobody: whoever reads this disk and its keys reads them", advice)
+    } else if waiting > 0 {
+        let advice = "taosync results rehearse --identity FILE; an offline key counts only beside another one";
+        Finding::warn(NAME, format!("{waiting} of {} keys do not count yet", keys.len()), advice)
+    } else {
+        Finding::ok(NAME, format!("results are sealed for {} keys", used.len()))
     }
 }
 

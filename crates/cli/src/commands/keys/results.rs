@@ -49,8 +49,11 @@ impl Options {
             Act::List => {}
             Act::Add { recipient, name } => add(&node, recipient.trim(), name.trim()).await?,
             Act::Remove { key } => {
-                let detail = Value::Null;
-                let entry = AuditEntry { actor: ACTOR, act: "results_key.remove", object: &key, detail };
+                let known = node.store.results_keys().await?;
+                // A name may be a person's: the log has the recipient.
+                let going = known.iter().find(|known| known.name == key).map_or(key.as_str(), |known| &known.recipient);
+                let (act, detail) = ("results_key.remove", Value::Null);
+                let entry = AuditEntry { actor: ACTOR, act, object: going, detail };
                 node.store.results_key_remove(&key, &entry).await?;
             }
         }
@@ -70,8 +73,7 @@ async fn add(node: &Node, recipient: &str, name: &str) -> Result<(), Failure> {
         let message = format!("the name of a key has 1 to {MAX_NAME} characters, all of them printable");
         return Err(Failure::wrong_text(message, "name the place or person that keeps it"));
     }
-    let detail = json!({"recipient": recipient});
-    let entry = AuditEntry { actor: ACTOR, act: "results_key.add", object: name, detail };
+    let entry = AuditEntry { actor: ACTOR, act: "results_key.add", object: recipient, detail: Value::Null };
     Ok(node.store.results_key_add(recipient, name, &entry).await?)
 }
 

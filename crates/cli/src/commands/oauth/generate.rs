@@ -121,7 +121,7 @@ async fn generate_for(node: &Node, orgs: Vec<OrgId>, user: String, client: Clien
         orgs: orgs.clone(),
     };
     node.store.consumer_create(&new).await?;
-    node.audit("consumer.create", &key, json!({"orgs": orgs, "user": user})).await?;
+    node.audit("consumer.create", &key, json!({"orgs": orgs})).await?;
     let secret = secret.expose_secret().to_owned();
     let command = match client {
         Client::Taosync => command(&key, &secret, &token_url, &root_url, ca_fingerprint.as_deref()),
