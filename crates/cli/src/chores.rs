@@ -59,7 +59,9 @@ pub async fn once(node: &Node) -> Result<u64, Failure> {
     let forgotten = forget_syncs(node).await?;
     let erased = match node.identity.role {
         Role::Central => node.store.tokens_sweep(now).await? + forget_removals(node).await?,
-        Role::Local => node.store.executions_erase_resume(now).await? + purge_confirmed(node).await?,
+        Role::Local => {
+            node.store.executions_erase_resume(now).await? + purge_confirmed(node).await? + purge_departed(node).await?
+        }
     };
     let collected = garbage::collect(&node.store, node.identity.role, garbage::WAIT).await?;
     Ok(forgotten + erased + collected.packages + collected.chunks + collected.leftovers)
@@ -107,6 +109,16 @@ pub async fn purge_confirmed(node: &Node) -> Result<u64, Failure> {
     for replica in node.store.replicas_list().await? {
         let Some(epoch) = replica.epoch else { continue };
         purged += node.store.outbox_purge(&replica.org, epoch, replica.safe_receipt_no, sent_before).await?;
+    }
+    Ok(purged)
+}
+
+/// Erases what is kept here of people whom central has removed, once central holds what they did.
+pub async fn purge_departed(node: &Node) -> Result<u64, Failure> {
+    let mut purged = 0;
+    for replica in node.store.replicas_list().await? {
+        let Some(epoch) = replica.epoch else { continue };
+        purged += node.store.departed_purge(&replica.org, epoch, replica.safe_receipt_no).await?;
     }
     Ok(purged)
 }

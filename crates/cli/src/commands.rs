@@ -18,10 +18,12 @@ mod node;
 pub mod oauth;
 pub mod restore;
 mod results;
+mod retention;
 mod runner_key;
 pub mod scope;
 pub mod serve;
 mod status;
+mod subject;
 pub mod sync;
 pub mod verify;
 
@@ -73,6 +75,10 @@ pub enum Command {
     Results(results::Options),
     /// The keys of this node, and those that open results
     Keys(keys::Options),
+    /// Everything that is held of one person (central)
+    Subject(subject::Options),
+    /// How long what is kept, and erasing what is over its time
+    Retention(retention::Options),
     /// Who did what: list, verify, export
     Audit(audit::Options),
     /// See two servers exchange an exam's data and results, on this machine alone
@@ -107,6 +113,8 @@ impl Command {
             Self::RunnerKey(options) => options.run(&context).await,
             Self::Results(options) => options.run(&context).await,
             Self::Keys(options) => options.run(&context).await,
+            Self::Subject(options) => options.run(&context).await,
+            Self::Retention(options) => options.run(&context).await,
             Self::Audit(options) => options.run(&context).await,
             Self::Demo(options) => Box::pin(options.run(&context)).await,
             Self::Completions(options) => options.run(&context),

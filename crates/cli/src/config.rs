@@ -4,6 +4,7 @@ mod complaint;
 mod fields;
 mod listen;
 mod place;
+mod retention;
 mod template;
 
 use figment::Figment;
@@ -20,13 +21,24 @@ use crate::failure::Failure;
 pub use fields::SyncService;
 pub use listen::Listen;
 pub use place::Place;
+pub use retention::Retention;
 pub use template::{NewNode, config_text};
 
 /// What all variables of the environment begin with.
 const PREFIX: &str = "TAOSYNC_";
 /// First parts of keys; other variables with the prefix are not ours to judge.
-const SECTIONS: [&str; 9] =
-    ["role", "listen", "plain_http", "public_url", "hosts", "proxy", "sync_service", "result_service", "results"];
+const SECTIONS: [&str; 10] = [
+    "role",
+    "listen",
+    "plain_http",
+    "public_url",
+    "hosts",
+    "proxy",
+    "sync_service",
+    "result_service",
+    "results",
+    "retention",
+];
 /// As [`SECTIONS`]: the one that is a section of its own.
 const OAUTH: &str = "oauth";
 
@@ -61,6 +73,9 @@ pub struct Config {
     /// Who reads results.
     #[serde(default)]
     pub results: ResultsSection,
+    /// How long what is kept.
+    #[serde(default)]
+    pub retention: Retention,
     /// Tokens.
     #[serde(default)]
     pub oauth: Oauth,
@@ -168,12 +183,19 @@ impl Config {
             ("result_service.chunk_size", self.result_service.chunk_size, 1, 10_000),
             ("result_service.reactivation_window_hours", self.result_service.reactivation_window_hours, 0, 8_784),
             ("result_service.keep_days", self.result_service.keep_days, 0, 3_660),
+            ("retention.answers_days", self.retention.answers_days, 0, 36_600),
+            ("retention.closed_exams_days", self.retention.closed_exams_days, 0, 36_600),
+            ("retention.people_days", self.retention.people_days, 0, 36_600),
             ("oauth.token_lifetime_seconds", self.oauth.token_lifetime_seconds, 60, 86_400),
         ];
         for (key, value, least, most) in bounds {
             if !(least..=most).contains(&value) {
                 return wrong(key, format!("is {value}"), &format!("use a number from {least} to {most}"));
             }
+        }
+        if let Some(field) = self.sync_service.contradiction() {
+            let problem = format!("names '{field}', which stands in a list of fields that travel too");
+            return wrong("sync_service.never_travels", problem, "take it out of one of the two");
         }
         if let Some(state) = self.result_service.status_executions_to_sync.iter().find(|state| !state.is_over()) {
             let problem = format!("names '{state}', an execution that is not over");

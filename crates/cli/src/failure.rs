@@ -98,6 +98,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TS-420", "the audit log is not whole"),
     ("TS-421", "heads of the audit log cannot be read"),
     ("TS-422", "a log server does not take the audit log"),
+    ("TS-431", "a list of erased people cannot be read"),
     ("TS-900", "a fault of taosync"),
 ];
 

@@ -49,6 +49,9 @@ impl EntityType {
         Self::Delivery,
     ];
 
+    /// The types that are people.
+    pub const PEOPLE: [Self; 4] = [Self::Administrator, Self::Proctor, Self::TestTaker, Self::SyncManager];
+
     /// Whether entities of the type are people.
     pub const fn is_person(self) -> bool {
         matches!(self, Self::Administrator | Self::Proctor | Self::TestTaker | Self::SyncManager)

@@ -128,6 +128,11 @@ impl Store {
         Ok(head)
     }
 
+    /// Where the log ends now.
+    pub async fn audit_head(&self) -> Result<AuditHead, StoreError> {
+        Ok(self.audit_list(1).await?.first().map(AuditRecord::head).unwrap_or_default())
+    }
+
     /// The newest entries, newest first.
     pub async fn audit_list(&self, limit: u32) -> Result<Vec<AuditRecord>, StoreError> {
         self.audit_find(&AuditFilter::default(), limit).await

@@ -37,6 +37,7 @@ pub mod runner_keys;
 pub mod scopes;
 pub mod settings;
 mod sqlite;
+pub mod subjects;
 pub mod tao;
 pub mod tokens;
 pub mod tx;

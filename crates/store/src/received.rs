@@ -3,6 +3,8 @@
 mod judge;
 mod listing;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::json;
 use taosync_model::audit::AuditHead;
@@ -17,6 +19,7 @@ pub use listing::{ReceivedCounts, ReceivedFilter, ReceivedItem, ReceivedPayload}
 use crate::audit::AuditEntry;
 use crate::rows;
 use crate::settings::RECEIPT_NO;
+use crate::subjects::Subject;
 use crate::values::json_text;
 use crate::{Durability, Store, StoreError, Tx};
 use judge::{Held, Judge, Verdict};
@@ -89,9 +92,10 @@ impl Store {
         let mut tx = self.write("received_store", Durability::Flushed).await?;
         let good = || items.iter().zip(&readable).filter(|(_, readable)| **readable).map(|(item, _)| item);
         let mut judge = tx.judge_for(handover.org, good()).await?;
+        let erased = self.erased_takers(&mut tx, good()).await?;
         let now = self.now_ms();
         let verdicts: Vec<Verdict> = good().map(|item| judge.verdict(item, now)).collect();
-        self.received_insert(&mut tx, judge, good().zip(&verdicts), handover).await?;
+        self.received_insert(&mut tx, judge, good().zip(&verdicts), (handover, &erased)).await?;
         let audit = self.received_audit(&mut tx, &verdicts, handover).await?;
         tx.commit().await?;
         let receipts = good().zip(&verdicts).map(|(item, verdict)| receipt(item, verdict, handover));
@@ -105,6 +109,20 @@ impl Store {
             None => Answer::Refusal(refusal(item)),
         };
         Ok(items.iter().zip(readable).map(answer).collect())
+    }
+
+    /// The people among those concerned whose payloads are not to be held any more.
+    async fn erased_takers<'a>(
+        &self,
+        tx: &mut Tx,
+        items: impl Iterator<Item = &'a IncomingItem>,
+    ) -> Result<BTreeSet<Subject>, StoreError> {
+        if !tx.has_erased().await? {
+            return Ok(BTreeSet::new());
+        }
+        let takers: Vec<Subject> =
+            items.filter_map(|item| item.envelope.test_taker.as_deref()).map(|uri| self.subject(uri)).collect();
+        tx.erased_among(&takers).await
     }
 
     /// Notes a hand-in that brought something; what was held already is only counted. Gives the head of the log, which
@@ -133,7 +151,7 @@ impl Store {
         tx: &mut Tx,
         judge: Judge,
         judged: impl Iterator<Item = (&'a IncomingItem, &'a Verdict)>,
-        handover: &Handover<'_>,
+        (handover, erased): (&Handover<'_>, &BTreeSet<Subject>),
     ) -> Result<(), StoreError> {
         let new: Vec<NewRow> = judged
             .filter(|(_, verdict)| verdict.status != ReceiptStatus::Duplicate)
@@ -162,7 +180,9 @@ impl Store {
                 row.push_bind(envelope.version).push_bind(envelope.digest.0.to_vec());
                 row.push_bind(handover.org.as_str()).push_bind(envelope.origin).push_bind(handover.node);
                 row.push_bind(text.as_str());
-                row.push_bind(self.seal("received", new.id.as_bytes(), "payload", new.item.held()));
+                let is_erased = envelope.test_taker.as_deref().is_some_and(|uri| erased.contains(&self.subject(uri)));
+                let kept = (!is_erased).then(|| self.seal("received", new.id.as_bytes(), "payload", new.item.held()));
+                row.push_bind(kept);
                 row.push_bind(new.item.at_rest.is_some());
                 row.push_bind(envelope.delivery.as_deref()).push_bind(envelope.test_taker.as_deref());
                 row.push_bind(new.held.status.as_str()).push_bind(new.head).push_bind(new.held.out_of_scope);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::audit::AuditEntry;
 use crate::history::SyncOutcome;
 use crate::values::{cut, json_text};
-use crate::{Durability, Store, StoreError};
+use crate::{Durability, Store, StoreError, Tx};
 
 /// A sync as a local server reports it.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct ReportedRun<'a> {
     pub is_whole: bool,
     /// Whether anything changed there, came in from there, or went wrong.
     pub has_news: bool,
+    /// Copies of results erased there so far, by the node's signed word.
+    pub purged: Option<u64>,
 }
 
 impl Store {
@@ -70,6 +72,7 @@ impl Store {
             return Err(StoreError::Refused(format!("sync {} is another machine's or organisation's", run.id)));
         }
         tx.records_bound(run.id).await?;
+        self.purge_note(&mut tx, run).await?;
         sqlx::query(
             "INSERT INTO node_org (node, org, report, reported_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (node, org) DO UPDATE SET report = excluded.report, reported_at = excluded.reported_at,
@@ -92,5 +95,26 @@ impl Store {
             self.poll_count("sync.report");
         }
         tx.commit().await
+    }
+
+    /// Notes what a local server says it has erased, when that is more than it said before.
+    async fn purge_note(&self, tx: &mut Tx, run: &ReportedRun<'_>) -> Result<(), StoreError> {
+        let Some(copies) = run.purged else { return Ok(()) };
+        let sql = tx.sql();
+        let before: Option<Option<i64>> =
+            sqlx::query_scalar("SELECT report -> 'purged' ->> 'copies' FROM node_org WHERE node = $1 AND org = $2")
+                .bind(run.node)
+                .bind(run.org.as_str())
+                .fetch_optional(tx.conn())
+                .await
+                .map_err(sql)?;
+        if copies <= before.flatten().unwrap_or(0).unsigned_abs() {
+            return Ok(());
+        }
+        let object = run.node.to_string();
+        let detail = json!({"org": run.org, "copies": copies});
+        let entry = AuditEntry { actor: run.actor, act: "retention.purged", object: &object, detail };
+        self.audit_add(tx, &entry).await?;
+        Ok(())
     }
 }

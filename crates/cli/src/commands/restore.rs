@@ -1,5 +1,6 @@
 //! `taosync restore`: a node from its backup, in an empty directory. Everything is checked before it is put in place.
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -11,18 +12,19 @@ use secrecy::SecretString;
 use serde::Serialize;
 use taosync_store::Store;
 use taosync_store::settings::Role;
+use taosync_store::subjects::Subject;
 use taosync_vault::Keyring;
 use taosync_vault::backup_seal::Opening;
 
 use crate::backup::secret::Given;
 use crate::backup::{Manifest, read};
 use crate::bounded;
-use crate::commands::serve;
+use crate::commands::{serve, subject};
 use crate::config::{Config, Place};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::locks::{self, Way};
-use crate::node::ACTOR;
+use crate::node::{ACTOR, Node};
 use crate::output;
 
 /// Bytes of a file with an age identity at most.
@@ -52,6 +54,9 @@ pub struct Options {
     /// Move aside what is in the directory
     #[arg(long)]
     replace: bool,
+    /// List of people who were erased since the backup ('subject erased --json', or erased.json): they are erased again
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    erased: Option<PathBuf>,
     /// Only read and check the backup; nothing is put anywhere
     #[arg(long, conflicts_with = "replace")]
     check: bool,
@@ -70,6 +75,8 @@ struct Restored {
     receipts_through: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     moved_aside: Option<String>,
+    /// People who were erased since the backup, and are again.
+    erased_again: u64,
     seconds: f64,
 }
 
@@ -79,11 +86,12 @@ impl Options {
         let since = Instant::now();
         let place = &context.place;
         let opening = opening(self.identity.as_deref(), &self.given)?;
-        let (manifest, moved_aside) = if self.check {
-            (read_backup(&self.file, opening, read::Into::Nothing).await?, None)
+        let PutBack { manifest, aside: moved_aside, erased_again } = if self.check {
+            let manifest = read_backup(&self.file, opening, read::Into::Nothing).await?;
+            PutBack { manifest, aside: None, erased_again: 0 }
         } else {
             let there = if self.replace { There::MoveAside } else { There::Refuse };
-            put_back(context, &self.file, opening, there).await?
+            put_back(context, &self.file, opening, there, &self.erased(place)?).await?
         };
         let restored = Restored {
             file: self.file.display().to_string(),
@@ -94,10 +102,18 @@ impl Options {
             parts: manifest.parts.len(),
             receipts_through: manifest.receipts_through,
             moved_aside: moved_aside.map(|path| path.display().to_string()),
+            erased_again,
             seconds: since.elapsed().as_secs_f64(),
         };
         context.output.answer(&restored, || to_text(&restored))?;
         Ok(Exit::Done)
+    }
+
+    /// Who was erased since, by the list that was given and by the one of the node that is replaced.
+    fn erased(&self, place: &Place) -> Result<BTreeSet<Subject>, Failure> {
+        let there = Some(subject::list_file(place.dir())).filter(|path| path.is_file());
+        let lists = self.erased.iter().chain(&there).map(|path| subject::read_list(path));
+        lists.collect::<Result<Vec<_>, _>>().map(|lists| lists.into_iter().flatten().collect())
     }
 }
 
@@ -129,14 +145,25 @@ pub enum There {
     MoveAside,
 }
 
-/// Makes the node of a backup again in the directory of the context; says what was restored, and where that which was
-/// there is now.
+/// What a restore did.
+#[derive(Debug)]
+pub struct PutBack {
+    /// What was restored.
+    pub manifest: Manifest,
+    /// Where that which was there is now.
+    pub aside: Option<PathBuf>,
+    /// People who were erased again.
+    pub erased_again: u64,
+}
+
+/// Makes the node of a backup again in the directory of the context, without the people who were erased since.
 pub async fn put_back(
     context: &Context,
     file: &Path,
     opening: Opening,
     wanted: There,
-) -> Result<(Manifest, Option<PathBuf>), Failure> {
+    erased: &BTreeSet<Subject>,
+) -> Result<PutBack, Failure> {
     let place = &context.place;
     let failed = |error| Failure::file("write", place.dir(), error);
     DirBuilder::new().recursive(true).mode(0o700).create(place.dir()).map_err(failed)?;
@@ -156,10 +183,11 @@ pub async fn put_back(
     let manifest = read_backup(file, opening, read::Into::Dir(staging.path().to_owned())).await?;
     refuse_other_role(context, &manifest)?;
     make_ready(context, staging.path(), &manifest).await?;
+    let erased_again = erase_again(context, staging.path(), &manifest, erased).await?;
     let aside = if there.is_empty() { None } else { Some(move_aside(context, &there)?) };
     move_in(place, staging.path()).map_err(failed)?;
     drop(locks);
-    Ok((manifest, aside))
+    Ok(PutBack { manifest, aside, erased_again })
 }
 
 async fn read_backup(file: &Path, opening: Opening, into: read::Into) -> Result<Manifest, Failure> {
@@ -216,6 +244,24 @@ async fn make_ready(context: &Context, staging: &Path, manifest: &Manifest) -> R
     store.restored(ACTOR).await?;
     store.close().await;
     Ok(())
+}
+
+/// Before anybody can use the restored node: whoever was erased since the backup is erased in it.
+async fn erase_again(
+    context: &Context,
+    staging: &Path,
+    manifest: &Manifest,
+    erased: &BTreeSet<Subject>,
+) -> Result<u64, Failure> {
+    if erased.is_empty() || manifest.role != Role::Central.as_str() {
+        return Ok(0);
+    }
+    let staged = Context { place: Place::new(Some(staging)), output: context.output, clock: context.clock.clone() };
+    let node = Node::open_to_change(&staged).await?;
+    let number = subject::erase_again(&staged, &node, erased).await?;
+    node.store.log_cut().await?;
+    node.store.close().await;
+    Ok(number)
 }
 
 fn move_aside(context: &Context, there: &[PathBuf]) -> Result<PathBuf, Failure> {
@@ -283,6 +329,12 @@ fn to_text(restored: &Restored) -> String {
                 ),
             );
         }
+    }
+    if restored.erased_again > 0 {
+        output::add(
+            &mut text,
+            format_args!("{} people who were erased since the backup are erased in it too.\n", restored.erased_again),
+        );
     }
     if restored.role == Role::Central.as_str() {
         output::add(

@@ -18,12 +18,15 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::node::Node;
 
+pub use identity::Given;
+
 /// Results: list, show, export, unseal
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   taosync --dir /srv/central results list --org School-7
   taosync --dir /srv/central results show ID
   taosync --dir /srv/central results export --format csv --out results.csv
+  taosync --dir /srv/central results export --format csv --pseudonymous --out study.csv
   taosync --dir /srv/central results export --format qti --out results/
   taosync --dir /srv/central results export --format sealed --out sealed/
   taosync results unseal --identity results-key.txt --out opened/ sealed/*.age

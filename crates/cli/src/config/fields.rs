@@ -16,6 +16,8 @@ pub struct SyncService {
     pub keep_removals_days: u32,
     /// Days for which the history of syncs is kept, from 1 to 3,660.
     pub keep_history_days: u32,
+    /// Properties that never travel, whatever the type.
+    pub never_travels: BTreeSet<String>,
     #[serde(alias = "test_center", rename = "test-center")]
     test_center: Fields,
     administrator: Fields,
@@ -40,6 +42,7 @@ impl Default for SyncService {
             chunk_size: 2_000,
             keep_removals_days: 30,
             keep_history_days: 400,
+            never_travels: BTreeSet::new(),
             test_center: Fields::default(),
             administrator: Fields::default(),
             proctor: Fields::default(),
@@ -51,6 +54,20 @@ impl Default for SyncService {
 }
 
 impl SyncService {
+    /// A property that a white list names although it never travels: one of the two is a mistake.
+    pub fn contradiction(&self) -> Option<&str> {
+        let types = [
+            &self.test_center,
+            &self.administrator,
+            &self.proctor,
+            &self.test_taker,
+            &self.eligibility,
+            &self.delivery,
+        ];
+        let mut listed = types.into_iter().flat_map(|fields| fields.fields.iter().flatten());
+        listed.find(|field| self.never_travels.contains(*field)).map(String::as_str)
+    }
+
     /// Which predicates travel: TAO's defaults, except where a key says otherwise.
     pub fn field_choices(&self) -> FieldChoices {
         let own: BTreeMap<EntityType, &Fields> = [
@@ -65,10 +82,11 @@ impl SyncService {
         let mut choices = FieldChoices::tao_default();
         for (entity_type, fields) in own {
             let default = FieldChoice::default_for(entity_type);
-            let choice = FieldChoice {
+            let mut choice = FieldChoice {
                 fields: fields.fields.clone().unwrap_or(default.fields),
                 excluded_properties: fields.excluded_properties.clone().unwrap_or(default.excluded_properties),
             };
+            choice.excluded_properties.extend(self.never_travels.iter().cloned());
             choices.0.insert(entity_type, choice);
         }
         choices

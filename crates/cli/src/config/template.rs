@@ -57,6 +57,9 @@ keep_removals_days = 30
 # Days for which the history of syncs is kept. Of one server and organisation, 1000 syncs are kept at most.
 keep_history_days = 400
 
+# Properties that never travel to local servers, whatever the type: for example those with e-mail addresses.
+# never_travels = ["http://www.tao.lu/Ontologies/generis.rdf#userMail"]
+
 # Which properties of a type travel: only the named ones (fields), or all but the named ones (excluded_properties).
 # Types: test-center, administrator, proctor, test-taker, eligibility, delivery. The defaults are those of TAO.
 # [sync_service.test-taker]
@@ -79,6 +82,14 @@ keep_days = 14
 # Results are sealed for the results keys ('taosync keys results list' at central); true leaves them readable for this
 # server: a central then asks for none that are sealed and seals none, a local server seals none.
 keep_readable = false
+
+[retention]
+# Days after which 'taosync retention run' erases at central (0: never): the content of results, from their hand-in;
+# eligibilities, after the end of their delivery, so that local servers lose what they no longer need; test takers whom no
+# eligibility names.
+answers_days = 0
+closed_exams_days = 0
+people_days = 0
 
 [oauth]
 # Seconds a token lives (60 to 86400).

@@ -142,13 +142,15 @@ fn a_log_is_exported_whole_or_from_where_the_last_export_ended() {
     let lines: Vec<Value> =
         std::fs::read_to_string(&out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines, entries(&central));
-    assert_eq!((first["entries"].as_u64(), first["last"].as_i64()), (Some(2), Some(2)));
+    let all = lines.len();
+    assert!(all > 1 && first["entries"] == all && first["last"] == all, "{first:#}");
     central.run(&["audit", "export", arg(&out)]).failed(1, "TS-008");
 
     let listener = UdpSocket::bind("127.0.0.1:0").unwrap();
     listener.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let address = format!("udp://{}", listener.local_addr().unwrap());
-    let sent = central.run(&["audit", "export", "--syslog", &address, "--after", "1"]).done();
+    let before_last = (all - 1).to_string();
+    let sent = central.run(&["audit", "export", "--syslog", &address, "--after", &before_last]).done();
     assert_eq!(sent["entries"], 1);
     let mut bytes = [0; 8_192];
     let length = listener.recv(&mut bytes).unwrap();

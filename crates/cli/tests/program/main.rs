@@ -19,6 +19,7 @@ mod kills;
 mod machines;
 mod node;
 mod people;
+mod privacy;
 mod results_keys;
 mod results_xml;
 mod run;

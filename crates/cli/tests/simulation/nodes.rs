@@ -1,6 +1,7 @@
 //! Machines: each a directory and a runtime of its own. Killing one drops everything it was doing, where it was; what
 //! counts afterwards is what its disk holds.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -105,8 +106,9 @@ impl Machine {
         let start = |there| {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             let (context, backup, opening) = (self.context(), backup.to_owned(), opening.clone());
-            let work =
-                runtime.spawn(async move { restore::put_back(&context, &backup, opening, there).await.map(drop) });
+            let work = runtime.spawn(async move {
+                restore::put_back(&context, &backup, opening, there, &BTreeSet::new()).await.map(drop)
+            });
             (runtime, work)
         };
         let (runtime, mut work) = start(There::Refuse);

@@ -416,6 +416,7 @@ CREATE INDEX outbox_receipt_epoch ON outbox_receipt (central, epoch);
 
 -- head = 1 on the newest version of an item that is not in conflict. handed_in_by: the node that sent it, when known.
 -- sealed = 1: payload was sealed for the results keys here, on arrival; digest is of what arrived.
+-- payload: none once it was erased.
 CREATE TABLE received (
     id           BLOB    NOT NULL PRIMARY KEY,
     kind         TEXT    NOT NULL,
@@ -426,7 +427,7 @@ CREATE TABLE received (
     origin       BLOB    NOT NULL,
     handed_in_by BLOB,
     envelope     TEXT    NOT NULL,
-    payload      BLOB    NOT NULL,
+    payload      BLOB,
     sealed       INTEGER NOT NULL,
     delivery     TEXT,
     test_taker   TEXT,
@@ -548,6 +549,13 @@ CREATE TABLE report_queue (
     org    TEXT NOT NULL,
     body   TEXT NOT NULL
 ) STRICT;
+
+-- People who were erased, by keyed hash of their URI: their results come in without payload, and an older backup does not
+-- bring them back.
+CREATE TABLE erased_subject (
+    subject BLOB    NOT NULL PRIMARY KEY,
+    at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Every authenticated act, only ever added to: each entry holds the digest of the one before and is signed by the node key
 -- `signer` (vault::audit_chain). Ids and names of acts only: no personal data, no secrets.

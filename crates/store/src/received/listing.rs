@@ -28,6 +28,8 @@ pub struct ReceivedItem {
     pub head: bool,
     /// Its payload was sealed for the results keys here, on arrival; the digest is of what arrived.
     pub sealed: bool,
+    /// Its payload was erased.
+    pub erased: bool,
     /// Taker or delivery had left the organisation.
     pub out_of_scope: bool,
     /// Number of its receipt; pages go on after the last one's.
@@ -48,7 +50,7 @@ impl ReceivedItem {
 pub struct ReceivedPayload {
     /// The item.
     pub item: ReceivedItem,
-    /// Payload bytes, in the item's [`ReceivedItem::form`].
+    /// Payload bytes, in the item's [`ReceivedItem::form`]; none when they were erased.
     pub payload: Vec<u8>,
 }
 
@@ -92,7 +94,8 @@ pub struct ReceivedCounts {
     pub out_of_scope: u64,
 }
 
-const COLUMNS: &str = "id, envelope, org, handed_in_by, status, head, sealed, out_of_scope, receipt_no, received_at";
+const COLUMNS: &str = "id, envelope, org, handed_in_by, status, head, sealed, out_of_scope, receipt_no, received_at,
+     payload IS NULL AS erased";
 
 impl Store {
     /// Held items in the order of their receipts, at most `limit`.
@@ -127,7 +130,7 @@ impl Store {
     ) -> Result<Vec<ReceivedPayload>, StoreError> {
         let mut snapshot = self.read("received_page").await?;
         let sql = snapshot.sql();
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT id, length(payload)");
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT id, coalesce(length(payload), 0)");
         push_filter(&mut query, filter, max_items);
         let sizes: Vec<(Uuid, i64)> = query.build_query_as().fetch_all(snapshot.conn()).await.map_err(&sql)?;
         let mut total = 0;
@@ -174,7 +177,9 @@ impl Store {
 
     fn received_payload(&self, sealed: &SqliteRow) -> Result<ReceivedPayload, StoreError> {
         let item = item(sealed)?;
-        let bytes = Record::new("received", sealed).get("payload")?;
+        let Some(bytes) = Record::new("received", sealed).get("payload")? else {
+            return Ok(ReceivedPayload { item, payload: Vec::new() });
+        };
         let payload = self.unseal("received", item.id.as_bytes(), "payload", bytes)?;
         if !item.sealed && Digest::of(&payload) != item.envelope.digest {
             return Err(StoreError::damaged(format!("received item {}", item.id)));
@@ -219,6 +224,7 @@ fn item(row: &SqliteRow) -> Result<ReceivedItem, StoreError> {
         status: row.get("status")?,
         head: row.flag("head")?,
         sealed: row.flag("sealed")?,
+        erased: row.flag("erased")?,
         out_of_scope: row.flag("out_of_scope")?,
         receipt_no: row.get("receipt_no")?,
         received_at: row.time("received_at")?,

@@ -25,6 +25,7 @@ async fn report(store: &TestStore, node: Uuid, org: &OrgId, outcome: SyncOutcome
         report: &report,
         is_whole: false,
         has_news: true,
+        purged: None,
     };
     store.sync_reported(&run).await.unwrap();
     id

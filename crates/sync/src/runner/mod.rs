@@ -32,6 +32,7 @@ pub use fold::{ItemRef, SavedVariables};
 pub use late::MAX_LTI_USER;
 pub use login::{SignedIn, StartableDelivery};
 pub use save::{MAX_PARTS, MAX_POSITION, MAX_SAVE};
+pub use start::period_end;
 pub use submit::{MAX_FILES, Submission, SubmitOutcome};
 
 /// Attempts in work at once that do not wait for each other.

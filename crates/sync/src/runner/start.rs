@@ -116,6 +116,11 @@ fn pair_of(delivery: &str, test_taker: &str) -> Uuid {
     Uuid::from_bytes(key)
 }
 
+/// When a delivery ends, if it says so.
+pub fn period_end(delivery: &Entity) -> Option<Timestamp> {
+    time_of(delivery, PERIOD_END)
+}
+
 /// A time of a delivery: seconds since 1970, as TAO writes them, or a date and time in UTC. What cannot be read stops
 /// no exam.
 fn time_of(entity: &Entity, predicate: &str) -> Option<Timestamp> {

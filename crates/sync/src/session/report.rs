@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use taosync_model::OrgId;
 use taosync_store::Store;
 use taosync_store::blobs::Blobs;
 use taosync_store::history::{RunEnd, SyncOutcome};
 use taosync_store::replica::ReplicaScope;
-use taosync_wire::v1::report::{HeldReport, Report, scope_digest};
+use taosync_wire::v1::report::{HeldReport, Purged, Report, scope_digest};
 use taosync_wire::{Problem, v1};
 
 use super::SyncError;
@@ -113,6 +114,7 @@ async fn report(
         version: plan.version.clone(),
         clock: done.pulled.as_ref().map_or(0, |p| p.clock_ahead),
         disk,
+        purged: purged(store, &replica.org).await?,
         line: summary.line_speed.unwrap_or(0),
     })
 }
@@ -129,6 +131,17 @@ fn named(not_ready: BTreeMap<String, String>) -> (BTreeMap<String, String>, u64)
     let named: BTreeMap<_, _> = not_ready.into_iter().take_while(fits).collect();
     let left_out = (all - named.len()) as u64;
     (named, left_out)
+}
+
+/// Our signed word about copies that went with people central has removed; none as long as none went.
+async fn purged(store: &Store, org: &OrgId) -> Result<Option<Purged>, SyncError> {
+    let copies = store.departed_purged(org).await?;
+    if copies == 0 {
+        return Ok(None);
+    }
+    let (node, audit) = (store.identity().await?.node, store.audit_head().await?);
+    let signature = hex::encode(store.keyring().node_key().sign(&Purged::signed_bytes(node, org, copies, &audit)));
+    Ok(Some(Purged { copies, audit, signature }))
 }
 
 /// Sends waiting reports of this org, oldest first. One that central will never take is forgotten: those after it must

@@ -10,6 +10,7 @@ use taosync_store::received::ReceivedFilter;
 use taosync_store::{Store, StoreError};
 use taosync_vault::results_keys::ResultsIdentities;
 
+use super::pseudonyms::Names;
 use super::sealing::readable;
 
 /// Items in a page.
@@ -56,7 +57,7 @@ pub struct Exported {
     pub variables: u64,
     /// Attempts only the holder of the results key can read.
     pub sealed: u64,
-    /// Attempts that are not readable here any more, as central holds them.
+    /// Attempts that are not readable here any more: at local, as central holds them; at central, as they were erased.
     pub gone: u64,
     /// Attempts left out of sealed files, as they are not sealed.
     pub unsealed: u64,
@@ -89,21 +90,30 @@ enum Sheet<'a> {
     SealedFiles(&'a Path),
 }
 
-/// Where attempts are written, and what opens those that are sealed.
-struct Writer<'a> {
-    sheet: Sheet<'a>,
-    identities: &'a ResultsIdentities,
+/// How attempts are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// What opens those that are sealed.
+    pub identities: &'a ResultsIdentities,
+    /// How test takers are named.
+    pub names: Names<'a>,
 }
 
-/// Writes all attempts of a source, in the order they were made (local) or came in (central). Sealed ones are opened with
-/// `identities`; those that none of them opens are counted.
-pub async fn export<'a>(
+/// Where attempts are written, and how they are read.
+struct Writer<'t, 'r> {
+    sheet: Sheet<'t>,
+    reading: Reading<'r>,
+}
+
+/// Writes all attempts of a source, in the order they were made (local) or came in (central). Sealed ones that
+/// nothing opens are counted.
+pub async fn export(
     store: &Store,
     source: Source,
-    target: Target<'a>,
-    identities: &'a ResultsIdentities,
+    target: Target<'_>,
+    reading: Reading<'_>,
 ) -> Result<Exported, ExportError> {
-    let mut sheet = Writer { sheet: Sheet::begin(target)?, identities };
+    let mut sheet = Writer { sheet: Sheet::begin(target)?, reading };
     let mut done = Exported::default();
     match source {
         Source::Received(filter, editions) => received(store, filter, editions, &mut sheet, &mut done).await?,
@@ -117,7 +127,7 @@ async fn received(
     store: &Store,
     mut filter: ReceivedFilter,
     editions: Editions,
-    sheet: &mut Writer<'_>,
+    sheet: &mut Writer<'_, '_>,
     done: &mut Exported,
 ) -> Result<(), ExportError> {
     filter.kind = Some(ItemKind::Attempt);
@@ -126,7 +136,9 @@ async fn received(
         let Some(last) = page.last() else { return Ok(()) };
         filter.after = last.item.receipt_no;
         for one in &page {
-            if editions == Editions::All || one.item.head || one.item.status == "conflict" {
+            if one.item.erased {
+                done.gone += 1;
+            } else if editions == Editions::All || one.item.head || one.item.status == "conflict" {
                 sheet.put(&one.item.envelope, one.item.form(), &one.payload, done)?;
             }
         }
@@ -136,7 +148,7 @@ async fn received(
 async fn outbox(
     store: &Store,
     mut filter: OutboxFilter,
-    sheet: &mut Writer<'_>,
+    sheet: &mut Writer<'_, '_>,
     done: &mut Exported,
 ) -> Result<(), ExportError> {
     filter.kind = Some(ItemKind::Attempt);
@@ -160,19 +172,19 @@ async fn outbox(
     }
 }
 
-impl Writer<'_> {
+impl Writer<'_, '_> {
     fn put(&mut self, envelope: &Envelope, form: u8, payload: &[u8], done: &mut Exported) -> Result<(), ExportError> {
         if let Sheet::SealedFiles(directory) = self.sheet {
             return put_as_held(directory, envelope, form, payload, done);
         }
-        let Ok(plain) = readable(form, payload, self.identities) else {
+        let Ok(plain) = readable(form, payload, self.reading.identities) else {
             done.sealed += 1;
             return Ok(());
         };
-        let attempt = decode_attempt(&plain, MAX_PLAIN)?;
+        let (named, attempt) = self.reading.names.apply(envelope.clone(), decode_attempt(&plain, MAX_PLAIN)?);
         match &mut self.sheet {
-            Sheet::Jsonl(out) => write_jsonl(out, envelope, &attempt)?,
-            Sheet::Csv(csv) => csv.attempt(envelope, &attempt)?,
+            Sheet::Jsonl(out) => write_jsonl(out, &named, &attempt)?,
+            Sheet::Csv(csv) => csv.attempt(&named, &attempt)?,
             Sheet::XmlFiles(directory) => {
                 write_file(directory.join(file_name(envelope, "xml")), write_xml(&attempt.result).as_bytes())?;
             }

@@ -5,13 +5,14 @@
 //! * [`receive`] (central) checks (`check`), stores and answers.
 //! * [`payload`]: what items other than attempts carry.
 //! * [`sealing`]: payloads for the holders of the results keys.
-//! * [`export`] (both): results as files for people.
+//! * [`export`] (both): results as files for people, also under [`pseudonyms`].
 
 pub mod acknowledge;
 mod check;
 mod error;
 pub mod export;
 pub mod payload;
+pub mod pseudonyms;
 pub mod push;
 pub mod receive;
 pub mod sealing;

@@ -7,13 +7,18 @@ use taosync_model::execution::ExecutionState;
 use taosync_model::item::ReceiptStatus;
 use taosync_store::outbox::{NewItem, OutboxFilter, OutboxState};
 use taosync_store::received::ReceivedFilter;
-use taosync_sync::up::export::{Editions, Source, Target, export};
+use taosync_sync::up::export::{Editions, Reading, Source, Target, export};
+use taosync_sync::up::pseudonyms::Names;
 use taosync_sync::up::{Push, Receiver, UpError};
 use taosync_vault::receipts::BATCH;
 use taosync_vault::results_keys::ResultsIdentities;
 use taosync_vault::{item_proof, random};
 use taosync_wire::frame::{FrameError, FrameWriter, MAX_BODY};
 use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame};
+
+fn plainly(identities: &ResultsIdentities) -> Reading<'_> {
+    Reading { identities, names: Names::Uris }
+}
 
 fn no_keys() -> ResultsIdentities {
     ResultsIdentities::default()
@@ -33,7 +38,7 @@ fn futures_are_send(school: &School, link: &taosync_sync::link::Link, receiver: 
     is_send(school.runner.submit(vec![], None, None));
     is_send(school.runner.finish(uuid::Uuid::nil(), ExecutionState::Finished, None));
     let source = Source::Received(ReceivedFilter::default(), Editions::All);
-    is_send(export(&school.central, source, Target::XmlFiles(std::path::Path::new(".")), &no_keys()));
+    is_send(export(&school.central, source, Target::XmlFiles(std::path::Path::new(".")), plainly(&no_keys())));
 }
 
 /// Every item shown as sent is at central, once, with the same bytes.
@@ -172,10 +177,10 @@ async fn a_reactivated_attempt_makes_the_next_version() {
     assert_eq!((outcome.sent, outcome.superseded, outcome.conflict), (1, 1, 0));
     let mut csv = Vec::new();
     let source = Source::Received(ReceivedFilter::default(), Editions::Newest);
-    let done = export(&school.central, source, Target::Csv(&mut csv), &no_keys()).await.unwrap();
+    let done = export(&school.central, source, Target::Csv(&mut csv), plainly(&no_keys())).await.unwrap();
     assert_eq!((done.attempts, done.variables), (1, 4), "the newest version has both items");
     let source = Source::Received(ReceivedFilter::default(), Editions::All);
-    let done = export(&school.central, source, Target::Jsonl(&mut Vec::new()), &no_keys()).await.unwrap();
+    let done = export(&school.central, source, Target::Jsonl(&mut Vec::new()), plainly(&no_keys())).await.unwrap();
     assert_eq!(done.attempts, 2);
 }
 
@@ -196,7 +201,7 @@ async fn two_versions_of_one_number_are_both_kept() {
     assert_eq!(held(&school).await.iter().filter(|h| h.0 == id).count(), 2);
     let dir = tempfile::tempdir().unwrap();
     let source = Source::Received(ReceivedFilter::default(), Editions::Newest);
-    let done = export(&school.central, source, Target::XmlFiles(dir.path()), &no_keys()).await.unwrap();
+    let done = export(&school.central, source, Target::XmlFiles(dir.path()), plainly(&no_keys())).await.unwrap();
     assert_eq!(done.attempts, 2);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "neither overwrites the other");
 }

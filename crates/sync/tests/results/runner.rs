@@ -10,7 +10,8 @@ use taosync_model::{Clock as _, Entity, OrgId, vocabulary};
 use taosync_results::{MAX_PLAIN, decode_attempt, write_xml};
 use taosync_store::outbox::{OutboxFilter, OutboxResult};
 use taosync_sync::runner::{MAX_PARTS, MAX_POSITION, MAX_SAVE, RunnerError, SavedVariables, Submission};
-use taosync_sync::up::export::{Source, Target, export};
+use taosync_sync::up::export::{Reading, Source, Target, export};
+use taosync_sync::up::pseudonyms::Names;
 use taosync_vault::random;
 use taosync_vault::results_keys::ResultsIdentities;
 use uuid::Uuid;
@@ -259,7 +260,7 @@ async fn what_is_exported_can_be_submitted_elsewhere() {
         &here.local,
         Source::Outbox(OutboxFilter::default()),
         Target::XmlFiles(dir.path()),
-        &ResultsIdentities::default(),
+        Reading { identities: &ResultsIdentities::default(), names: Names::Uris },
     )
     .await
     .unwrap();

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use taosync_model::{Digest, EntityType};
+use taosync_model::audit::AuditHead;
+use taosync_model::{Digest, EntityType, OrgId};
 use uuid::Uuid;
 
 /// What a local server says about a sync of one org.
@@ -59,9 +60,31 @@ pub struct Report {
     pub clock: i64,
     /// Free bytes on local's disk.
     pub disk: u64,
+    /// What was erased here because central removed people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purged: Option<Purged>,
     /// Bytes a second down, measured; 0 when too little travelled to say.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub line: u64,
+}
+
+/// A local server's signed word about copies of results it has erased, as central removed the people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// All that ever went, for the organisation.
+    pub copies: u64,
+    /// Where the local server's audit log ended.
+    pub audit: AuditHead,
+    /// Ed25519 by the node key over [`Purged::signed_bytes`], hex.
+    pub signature: String,
+}
+
+impl Purged {
+    /// What is signed: a domain, then node, number, head, organisation.
+    pub fn signed_bytes(node: Uuid, org: &OrgId, copies: u64, audit: &AuditHead) -> Vec<u8> {
+        let (copies, no) = (copies.to_le_bytes(), audit.no.to_le_bytes());
+        [b"taosync purge".as_slice(), node.as_bytes(), &copies, &no, &audit.digest.0, org.as_str().as_bytes()].concat()
+    }
 }
 
 /// Removals of a type that wait for a person.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use taosync_store::settings::Role;
-use taosync_sync::up::export::{Editions, ExportError, Exported, Source, Target, export};
+use taosync_sync::up::export::{Editions, ExportError, Exported, Reading, Source, Target, export};
+use taosync_sync::up::pseudonyms::Names;
 
 use super::Filter;
 use super::identity::Given;
@@ -28,6 +29,9 @@ pub struct Options {
     /// All versions that are held, not only the newest (central)
     #[arg(long)]
     all_versions: bool,
+    /// Test takers under keyed pseudonyms, the same in every export of this server; without log and session
+    #[arg(long)]
+    pseudonymous: bool,
     #[command(flatten)]
     identity: Given,
     #[command(flatten)]
@@ -55,10 +59,14 @@ impl Options {
             let message = "it is not said where the results shall go";
             return Err(Failure::wrong_text(message, "add --out FILE, or --out DIR for qti and sealed"));
         }
+        if self.pseudonymous && self.format == Format::Sealed {
+            let message = "sealed results cannot be given pseudonyms: they leave as they are";
+            return Err(Failure::wrong_text(message, "choose jsonl, csv or qti, and --identity"));
+        }
         let source = self.source(node).await?;
         // Before anything is read: whoever breaks an export off has seen a part of it.
         let format = self.format.to_possible_value().map(|value| value.get_name().to_owned());
-        let detail = json!({"format": format, "all_versions": self.all_versions});
+        let detail = json!({"format": format, "all_versions": self.all_versions, "pseudonymous": self.pseudonymous});
         node.audit("results.export", "results", detail).await?;
         let done = match &self.out {
             Some(dir) if self.format.is_dir() => self.write_dir(node, source, dir).await?,
@@ -110,13 +118,19 @@ impl Options {
             Format::Csv => Target::Csv(out),
             Format::Jsonl | Format::Qti | Format::Sealed => Target::Jsonl(out),
         };
-        export(&node.store, source, target, &self.identity.with_those_of(node)?).await.map_err(failed)
+        self.export(node, source, target).await
+    }
+
+    async fn export(&self, node: &Node, source: Source, target: Target<'_>) -> Result<Exported, Failure> {
+        let identities = self.identity.with_those_of(node)?;
+        let names = if self.pseudonymous { Names::Pseudonyms(node.keyring.index()) } else { Names::Uris };
+        export(&node.store, source, target, Reading { identities: &identities, names }).await.map_err(failed)
     }
 
     async fn write_dir(&self, node: &Node, source: Source, dir: &Path) -> Result<Exported, Failure> {
         std::fs::create_dir_all(dir).map_err(|source| Failure::file("create", dir, source))?;
         let target = if self.format == Format::Sealed { Target::SealedFiles(dir) } else { Target::XmlFiles(dir) };
-        export(&node.store, source, target, &self.identity.with_those_of(node)?).await.map_err(failed)
+        self.export(node, source, target).await
     }
 
     fn answer(&self, context: &Context, done: &Exported, out: &Path) -> Result<(), Failure> {
@@ -138,7 +152,7 @@ fn sentence(done: &Exported) -> String {
         output::add(&mut text, format_args!("; {} left out, as they are not sealed", done.unsealed));
     }
     if done.gone > 0 {
-        output::add(&mut text, format_args!("; {} are not readable here any more, central holds them", done.gone));
+        output::add(&mut text, format_args!("; {} are not readable here any more", done.gone));
     }
     text
 }

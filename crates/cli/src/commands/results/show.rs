@@ -25,6 +25,10 @@ pub async fn show(context: &Context, node: &Node, id: Uuid, identity: &Given) ->
         Role::Central => from_received(node, id).await?,
         Role::Local => from_outbox(node, id).await?,
     };
+    if payload.is_empty() {
+        let advice = "the person was erased, or its time was over ('taosync retention plan')";
+        return Err(Failure::new("TS-406", format!("the content of result {id} was erased"), advice));
+    }
     let identities = identity.with_those_of(node)?;
     let plain = readable(form, &payload, &identities).map_err(|error| {
         let advice = "only the holder of a results key can read it: --identity FILE; see 'taosync keys results list'";

@@ -7,7 +7,8 @@ use serde_json::json;
 use taosync_model::item::FORM_AGE_ZSTD;
 use taosync_results::{MAX_PLAIN, unpack};
 use taosync_store::settings::Role;
-use taosync_sync::up::export::{Editions, Source, Target, export};
+use taosync_sync::up::export::{Editions, Reading, Source, Target, export};
+use taosync_sync::up::pseudonyms::Names;
 use taosync_sync::up::sealing::readable;
 use taosync_vault::results_keys::ResultsIdentities;
 use taosync_wire::frame::MAX_BODY;
@@ -59,12 +60,15 @@ impl Options {
     async fn all(&self, context: &Context) -> Result<Unsealed, Failure> {
         let node = Node::open_as(context, Role::Central).await?;
         let identities = self.identity.with_those_of(&node)?;
+        node.audit("results.unseal", "results", json!({})).await?;
         let filter = self.filter.clone().resolved(&node).await?;
         let sealed = tempfile::tempdir().map_err(|error| Failure::file("create", &std::env::temp_dir(), error))?;
         let source = Source::Received(filter.received(None), Editions::Newest);
         // What leaves the database here is sealed still; readable files are made in the directory that was named only.
         let target = Target::SealedFiles(sealed.path());
-        export(&node.store, source, target, &identities).await.map_err(super::export::failed)?;
+        export(&node.store, source, target, Reading { identities: &identities, names: Names::Uris })
+            .await
+            .map_err(super::export::failed)?;
         let entries = std::fs::read_dir(sealed.path()).map_err(|error| Failure::file("read", sealed.path(), error))?;
         let files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
         let files = files.map_err(|error| Failure::file("read", sealed.path(), error))?;
