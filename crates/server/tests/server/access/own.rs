@@ -61,10 +61,9 @@ fn question(endpoint: &Endpoint) -> (String, Vec<u8>) {
         })),
         "api/v1/delivery-keys" => json(json!({"deliveries": [{"uri": delivery("b"), "version": 1}]})),
         "api/v1/chunks" => json(json!({"names": [Digest::of(&content("b"))]})),
-        "api/v1/chunks/{name}" => empty(vec![]),
+        "api/v1/chunks/{name}" | "taoSync/api/supportedVm" => empty(vec![]),
         "taoSync/SynchronisationApi/fetchEntityChecksums" => query("type=test-center"),
         "taoSync/SynchronisationApi/getDeliveryTest" => query("uri=http%3A%2F%2Fexample%2Fdelivery-b"),
-        "taoSync/api/supportedVm" => empty(vec![]),
         "taoSync/SynchronisationApi/fetchEntityDetails" => {
             json(json!({"type": "test-center", "entityIds": [CENTER_OF_B], "params": params}))
         }
