@@ -16,6 +16,7 @@ pub mod qti;
 pub mod recipe;
 pub mod result_xml;
 mod school;
+pub mod sealed;
 pub mod tao_answers;
 pub mod tao_requests;
 pub mod test;
@@ -35,6 +36,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("qti", qti::check),
     ("recipe", recipe::check),
     ("result_xml", result_xml::check),
+    ("sealed", sealed::check),
     ("tao_answers", tao_answers::check),
     ("tao_requests", tao_requests::check),
     ("test", test::check),

@@ -73,6 +73,7 @@ async fn reseal(context: &Context, node: &Node) -> Result<u64, Failure> {
 /// Forgets the older keys, unless somebody works who may have sealed something a moment ago.
 async fn forget_older(context: &Context, node: &Node) -> Result<bool, Failure> {
     let Some(_alone) = alone(context, node) else { return Ok(false) };
+    let _no_import = locks::change_lock(node.place.dir()).await?;
     node.store.column_keys_forget_older().await?;
     node.keyring.columns().forget_older()?;
     Ok(true)
