@@ -319,6 +319,7 @@ mod tests {
         "shown",
         "login_index",
         "label_index",
+        "subject",
         "tao_md5",
         "owner",
         "target",

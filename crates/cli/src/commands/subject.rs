@@ -12,6 +12,7 @@ use taosync_model::EntityType;
 use taosync_store::Durability;
 use taosync_store::audit::AuditEntry;
 use taosync_store::entities::Change;
+use taosync_store::received::ReceivedFilter;
 use taosync_store::settings::Role;
 use taosync_store::subjects::Subject;
 
@@ -79,12 +80,12 @@ async fn erase(context: &Context, uri: String, reason: &str) -> Result<(), Failu
         Some(stored) => stored.types.iter().any(|entity_type| entity_type.is_person()),
         None => false,
     };
-    let answers = erase_answers(&node, std::slice::from_ref(&uri), reason).await?;
-    if !is_person && answers == 0 {
-        let advice =
-            "nobody is known by this URI any more; it is remembered, so that no older backup brings the person back";
-        output::note(context.output, advice);
+    if !is_person && !was_known(&node, &uri).await? {
+        // A slip must not look like an erasure.
+        let message = "nobody is or was known here by this URI: nothing was erased";
+        return Err(Failure::new("TS-107", message, "see 'taosync entity list --type test-taker' for those there are"));
     }
+    let answers = erase_answers(&node, std::slice::from_ref(&uri), reason).await?;
     if is_person {
         let name = node.store.subject_name(&uri);
         let options = ChangeOptions { dry_run: false, yes: true };
@@ -101,6 +102,16 @@ async fn erase(context: &Context, uri: String, reason: &str) -> Result<(), Failu
             list_file(node.place.dir()).display()
         )
     })
+}
+
+/// Whether somebody who is no entity here has left results, or was erased before.
+async fn was_known(node: &Node, uri: &str) -> Result<bool, Failure> {
+    let subject = node.store.subject(uri);
+    if node.store.subjects_erased().await?.iter().any(|erased| erased.subject == subject) {
+        return Ok(true);
+    }
+    let filter = ReceivedFilter { test_taker: Some(uri.to_owned()), ..ReceivedFilter::default() };
+    Ok(!node.store.received_list(&filter, 1).await?.is_empty())
 }
 
 /// Erases what came in from people, and notes each in the audit log by a keyed hash.

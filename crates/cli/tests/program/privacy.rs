@@ -81,6 +81,9 @@ fn a_person_is_exported_and_erased_also_from_what_comes_later() {
     assert!(document.contains("not shown") && !document.contains("Zoé 1"), "{document}");
     exam.central.run(&["subject", "export", "urn:nobody", "x.json"]).failed(1, "TS-107");
 
+    let slip = ["subject", "erase", "urn:nobody", "--reason", "a slip"];
+    exam.central.run(&slip).failed(1, "TS-107");
+
     let late = exam.sit(2);
     assert_eq!(exam.erase(0)["answers"], 1);
     assert_eq!(exam.erase(0)["answers"], 0, "again changes nothing");
