@@ -47,6 +47,13 @@ fn sql_stays_in_the_store() {
     assert!(uses.is_empty(), "move these queries to crates/store:\n{}", uses.join("\n"));
 }
 
+/// What derives `Debug` ends in logs and in messages of tests some day.
+#[test]
+fn no_derived_debug_shows_a_secret() {
+    let shown: Vec<_> = sources().iter().filter(|s| is_program(&s.path)).flat_map(secrets_in_debug).collect();
+    assert!(shown.is_empty(), "make these SecretString, or write their Debug by hand:\n{}", shown.join("\n"));
+}
+
 #[test]
 fn the_rules_bite() {
     let source = |path: &str, lines: usize| Source { path: path.into(), text: "x\n".repeat(lines) };
@@ -60,6 +67,49 @@ fn the_rules_bite() {
     assert!(!is_drawer("crates/a/src/commonplace.rs"));
     let unfinished = Source { path: "a.rs".into(), text: format!("fine\n// {} later\n", UNFINISHED[2]) };
     assert_eq!(lines_with(&unfinished, UNFINISHED).len(), 1);
+    let fields = "    pub client_secret: Option<String>,\n    secret_hash: [u8; 32],\n    token: SecretString,\n}\n";
+    for (head, number) in [
+        ("#[derive(Clone, Debug)]\npub struct A {\n", 1),
+        ("#[derive(Debug)]\n#[serde(default)]\nenum A {\n", 1),
+        ("#[derive(Clone)]\nstruct A {\n", 0),
+        ("#[derive(Debug)]\nstruct A;\n\nstruct B {\n", 0),
+    ] {
+        let source = Source { path: "crates/a/src/b.rs".into(), text: format!("{head}{fields}") };
+        assert_eq!(secrets_in_debug(&source).len(), number, "{head}");
+    }
+}
+
+/// The program itself; the people of the demonstration, and their passwords, are made up and shown.
+fn is_program(path: &str) -> bool {
+    path.starts_with("crates/") && path.contains("/src/") && !path.starts_with("crates/cli/src/demo")
+}
+
+/// Fields of structs and enums with a derived `Debug` that hold a secret as plain text or bytes.
+fn secrets_in_debug(source: &Source) -> Vec<String> {
+    let (mut derives, mut inside, mut found) = (false, false, Vec::new());
+    for (number, line) in source.text.lines().enumerate() {
+        let code = line.trim();
+        if let Some(derived) = code.strip_prefix("#[derive(") {
+            derives = derived.contains("Debug");
+        } else if code.contains("struct ") || code.contains("enum ") {
+            (inside, derives) = (derives && code.ends_with('{'), false);
+        } else if line == "}" {
+            inside = false;
+        } else if inside && holds_secret(code) {
+            found.push(format!("{}:{}: {code}", source.path, number + 1));
+        }
+    }
+    found
+}
+
+fn holds_secret(field: &str) -> bool {
+    let Some((name, kind)) = field.split_once(": ") else { return false };
+    let name = name.rsplit(' ').next().unwrap_or(name);
+    let is_secret = ["token", "secret", "password", "passphrase", "seed"].iter().any(|word| name.contains(word));
+    let is_open = ["_hash", "_url", "_lifetime_seconds"].iter().any(|end| name.ends_with(end));
+    let is_plain =
+        ["String", "Vec<u8>", "[u8"].iter().any(|plain| kind.contains(plain)) && !kind.contains("SecretString");
+    is_secret && !is_open && is_plain
 }
 
 fn too_long(source: &Source) -> Option<String> {

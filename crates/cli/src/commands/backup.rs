@@ -51,7 +51,7 @@ pub struct Options {
 }
 
 /// What was made: the answer.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Made {
     file: String,
     bytes: u64,
@@ -63,6 +63,12 @@ pub struct Made {
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     passphrase: Option<String>,
+}
+
+impl std::fmt::Debug for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Made").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl Options {
