@@ -2,11 +2,14 @@
 
 mod versions;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use taosync_model::Entity;
 use taosync_packages::{CheckReport, Limits, Problem, check};
+use taosync_store::entities::Key;
 use taosync_store::packages::Package;
 use taosync_store::settings::Role;
 use taosync_sync::packages::{PublishError, PublishRequest, publish};
@@ -195,10 +198,9 @@ fn package_errors(report: &CheckReport) -> Failure {
 async fn list(context: &Context) -> Result<(), Failure> {
     let node = Node::open(context).await?;
     let packages = node.store.packages_list().await?;
-    let mut rows = Vec::new();
-    for package in &packages {
-        rows.push((package, label(&node, &package.delivery).await?));
-    }
+    let labels = labels(&node, &packages).await?;
+    let label = |package: &Package| labels.get(&package.delivery).cloned().unwrap_or_default();
+    let rows: Vec<_> = packages.iter().map(|package| (package, label(package))).collect();
     let document: Vec<_> = rows.iter().map(|(package, label)| to_json(package, label)).collect();
     context.output.answer(&json!({"deliveries": document}), || {
         let rows = rows.iter().map(|(package, label)| {
@@ -240,6 +242,20 @@ fn to_json(package: &Package, label: &str) -> Value {
         "uri": package.delivery, "label": label, "version": package.version, "state": package.state.as_str(),
         "unlocked": package.unlocked, "at": package.at, "reason": package.reason, "package": package.reference,
     })
+}
+
+/// Labels of the deliveries that are there, by URI.
+async fn labels(node: &Node, packages: &[Package]) -> Result<BTreeMap<String, String>, Failure> {
+    let entities: Vec<Entity> = match node.identity.role {
+        Role::Central => {
+            let keys: BTreeSet<&str> = packages.iter().map(|package| &*package.delivery).collect();
+            let keys: Vec<Key> = keys.into_iter().map(|uri| Key::Uri(uri.to_owned())).collect();
+            let found = node.store.entities_find(&keys).await?;
+            found.into_values().flatten().map(|stored| stored.entity).collect()
+        }
+        Role::Local => node.store.replica_deliveries().await?.into_values().collect(),
+    };
+    Ok(entities.into_iter().map(|entity| (entity.uri.clone(), entity.label().to_owned())).collect())
 }
 
 async fn label(node: &Node, uri: &str) -> Result<String, Failure> {

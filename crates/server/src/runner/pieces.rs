@@ -11,7 +11,6 @@ use taosync_model::Digest;
 use taosync_packages::TreeFile;
 use taosync_packages::tree::{CHUNK_BYTES, open_piece};
 use taosync_store::StoreError;
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::opened::Opened;
@@ -111,9 +110,8 @@ async fn opened_chunk(local: &Local, file: &TreeFile, number: usize) -> Result<B
     if let Some(bytes) = local.chunks.get(chunk.name) {
         return Ok(bytes);
     }
-    let (blobs, runtime) = (local.blobs.clone(), Handle::current());
-    let (path, wanted) = (file.path.clone(), chunk.clone());
-    let work = move || open_piece(&path, &wanted, &|name| runtime.block_on(blobs.get(*name)).map_err(io::Error::other));
+    let (blobs, path, wanted) = (local.blobs.clone(), file.path.clone(), chunk.clone());
+    let work = move || open_piece(&path, &wanted, &|name| blobs.get_waiting(*name).map_err(io::Error::other));
     let bytes = tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(&error))?;
     let bytes = Bytes::from(bytes.map_err(|error| {
         tracing::error!(%error, "a file of a test cannot be read");
