@@ -5,7 +5,7 @@
 //!   (reading it), [`received`] (results that came in), [`results_keys`] (who opens them), [`consumers`] and their [`tokens`], [`nodes`], [`tao`]
 //!   (what TAO clients ask).
 //! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`].
-//! * Both: [`packages`], which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`],
+//! * Both: [`packages`], when they open ([`releases`]), which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`],
 //!   [`reseal`] (after a key was rotated).
 
 pub mod audit;
@@ -26,6 +26,7 @@ pub mod outbox;
 pub mod packages;
 mod predicates;
 pub mod received;
+pub mod releases;
 pub mod remotes;
 pub mod replica;
 pub mod reported_runs;

@@ -186,6 +186,9 @@ impl Store {
             tx.package_becomes(id, &json_text(reference)?).await?;
         }
         self.package_fill(&mut tx, id, contents).await?;
+        if contents.key.is_some() {
+            tx.release_set(id, None).await?;
+        }
         let sql = tx.sql();
         let query = sqlx::query("UPDATE package SET state = 'ready', reason = NULL WHERE id = $1").bind(id);
         if query.execute(tx.conn()).await.map_err(sql)?.rows_affected() == 0 {

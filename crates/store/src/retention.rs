@@ -60,6 +60,8 @@ impl Store {
         let mut forgotten = 0;
         for statement in [
             format!("DELETE FROM package_chunk WHERE package IN ({old})"),
+            format!("DELETE FROM package_release WHERE package IN ({old})"),
+            format!("DELETE FROM package_coded WHERE package IN ({old})"),
             format!("DELETE FROM package WHERE id IN ({old})"),
         ] {
             let sql = tx.sql();

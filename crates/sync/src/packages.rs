@@ -8,6 +8,7 @@ pub mod export;
 pub mod fetch;
 pub mod garbage;
 pub mod line;
+pub mod locked;
 mod meter;
 pub mod publish;
 pub mod readiness;

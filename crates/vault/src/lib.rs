@@ -9,7 +9,8 @@
 //! What is sealed
 //! * [`columns`]: values in the database, bound to table, row and column; [`index`] finds them again by equality.
 //! * [`chunk`]: pieces of packages, named by the hash of their ciphertext.
-//! * [`delivery_key`]: the key of one delivery's package, wrapped for each node.
+//! * [`delivery_key`]: the key of one delivery's package, wrapped for each node; [`unlock_code`]: before its release, under
+//!   a code too.
 //! * [`sealed_file`]: age files, which the ordinary `age` tool opens in an emergency.
 //! * [`results_keys`]: who opens results; [`item_proof`]: a node's word for what it hands in.
 //!
@@ -44,6 +45,7 @@ mod seal;
 pub mod sealed_file;
 pub mod tls;
 pub mod tokens;
+pub mod unlock_code;
 
 pub use error::VaultError;
 pub use keyring::Keyring;

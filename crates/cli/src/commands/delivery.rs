@@ -1,5 +1,6 @@
 //! `taosync delivery`: tests, from a QTI package to what local servers fetch.
 
+mod release;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,7 +61,11 @@ enum Act {
         /// Which test, by its identifier in the manifest, where the package has several
         #[arg(long, value_name = "IDENTIFIER")]
         test: Option<String>,
+        #[command(flatten)]
+        release: release::Choice,
     },
+    /// Open a test before its release with the code of this machine (local), or show the codes (central)
+    Unlock(release::Unlock),
     /// List tests: published (central), fetched (local)
     List,
     /// Show one test with all its versions
@@ -96,7 +101,10 @@ impl Options {
     pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
         match self.act {
             Act::Check { file, test } => return check_file(context, file, test).await,
-            Act::Publish { file, label, uri, test } => publish_file(context, file, label, uri, test).await?,
+            Act::Publish { file, label, uri, test, release } => {
+                publish_file(context, file, label, (uri, test), &release).await?;
+            }
+            Act::Unlock(unlock) => unlock.run(context).await?,
             Act::List => list(context).await?,
             Act::Show { uri } => show(context, &uri).await?,
             Act::Export { uri, file, version } => versions::export(context, &uri, &file, version).await?,
@@ -136,36 +144,44 @@ async fn publish_file(
     context: &Context,
     file: PathBuf,
     label: String,
-    uri: Option<String>,
-    test: Option<String>,
+    (uri, test): (Option<String>, Option<String>),
+    release: &release::Choice,
 ) -> Result<(), Failure> {
     readable(&file)?;
     let node = Node::open_to_change(context).await?;
     let _lock = crate::locks::change_lock(node.place.dir()).await?;
     let bar = Bar::phase(context.output, &format!("checking and publishing {}", file.display()));
     let request = PublishRequest { file, label: label.clone(), uri, naming: naming_base(&node), test };
-    let published = publish::publish(&node.store, request).await.map_err(publish_failed)?;
+    let published = publish::publish_to_open(&node.store, request, release.opens()).await.map_err(publish_failed)?;
     bar.end();
     let reference = &published.reference;
+    let opens = release::of(&node, &published.uri, reference.version).await?;
     if published.changed {
         let detail = json!({"version": reference.version, "tree": reference.tree_digest});
         node.audit("delivery.publish", &published.uri, detail).await?;
+    }
+    if release.is_said() {
+        let detail = json!({"version": reference.version, "release_at": opens.map(|opens| opens.at)});
+        node.audit("delivery.release", &published.uri, detail).await?;
     }
     let document = json!({
         "uri": published.uri, "label": label, "version": reference.version, "changed": published.changed,
         "files": reference.files, "bytes": reference.bytes, "tree_digest": reference.tree_digest,
         "compiled_digest": reference.compiled_digest, "new_chunks": published.new_chunks,
         "warnings": published.report.warnings,
+        "release_at": opens.map(|opens| opens.at), "codes": opens.map(|opens| release::has_codes(&opens)),
+        "release_warning": opens.and_then(|opens| release::warning(&opens, node.clock.now())),
     });
     context.output.answer(&document, || {
         let done = if published.changed { "Published" } else { "Published before, nothing changed" };
         format!(
-            "{}{done}: {}\n  version {}, {} files, {}\n",
+            "{}{done}: {}\n  version {}, {} files, {}\n{}",
             published.report,
             published.uri,
             reference.version,
             reference.files,
-            output::bytes(reference.bytes)
+            output::bytes(reference.bytes),
+            opens.map(|opens| release::to_text(&opens, node.clock.now())).unwrap_or_default()
         )
     })
 }

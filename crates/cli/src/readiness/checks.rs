@@ -5,6 +5,7 @@ use serde_json::json;
 use taosync_model::execution::ExecutionState;
 use taosync_store::history::SyncOutcome;
 use taosync_store::packages::PackageState;
+use taosync_store::releases::Codes;
 use taosync_sync::session::held::HeldGroup;
 
 use super::facts::{Facts, Org, Test};
@@ -92,7 +93,11 @@ fn tests(facts: &Facts) -> Check {
     let locked = facts.tests.iter().filter(is_ready).filter(|test| !test.unlocked).count();
     let missing: Vec<_> = facts.tests.iter().filter(|test| !is_ready(test)).collect();
     let names = |list: &[&Test]| list.iter().map(|t| t.uri.clone()).collect::<Vec<_>>();
-    let value = json!({"ready": ready, "locked": locked, "not_ready": names(&missing)});
+    let needs_network = facts.tests.iter().filter(is_ready).filter_map(|test| test.release);
+    let needs_network = needs_network.filter(|release| release.codes == Codes::None).map(|release| release.at).min();
+    let value = json!({
+        "ready": ready, "locked": locked, "not_ready": names(&missing), "network_needed_at": needs_network,
+    });
     if let Some(first) = missing.first() {
         let name = if first.label.is_empty() { &first.uri } else { &first.label };
         let why = first.reason.as_deref().unwrap_or("not fetched yet");
@@ -108,7 +113,13 @@ fn tests(facts: &Facts) -> Check {
         (n, 0) => format!("all {n} tests are here and compiled"),
         (n, locked) => format!("all {n} tests are here; {locked} still locked"),
     };
-    Check::new("packages", Level::Ok, text, value)
+    match needs_network {
+        Some(at) => {
+            let text = format!("{text}; without unlock codes, so the network is needed at {at}");
+            Check::new("packages", Level::Warning, text, value)
+        }
+        None => Check::new("packages", Level::Ok, text, value),
+    }
 }
 
 fn results(facts: &Facts) -> Check {

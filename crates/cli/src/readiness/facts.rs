@@ -6,6 +6,7 @@ use taosync_model::execution::ExecutionState;
 use taosync_store::history::SyncOutcome;
 use taosync_store::outbox::OutboxCounts;
 use taosync_store::packages::PackageState;
+use taosync_store::releases::Release;
 use taosync_sync::session::held::{self, HeldGroup};
 
 use crate::failure::Failure;
@@ -56,6 +57,8 @@ pub(super) struct Test {
     pub uri: String,
     pub state: Option<PackageState>,
     pub unlocked: bool,
+    /// When it opens, while it is locked.
+    pub release: Option<Release>,
     pub reason: Option<String>,
 }
 
@@ -102,7 +105,12 @@ async fn tests(node: &Node) -> Result<Vec<Test>, Failure> {
         let package = node.store.package_get(&uri, reference.version).await?;
         // A package that central lost and replaced is not the one that is wanted, though it has its number.
         let package = package.filter(|p| p.state != PackageState::Ready || p.reference == *reference);
+        let release = match &package {
+            Some(package) if !package.unlocked => node.store.release_of(package.id).await?,
+            _ => None,
+        };
         tests.push(Test {
+            release,
             label: entity.label().to_owned(),
             uri,
             state: package.as_ref().map(|p| p.state),

@@ -15,6 +15,7 @@ mod garbage;
 mod guard;
 mod hostile;
 mod leaving;
+mod locked;
 mod moving;
 mod packages_cut;
 mod random;

@@ -99,7 +99,7 @@ async fn keys_are_sealed_to_the_machine_that_asks() {
     let (header, token) = bearer(token.as_str().unwrap());
     let wanted = |uri: &str, version| KeyWanted { uri: uri.to_owned(), version };
     let asked = [wanted(&delivery("a"), 1), wanted(&delivery("a"), 2), wanted(&delivery("b"), 1), wanted("x", 1)];
-    let body = serde_json::to_vec(&KeysWanted { deliveries: asked.into() }).unwrap();
+    let body = serde_json::to_vec(&KeysWanted { deliveries: asked.into(), chunks_of: None }).unwrap();
     let answer = place.post("/api/v1/delivery-keys", &[(header, &token)], body).await;
     let keys: Keys = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(keys.keys.len(), 1, "only what is published in the own scope");

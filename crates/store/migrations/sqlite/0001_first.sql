@@ -297,6 +297,23 @@ CREATE TABLE package (
 ) STRICT;
 CREATE INDEX package_tree ON package (reference ->> 'tree_digest');
 
+-- When the key of a package is handed out; without a row, at once. codes = 1: unlock codes open it before. locked: at
+-- local, the key under this machine's key and its code.
+CREATE TABLE package_release (
+    package    BLOB    NOT NULL PRIMARY KEY,
+    release_at INTEGER NOT NULL,
+    codes      INTEGER NOT NULL,
+    locked     BLOB
+) STRICT, WITHOUT ROWID;
+
+-- Central: machines that hold a key under their code.
+CREATE TABLE package_coded (
+    package BLOB    NOT NULL,
+    node    BLOB    NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (package, node)
+) STRICT, WITHOUT ROWID;
+
 -- Ciphertext chunks in the object store; dying_at is set while garbage collection waits.
 CREATE TABLE chunk (
     name     BLOB    NOT NULL PRIMARY KEY,

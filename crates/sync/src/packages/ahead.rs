@@ -12,6 +12,7 @@ use taosync_vault::delivery_key::DeliveryKey;
 
 use super::FetchOutcome;
 use super::fetch::{keys, lacking};
+use super::locked;
 use super::publish::chunk_refs;
 use super::transfer::in_memory;
 use crate::link::Link;
@@ -34,7 +35,15 @@ pub async fn look_ahead(
     let look = Look { store, link, blobs: &blobs };
     let mut counted = BTreeSet::new();
     for (uri, reference) in todo {
-        match look.package(reference, keys.get(uri), &mut counted).await {
+        let size = match keys.locked.get(uri) {
+            Some(_) => match locked::chunks(link, uri, reference).await {
+                Ok(chunks) => look.size(chunks, &mut counted).await,
+                Err(error) => Err(error),
+            },
+            None => look.package(reference, keys.open.get(uri), &mut counted).await,
+        };
+        match size {
+            Ok(size) if size.chunks == 0 && keys.locked.contains_key(uri) => {}
             Ok(size) => {
                 outcome.fetched += 1;
                 outcome.bytes += size.bytes;
@@ -80,6 +89,11 @@ impl Look<'_> {
         let tree = pages.read(&fetch).map_err(broken)?;
         let mut chunks = chunk_refs(&pages.chunks(&tree, &fetch).map_err(broken)?);
         chunks.push(head);
+        self.size(chunks, counted).await
+    }
+
+    /// What of these chunks would travel.
+    async fn size(&self, mut chunks: Vec<ChunkRef>, counted: &mut BTreeSet<Digest>) -> Result<Size, SyncError> {
         chunks.retain(|chunk| counted.insert(chunk.name));
         let names: Vec<_> = chunks.iter().map(|chunk| chunk.name).collect();
         let missing: BTreeSet<_> = self.store.chunks_missing(&names).await?.into_iter().collect();

@@ -14,10 +14,11 @@ use taosync_store::packages::{ChunkRef, NewPackage, PackageContents};
 use taosync_store::{Store, StoreError};
 use taosync_vault::delivery_key::DeliveryKey;
 use taosync_wire::v1;
-use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted};
+use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted, LockedKey};
 use uuid::Uuid;
 
 use super::contents::{fetch_with, joined_plain, read_pages};
+use super::locked;
 use super::meter::Meter;
 use super::publish::chunk_refs;
 use super::transfer::Transfer;
@@ -75,11 +76,30 @@ pub async fn fetch(
 }
 
 /// A package to be fetched.
-struct Todo {
-    id: Uuid,
-    uri: String,
+pub(super) struct Todo {
+    pub id: Uuid,
+    pub uri: String,
     label: String,
-    reference: PackageRef,
+    pub reference: PackageRef,
+}
+
+/// What was done for a package.
+pub(super) enum Done {
+    /// It was here, and is locked still.
+    Nothing,
+    /// All of its ciphertext is here now.
+    Locked,
+    /// It can be started; with so many files.
+    Opened(u64),
+}
+
+/// What central says of keys, by URI.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Keys.
+    pub open: BTreeMap<String, DeliveryKey>,
+    /// Packages before their release.
+    pub locked: BTreeMap<String, LockedKey>,
 }
 
 async fn not_ready(store: &Store, wanted: &BTreeMap<String, Entity>) -> Result<Vec<Todo>, SyncError> {
@@ -101,7 +121,9 @@ pub(super) async fn lacking<'w>(
     let known: Vec<_> = named.iter().map(|(entity, reference)| (&*entity.uri, reference.version)).collect();
     let known = store.packages_get(&known).await?;
     named.retain(|(entity, reference)| {
-        !known.iter().any(|package| package.delivery == entity.uri && package.is_ready_as(reference))
+        !known
+            .iter()
+            .any(|package| package.delivery == entity.uri && package.is_ready_as(reference) && package.unlocked)
     });
     Ok(named)
 }
@@ -109,15 +131,21 @@ pub(super) async fn lacking<'w>(
 async fn all(
     transfer: &Transfer<'_>,
     todo: &[Todo],
-    keys: &BTreeMap<String, DeliveryKey>,
+    keys: &Known,
     outcome: &mut FetchOutcome,
 ) -> Result<(), SyncError> {
     let mut interrupted = None;
     let mut came = 0;
     for (at, package) in todo.iter().enumerate() {
         transfer.meter.begin(format!("fetching test {} of {}, {}", at + 1, todo.len(), package.label));
-        match one(transfer, package, keys.get(&package.uri)).await {
-            Ok(files) => {
+        let done = match keys.locked.get(&package.uri) {
+            Some(locked) => locked::bring(transfer, package, locked).await,
+            None => one(transfer, package, keys.open.get(&package.uri)).await.map(Done::Opened),
+        };
+        match done {
+            Ok(Done::Nothing) => {}
+            Ok(Done::Locked) => outcome.fetched += 1,
+            Ok(Done::Opened(files)) => {
                 outcome.fetched += 1;
                 outcome.compiled += 1;
                 outcome.files += files;
@@ -181,20 +209,15 @@ async fn one(transfer: &Transfer<'_>, package: &Todo, key: Option<&DeliveryKey>)
 }
 
 /// Ties chunks to the package before anybody looks whether they are here: from now on they are no garbage.
-async fn needed(store: &Store, package: &Todo, chunks: &[ChunkRef]) -> Result<(), SyncError> {
+pub(super) async fn needed(store: &Store, package: &Todo, chunks: &[ChunkRef]) -> Result<(), SyncError> {
     let new = NewPackage { delivery: &package.uri, reference: &package.reference, chunks };
     store.package_fetching(&new).await?;
     Ok(())
 }
 
 /// Compiles the fetched files and compares with what central got.
-async fn compiled(blobs: &Blobs, tree: Tree, reference: &PackageRef) -> Result<Vec<u8>, SyncError> {
-    if reference.compiler != COMPILER_VERSION {
-        return Err(SyncError::Package(format!(
-            "central compiled it with version {} of the compiler, this program has version {COMPILER_VERSION}; update the older one",
-            reference.compiler
-        )));
-    }
+pub(super) async fn compiled(blobs: &Blobs, tree: Tree, reference: &PackageRef) -> Result<Vec<u8>, SyncError> {
+    same_compiler(reference)?;
     let blobs = blobs.clone();
     let work = move || compile(&TreeFiles::new(&tree, &fetch_with(&blobs)), tree.test.as_deref());
     let compiled = joined_plain(tokio::task::spawn_blocking(work).await).map_err(broken)?;
@@ -204,26 +227,38 @@ async fn compiled(blobs: &Blobs, tree: Tree, reference: &PackageRef) -> Result<V
     Ok(compiled.bytes)
 }
 
+pub(super) fn same_compiler(reference: &PackageRef) -> Result<(), SyncError> {
+    if reference.compiler == COMPILER_VERSION {
+        return Ok(());
+    }
+    Err(SyncError::Package(format!(
+        "central compiled it with version {} of the compiler, this program has version {COMPILER_VERSION}; update the older one",
+        reference.compiler
+    )))
+}
+
 fn broken(error: PackageError) -> SyncError {
     SyncError::Package(error.to_string())
 }
 
-/// Delivery keys by URI. What central does not give, or what is no key for this node, is left out.
+/// Delivery keys. What central does not give, or what is no key for this node, is left out.
 pub(super) async fn keys(
     link: &Link,
     store: &Store,
     wanted: impl Iterator<Item = (&str, &PackageRef)>,
-) -> Result<BTreeMap<String, DeliveryKey>, SyncError> {
-    let mut keys = BTreeMap::new();
+) -> Result<Known, SyncError> {
+    let mut keys = Known::default();
     let wanted: Vec<_> =
         wanted.map(|(uri, package)| KeyWanted { uri: uri.to_owned(), version: package.version }).collect();
     for part in wanted.chunks(KEYS_AT_ONCE) {
-        let request = Request::post_json(v1::PATH_DELIVERY_KEYS, &KeysWanted { deliveries: part.to_vec() });
+        let request =
+            Request::post_json(v1::PATH_DELIVERY_KEYS, &KeysWanted { deliveries: part.to_vec(), chunks_of: None });
         let answer: Keys = link.send(request).await?.json(4 * 1024 * 1024).await?;
+        keys.locked.extend(answer.locked.into_iter().map(|locked| (locked.uri.clone(), locked)));
         for sealed in answer.keys {
             let Ok(bytes) = STANDARD.decode(&sealed.sealed) else { continue };
             if let Ok(key) = store.keyring().identity().unwrap_delivery_key(&bytes) {
-                keys.insert(sealed.uri, key);
+                keys.open.insert(sealed.uri, key);
             }
         }
     }

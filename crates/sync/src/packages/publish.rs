@@ -10,8 +10,10 @@ use taosync_packages::{COMPILER_VERSION, CheckReport, Limits, PackageError, Tree
 use taosync_store::blobs::Blobs;
 use taosync_store::entities::{Applied, Change, Stored};
 use taosync_store::packages::{ChunkRef, NewPackage};
+use taosync_store::releases::Release;
 use taosync_store::{Durability, Store, StoreError};
 use taosync_vault::delivery_key::DeliveryKey;
+use uuid::Uuid;
 
 use super::contents::joined_plain;
 
@@ -74,14 +76,34 @@ impl PublishError {
     }
 }
 
-/// Publishes a package as a new version of a delivery.
+/// When a version opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opens {
+    /// As the version before, should that be locked still: a correction lets nothing out. A first one: at once.
+    AsBefore,
+    /// At once.
+    Now,
+    /// Then.
+    At(Release),
+}
+
+/// Publishes a package as a new version of a delivery, which opens as the one before.
 pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published, PublishError> {
+    publish_to_open(store, request, Opens::AsBefore).await
+}
+
+/// Publishes a package as a new version of a delivery.
+pub async fn publish_to_open(store: &Store, request: PublishRequest, opens: Opens) -> Result<Published, PublishError> {
     let uri = request.uri.clone().unwrap_or_else(|| format!("{}i{}", request.naming, store.clock().new_id().simple()));
     let existing = store.entity_get(&uri).await?;
     refuse_other_type(&uri, existing.as_ref())?;
     let blobs = Blobs::open(store.dir()).await?;
     let cut = cut(store.clone(), blobs.clone(), request.file.clone(), request.test.clone()).await?;
     let current = store.package_current(&uri).await?;
+    let before = match &current {
+        Some(current) => store.release_of(current.id).await?,
+        None => None,
+    };
     let lost_tree = match &current {
         Some(current) if is_whole(&blobs, current.reference.sealed_tree).await? => None,
         current => current.as_ref().map(|current| (current.version, current.reference.sealed_tree)),
@@ -90,6 +112,7 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
         && current.reference.tree_digest == cut.tree.tree_digest()
         && existing.as_ref().is_some_and(|e| e.entity.label() == request.label)
     {
+        reset(store, current.id, opens).await?;
         let applied = Applied::default();
         let reference = current.reference;
         return Ok(Published { uri, reference, changed: false, new_chunks: 0, applied, report: cut.report });
@@ -114,7 +137,13 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
     };
     let new = NewPackage { delivery: &uri, reference: &reference, chunks: &cut.chunks };
     all_here(&blobs, &new).await?;
-    store.package_publish(&mut tx, &new, &key).await?;
+    let id = store.package_publish(&mut tx, &new, &key).await?;
+    let release = match opens {
+        Opens::AsBefore => before,
+        Opens::Now => None,
+        Opens::At(release) => Some(release),
+    };
+    tx.release_set(id, release.as_ref()).await?;
     if let Some((version, tree)) = lost_tree {
         // Nobody can read that version any more, and its tree cannot be sealed to the same bytes again.
         tx.package_withdraw(&uri, version).await?;
@@ -125,6 +154,24 @@ pub async fn publish(store: &Store, request: PublishRequest) -> Result<Published
     let applied = store.entities_change(&mut tx, vec![Change::Upsert(EntityType::Delivery, entity)]).await?;
     tx.commit().await?;
     Ok(Published { uri, reference, changed: true, new_chunks: cut.new_chunks, applied, report: cut.report })
+}
+
+/// The same package again, with another word about when it opens. What is out cannot be withheld any more.
+async fn reset(store: &Store, package: Uuid, opens: Opens) -> Result<(), StoreError> {
+    let release = match opens {
+        Opens::AsBefore => return Ok(()),
+        Opens::Now => None,
+        Opens::At(release) => Some(release),
+    };
+    let before = store.release_of(package).await?;
+    let is_out = before.is_none_or(|before| before.at <= store.clock().now());
+    if release.is_some() && is_out {
+        let advice = "it is open already, and its key is handed out; publish another package, or under another URI";
+        return Err(StoreError::Refused(advice.into()));
+    }
+    let mut tx = store.write("delivery release", Durability::Flushed).await?;
+    tx.release_set(package, release.as_ref()).await?;
+    tx.commit().await
 }
 
 /// Takes a delivery back: local servers remove it at their next sync, without asking, as naming it was a person's word.

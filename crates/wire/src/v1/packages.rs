@@ -1,5 +1,6 @@
 //! Packages: delivery keys, and chunks of ciphertext (DESIGN §6).
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use taosync_model::Digest;
 
@@ -13,6 +14,9 @@ pub const MAX_CHUNKS: usize = 1_000;
 pub struct KeysWanted {
     /// Deliveries and versions.
     pub deliveries: Vec<KeyWanted>,
+    /// The one of them whose chunks are to be named too, should its key be withheld.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunks_of: Option<String>,
 }
 
 /// One wanted key.
@@ -29,6 +33,26 @@ pub struct KeyWanted {
 pub struct Keys {
     /// Sealed keys.
     pub keys: Vec<SealedKey>,
+    /// Packages whose key is withheld until their release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locked: Vec<LockedKey>,
+}
+
+/// A package before its release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockedKey {
+    /// Delivery URI.
+    pub uri: String,
+    /// Version of its package.
+    pub version: u32,
+    /// From then on the key is handed out.
+    pub release_at: Timestamp,
+    /// The key under the node's key and its unlock code: `age` file, base64. None when there are no codes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
+    /// Names and bytes of its chunks, when they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chunks: Vec<(Digest, u64)>,
 }
 
 /// A delivery key sealed to a node.

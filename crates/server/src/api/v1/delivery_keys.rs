@@ -12,8 +12,10 @@ use http::StatusCode;
 use serde_json::json;
 use taosync_store::audit::AuditEntry;
 use taosync_store::packages::{Package, PackageState};
+use taosync_store::releases::{Codes, Release};
 use taosync_vault::delivery_key::DeliveryKey;
-use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted, SealedKey};
+use taosync_vault::unlock_code::Locked;
+use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted, LockedKey, SealedKey};
 
 use crate::body;
 use crate::oauth::Caller;
@@ -23,6 +25,8 @@ use crate::state::Central;
 /// Keys asked for in one request at most, and bytes of the request.
 const MAX_KEYS: usize = 1_000;
 const MAX_BODY: usize = 1024 * 1024;
+/// Chunks of one package that are named at most: 400 GiB.
+const MAX_CHUNKS: u32 = 100_000;
 
 pub(crate) async fn delivery_keys(
     State(central): State<Arc<Central>>,
@@ -36,16 +40,56 @@ pub(crate) async fn delivery_keys(
     }
     let node = central.store.node_get(caller.node).await?;
     let recipient = node.ok_or_else(|| ApiError::not_found("this machine is not known here any more"))?.recipient;
-    let mut keys = Vec::new();
-    for package in visible(&central, &caller, &wanted.deliveries).await? {
-        if let Some(key) = central.store.package_open(package.id).await?.key {
-            keys.push((package, key));
+    let (mut keys, mut withheld) = (Vec::new(), Vec::new());
+    let packages = visible(&central, &caller, &wanted.deliveries).await?;
+    let ids: Vec<_> = packages.iter().map(|package| package.id).collect();
+    let releases = central.store.releases_of(&ids).await?;
+    let now = central.store.clock().now();
+    for package in packages {
+        let Some(key) = central.store.package_open(package.id).await?.key else { continue };
+        match releases.get(&package.id).filter(|release| release.at > now) {
+            Some(release) => withheld.push((package, key, *release)),
+            None => keys.push((package, key)),
         }
     }
+    let locked = lock_all(&central, &caller, &withheld, &recipient, wanted.chunks_of.as_deref()).await?;
     note(&central, &caller, keys.len()).await?;
     // Sealing is arithmetic, not waiting.
     let sealed = tokio::task::spawn_blocking(move || seal_all(&keys, &recipient)).await;
-    Ok(Json(Keys { keys: sealed.map_err(|error| ApiError::internal(&error))?? }))
+    Ok(Json(Keys { keys: sealed.map_err(|error| ApiError::internal(&error))??, locked }))
+}
+
+/// What is said of packages before their release; who gets a key under a code is noted before it leaves.
+async fn lock_all(
+    central: &Central,
+    caller: &Caller,
+    withheld: &[(Package, DeliveryKey, Release)],
+    recipient: &str,
+    chunks_of: Option<&str>,
+) -> Result<Vec<LockedKey>, ApiError> {
+    let coded = withheld.iter().filter(|(_, _, release)| release.codes == Codes::Given);
+    let coded: Vec<_> = coded.map(|(package, _, _)| package.id).collect();
+    central.store.codes_note(&coded, caller.node).await?;
+    let mut locked = Vec::new();
+    for (package, key, release) in withheld {
+        let of = Locked { delivery: &package.delivery, version: package.version, node: caller.node };
+        let sealed = match release.codes {
+            Codes::Given => Some(key.lock_for(recipient, &of).map_err(|error| ApiError::internal(&error))?),
+            Codes::None => None,
+        };
+        let chunks = match chunks_of {
+            Some(uri) if uri == package.delivery => central.store.package_chunks(package.id, MAX_CHUNKS).await?,
+            _ => Vec::new(),
+        };
+        locked.push(LockedKey {
+            uri: package.delivery.clone(),
+            version: package.version,
+            release_at: release.at,
+            sealed: sealed.map(|sealed| STANDARD.encode(sealed)),
+            chunks: chunks.into_iter().map(|chunk| (chunk.name, chunk.bytes)).collect(),
+        });
+    }
+    Ok(locked)
 }
 
 /// Keys that leave this central are noted before they do.
