@@ -25,6 +25,7 @@ fn good() -> Facts {
             reason: None,
         }),
         tests: vec![Test {
+            release: None,
             label: "Maths".into(),
             uri: "urn:maths".into(),
             state: Some(PackageState::Ready),
