@@ -18,6 +18,8 @@ const PAUSE: Duration = Duration::from_secs(300);
 const EVERY_DAY: SignedDuration = SignedDuration::from_hours(24);
 /// How often requests that only asked are noted in the audit log.
 const POLLS_NOTED: SignedDuration = SignedDuration::from_hours(1);
+/// How long the identity of a proof is kept: longer than the nonce in it is good.
+const PROOFS_KEPT: SignedDuration = SignedDuration::from_hours(2);
 /// Rest after every slice of a daily pass: an exam comes first.
 const REST: Duration = Duration::from_millis(20);
 
@@ -58,13 +60,21 @@ pub async fn once(node: &Node) -> Result<u64, Failure> {
     let now = node.clock.now();
     let forgotten = forget_syncs(node).await?;
     let erased = match node.identity.role {
-        Role::Central => node.store.tokens_sweep(now).await? + forget_removals(node).await?,
+        Role::Central => {
+            node.store.tokens_sweep(now).await? + forget_proofs(node).await? + forget_removals(node).await?
+        }
         Role::Local => {
             node.store.executions_erase_resume(now).await? + purge_confirmed(node).await? + purge_departed(node).await?
         }
     };
     let collected = garbage::collect(&node.store, node.identity.role, garbage::WAIT).await?;
     Ok(forgotten + erased + collected.packages + collected.chunks + collected.leftovers)
+}
+
+/// Drops proofs that are too old to be shown again.
+async fn forget_proofs(node: &Node) -> Result<u64, Failure> {
+    let Ok(before) = node.clock.now().checked_sub(PROOFS_KEPT) else { return Ok(0) };
+    Ok(node.store.proofs_sweep(before).await?)
 }
 
 /// Drops old records of syncs.

@@ -95,6 +95,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TS-409", "the demonstration went wrong"),
     ("TS-410", "this central was put back to an older state"),
     ("TS-411", "the zip of a package cannot be written"),
+    ("TS-412", "an unlock code does not open the test"),
     ("TS-420", "the audit log is not whole"),
     ("TS-421", "heads of the audit log cannot be read"),
     ("TS-422", "a log server does not take the audit log"),

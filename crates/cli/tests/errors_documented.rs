@@ -108,6 +108,10 @@ fn of_http(source: &Source) -> Codes {
     if source.path == "crates/server/src/problem.rs" {
         found.extend(in_calls(&source.text, &["Self::new("]));
     }
+    if source.path == "crates/server/src/oauth/caller.rs" {
+        found.extend(in_calls(&source.text, &["invalid("]));
+        found.extend(in_function(&source.text, "fn problem("));
+    }
     if source.path == "crates/sync/src/down/offer.rs" {
         found.extend(in_function(&source.text, "fn internal("));
     }

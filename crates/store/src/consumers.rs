@@ -35,8 +35,11 @@ pub struct Consumer {
     pub user: String,
     /// Role it acts in.
     pub role: String,
-    /// Thumbprint of the node key it is bound to (RFC 7638); requests by any other key are refused.
-    pub thumbprint: Option<String>,
+    /// Thumbprints of the node keys it is bound to (RFC 7638), the first one first; tokens are given to no other. More
+    /// than one when a copy became a machine of its own.
+    pub thumbprints: Vec<String>,
+    /// The last machine that was refused as the consumer is another's.
+    pub stranger: Option<Stranger>,
     /// Organisations it may ask tokens for.
     pub orgs: Vec<OrgId>,
     /// When it was made.
@@ -45,6 +48,17 @@ pub struct Consumer {
     pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// A machine that came with the secret of a consumer that is not its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    /// Thumbprint of its key.
+    pub thumbprint: String,
+    /// The node it says it is.
+    pub node: Uuid,
+    /// When it last came.
+    pub at: Timestamp,
 }
 
 /// A consumer with what the token endpoint compares.
@@ -61,6 +75,11 @@ impl std::fmt::Debug for ConsumerLogin {
         f.debug_struct("ConsumerLogin").field("consumer", &self.consumer).finish_non_exhaustive()
     }
 }
+
+const SELECT: &str = "SELECT c.*, (SELECT json_group_array(org) FROM consumer_org WHERE consumer = c.id) AS orgs,
+       (SELECT json_group_array(thumbprint) FROM
+           (SELECT thumbprint FROM consumer_key WHERE consumer = c.id ORDER BY bound_at, thumbprint)) AS thumbprints
+     FROM consumer c";
 
 impl Store {
     /// Makes a consumer. A client key that is taken, and an empty list of organisations, are refused.
@@ -104,49 +123,45 @@ impl Store {
 
     /// All consumers, oldest first, revoked ones too.
     pub async fn consumers_list(&self) -> Result<Vec<Consumer>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT c.*, (SELECT json_group_array(org) FROM consumer_org WHERE consumer = c.id) AS orgs
-             FROM consumer c ORDER BY c.id",
-        )
-        .fetch_all(&self.pools.readers)
-        .await
-        .map_err(StoreError::sql("consumers_list"))?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} ORDER BY c.id")))
+            .fetch_all(&self.pools.readers)
+            .await
+            .map_err(StoreError::sql("consumers_list"))?;
         rows.iter().map(|row| self.consumer(row)).collect()
     }
 
     /// What the token endpoint needs of a consumer; `None` when it is unknown or revoked.
     pub async fn consumer_login(&self, client_key: &str) -> Result<Option<ConsumerLogin>, StoreError> {
-        let row = sqlx::query(
-            "SELECT c.*, (SELECT json_group_array(org) FROM consumer_org WHERE consumer = c.id) AS orgs
-             FROM consumer c WHERE c.client_key = $1 AND c.revoked_at IS NULL",
-        )
-        .bind(client_key)
-        .fetch_optional(&self.pools.readers)
-        .await
-        .map_err(StoreError::sql("consumer_login"))?;
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} WHERE c.client_key = $1 AND c.revoked_at IS NULL")))
+                .bind(client_key)
+                .fetch_optional(&self.pools.readers)
+                .await
+                .map_err(StoreError::sql("consumer_login"))?;
         let Some(row) = row else { return Ok(None) };
         let secret_hash = Record::new("consumer", &row).get("secret_hash")?;
         Ok(Some(ConsumerLogin { consumer: self.consumer(&row)?, secret_hash }))
     }
 
-    /// Binds a consumer to a node key at its first use. One that is bound to another key is refused.
-    pub async fn consumer_bind(&self, id: Uuid, thumbprint: &str) -> Result<(), StoreError> {
-        let mut tx = self.write("consumer_bind", Durability::Flushed).await?;
+    /// Lets the next machine that comes with the secret have the consumer, in place of those that had it: their tokens
+    /// are gone in the same transaction.
+    pub async fn consumer_rebind(&self, client_key: &str) -> Result<(), StoreError> {
+        let mut tx = self.write("consumer_rebind", Durability::Flushed).await?;
         let sql = tx.sql();
-        let bound = sqlx::query(
-            "UPDATE consumer SET thumbprint = $2
-             WHERE id = $1 AND revoked_at IS NULL AND (thumbprint IS NULL OR thumbprint = $2)",
+        let id: Option<Uuid> = sqlx::query_scalar(
+            "UPDATE consumer SET stranger = NULL, stranger_node = NULL, stranger_at = NULL
+             WHERE client_key = $1 AND revoked_at IS NULL RETURNING id",
         )
-        .bind(id)
-        .bind(thumbprint)
-        .execute(tx.conn())
+        .bind(client_key)
+        .fetch_optional(tx.conn())
         .await
-        .map_err(sql)?;
-        if bound.rows_affected() == 0 {
-            return Err(StoreError::Refused(
-                "the consumer is revoked or bound to the key of another machine; generate a consumer for this one"
-                    .into(),
-            ));
+        .map_err(&sql)?;
+        let id = id.ok_or_else(|| StoreError::NotFound {
+            what: format!("consumer '{client_key}' that is not revoked"),
+            advice: "see 'taosync oauth list'",
+        })?;
+        for statement in ["DELETE FROM consumer_key WHERE consumer = $1", "DELETE FROM token WHERE consumer = $1"] {
+            sqlx::query(statement).bind(id).execute(tx.conn()).await.map_err(&sql)?;
         }
         tx.commit().await
     }
@@ -192,7 +207,8 @@ impl Store {
             client_key: row.get("client_key")?,
             user: self.opened_user(id, row.get("user")?)?,
             role: row.get("role")?,
-            thumbprint: row.get("thumbprint")?,
+            thumbprints: row.json("thumbprints")?,
+            stranger: stranger(&row)?,
             orgs: row.json("orgs")?,
             created_at: row.time("created_at")?,
             last_used_at: row.time_or_none("last_used_at")?,
@@ -217,4 +233,9 @@ impl Tx {
         }
         Ok(())
     }
+}
+
+fn stranger(row: &Record<'_>) -> Result<Option<Stranger>, StoreError> {
+    let Some(at) = row.time_or_none("stranger_at")? else { return Ok(None) };
+    Ok(Some(Stranger { thumbprint: row.get("stranger")?, node: row.get("stranger_node")?, at }))
 }

@@ -25,6 +25,7 @@ pub mod nodes;
 pub mod outbox;
 pub mod packages;
 mod predicates;
+pub mod proofs;
 pub mod received;
 pub mod releases;
 pub mod remotes;

@@ -1,7 +1,9 @@
 //! Local servers as central knows them: keys, reports, and whether a machine was copied or restored.
 
+mod admission;
 mod continuation;
 
+pub use admission::{FormerThumbprint, NodeSeen};
 pub use continuation::WENT_BACK_AT;
 
 use jiff::Timestamp;
@@ -28,6 +30,8 @@ pub struct NodeHello {
     pub version: String,
     /// Consumer it used.
     pub consumer: Uuid,
+    /// Keys it had before that vouch for this one.
+    pub former: Vec<FormerThumbprint>,
 }
 
 /// A local server.
@@ -79,56 +83,7 @@ pub struct NodeOrg {
     pub reported_at: Option<Timestamp>,
 }
 
-/// What became of a local server that asks for a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum NodeSeen {
-    /// It is noted.
-    Noted,
-    /// The id is known with another key.
-    OtherKey,
-    /// Its consumer has as many nodes as it may have, and this one would be one more.
-    TooMany,
-}
-
 impl Store {
-    /// Notes a local server that asks for a token, if its consumer has less than `most` others.
-    pub async fn node_seen(&self, node: &NodeHello, most: u32) -> Result<NodeSeen, StoreError> {
-        let mut tx = self.write("node_seen", Durability::Flushed).await?;
-        let sql = tx.sql();
-        let others: i64 = sqlx::query_scalar("SELECT count(*) FROM node WHERE consumer = $1 AND id <> $2")
-            .bind(node.consumer)
-            .bind(node.id)
-            .fetch_one(tx.conn())
-            .await
-            .map_err(&sql)?;
-        if others >= i64::from(most) {
-            return Ok(NodeSeen::TooMany);
-        }
-        let seen = sqlx::query(
-            "INSERT INTO node (id, thumbprint, public_key, recipient, consumer, version, first_seen, last_seen)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
-             ON CONFLICT (id) DO UPDATE SET recipient = excluded.recipient, consumer = excluded.consumer,
-                 version = excluded.version, last_seen = excluded.last_seen
-             WHERE node.public_key = excluded.public_key",
-        )
-        .bind(node.id)
-        .bind(&node.thumbprint)
-        .bind(node.public_key.as_slice())
-        .bind(&node.recipient)
-        .bind(node.consumer)
-        .bind(&node.version)
-        .bind(self.now_ms())
-        .execute(tx.conn())
-        .await
-        .map_err(sql)?;
-        if seen.rows_affected() == 0 {
-            return Ok(NodeSeen::OtherKey);
-        }
-        tx.commit().await?;
-        Ok(NodeSeen::Noted)
-    }
-
     /// A local server.
     pub async fn node_get(&self, id: Uuid) -> Result<Option<Node>, StoreError> {
         let query = sqlx::query("SELECT * FROM node WHERE id = $1").bind(id);

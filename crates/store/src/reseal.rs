@@ -310,7 +310,8 @@ impl Sealed {
 mod tests {
     use super::*;
 
-    /// Columns of bytes that are no secret: ids, digests, blind indexes, public keys, signatures, hashes of secrets.
+    /// Columns of bytes that are no secret here: ids, digests, blind indexes, public keys, signatures, hashes of secrets; and
+    /// `locked`, a key under an unlock code, sealed for the node.
     const OPEN: &[&str] = &[
         "audit_digest",
         "id",
@@ -351,6 +352,8 @@ mod tests {
         "node",
         "public_key",
         "signer",
+        "stranger_node",
+        "locked",
     ];
 
     #[test]

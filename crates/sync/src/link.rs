@@ -8,7 +8,7 @@ pub mod patience;
 mod request;
 mod token;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,10 +18,12 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::{ExposeSecret as _, SecretString};
 use taosync_model::{Clock, OrgId};
 use taosync_vault::keyring::Keyring;
+use taosync_vault::proof::{Proof, ProofClaims};
 use taosync_vault::tls::Fingerprint;
 use taosync_wire::{Problem, v1};
 use url::Url;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 pub use count::Traffic;
 pub use error::LinkError;
@@ -70,6 +72,8 @@ pub struct Link {
     client: Client<connect::Connector, Full<Bytes>>,
     traffic: Arc<count::Counters>,
     access: tokio::sync::Mutex<Option<Access>>,
+    /// The nonce that came with central's last answer.
+    nonce: Mutex<Option<String>>,
     sync: Option<Uuid>,
     served: Vec<OrgId>,
     silence: Duration,
@@ -94,6 +98,7 @@ impl Link {
             client,
             traffic,
             access: tokio::sync::Mutex::default(),
+            nonce: Mutex::default(),
             sync: None,
             served: Vec::new(),
             silence: SILENCE,
@@ -147,7 +152,7 @@ impl Link {
     pub async fn send(&self, request: Request) -> Result<Response, LinkError> {
         let access = self.access().await?;
         match self.send_with(&request, &access).await {
-            Err(LinkError::Problem(problem)) if problem.status == 401 => {
+            Err(LinkError::Problem(problem)) if problem.status == 401 && problem.code.starts_with("token_") => {
                 let mut held = self.access.lock().await;
                 if held.as_ref().is_some_and(|h| h.same_token(&access)) {
                     *held = None;
@@ -163,11 +168,25 @@ impl Link {
         }
     }
 
+    /// Sends a request with a token, signed. When central cannot tell by the clocks that it was signed now, it is signed
+    /// once more, with the nonce that central gave.
     async fn send_with(&self, request: &Request, access: &Access) -> Result<Response, LinkError> {
+        match self.send_signed(request, access).await {
+            Err(LinkError::Problem(problem)) if problem.code == USE_NONCE => self.send_signed(request, access).await,
+            other => other,
+        }
+    }
+
+    async fn send_signed(&self, request: &Request, access: &Access) -> Result<Response, LinkError> {
         let url = self.url(&request.path)?;
+        let proof = self.proof(request.method.as_str(), &url, Some(&access.token), ProofClaims::default());
         let mut builder = http::Request::builder().method(request.method.clone()).uri(url.as_str());
-        builder = builder.header("authorization", format!("Bearer {}", access.token.expose_secret()));
-        if let Some(sync) = self.sync {
+        let token = Zeroizing::new(format!("DPoP {}", access.token.expose_secret()));
+        for (name, value) in [("authorization", token.as_str()), ("dpop", &proof)] {
+            self.traffic.count_proof(name, value);
+            builder = builder.header(name, value);
+        }
+        if let Some(sync) = self.sync.filter(|_| request.names_sync) {
             builder = builder.header(v1::SYNC_ID, sync.simple().to_string());
         }
         for (name, value) in &request.headers {
@@ -209,7 +228,23 @@ impl Link {
             .map_err(|_| LinkError::Silent { host: host.clone(), seconds: self.silence.as_secs() })?
             .map_err(|error| LinkError::from_client(&host, error))?;
         let (head, body) = answer.into_parts();
+        self.note_nonce(&head.headers);
         Ok(Response::new(head.status, head.headers, body, host, self.silence))
+    }
+
+    /// Signs a request with the node key, with the nonce of central's last answer.
+    fn proof(&self, method: &str, url: &Url, token: Option<&SecretString>, claims: ProofClaims) -> String {
+        let nonce = self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (key, now) = (self.caller.keyring.node_key(), self.caller.clock.now());
+        Proof::sign(key, method, url.as_str(), now, nonce.as_deref(), token, claims)
+    }
+
+    /// Keeps the nonce of an answer for the next request.
+    fn note_nonce(&self, headers: &http::HeaderMap) {
+        let nonce = headers.get(v1::DPOP_NONCE).and_then(|nonce| nonce.to_str().ok());
+        if let Some(nonce) = nonce.filter(|nonce| nonce.len() <= MAX_NONCE) {
+            *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce.to_owned());
+        }
     }
 
     /// Where central gives tokens.
@@ -221,6 +256,11 @@ impl Link {
         self.address.root.join(path).map_err(|_| LinkError::Request(path.to_owned()))
     }
 }
+
+/// The code of an answer that asks for the nonce it brings.
+const USE_NONCE: &str = "use_dpop_nonce";
+/// Longest nonce that is taken.
+const MAX_NONCE: usize = 128;
 
 /// Longest error body that is read.
 const MAX_PROBLEM: usize = 64 * 1024;

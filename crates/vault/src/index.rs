@@ -12,6 +12,11 @@ impl BlindIndex {
         Self(key)
     }
 
+    /// A key for another purpose; it says nothing about this one.
+    pub(crate) fn key_for(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(*blake3::keyed_hash(&self.0, purpose.as_bytes()).as_bytes())
+    }
+
     /// The index of a text in a field: keyed BLAKE3 of the text without outer white space and in lower case,
     /// 16 bytes. Every field has a key of its own, so equal texts in two fields cannot be matched.
     pub fn of(&self, field: &str, text: &str) -> [u8; 16] {

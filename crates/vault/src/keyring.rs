@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `node.key` | Ed25519 seed: who the node is |
+//! | `node.former` | keys it had before, newest first, and what each next one was for |
 //! | `node.age` | age identity: what is sealed for the node; the age tool reads it |
 //! | `columns.json` | keys of sealed columns, `[{"id", "key"}]`, the one that seals first |
 //! | `index.key` | key of blind indexes |
@@ -20,10 +21,13 @@ use crate::columns::Columns;
 use crate::index::BlindIndex;
 use crate::node_identity::NodeIdentity;
 use crate::node_key::NodeKey;
+use crate::nonces::Nonces;
 use crate::results_keys::ResultsIdentities;
+use crate::succession::{Follows, FormerKey, MAX_FORMER};
 use crate::{VaultError, column_keys, key_files, random};
 
 const NODE_KEY: &str = "node.key";
+const FORMER: &str = "node.former";
 const NODE_IDENTITY: &str = "node.age";
 const COLUMNS: &str = "columns.json";
 const INDEX_KEY: &str = "index.key";
@@ -39,6 +43,8 @@ pub struct Keyring {
     index: BlindIndex,
     chunks: ChunkSecret,
     results: ResultsIdentities,
+    nonces: Nonces,
+    former: Vec<FormerKey>,
 }
 
 impl Keyring {
@@ -62,20 +68,29 @@ impl Keyring {
             let path = dir.join(file);
             key_files::key_from_text(&path, &key_files::read(&path)?)
         };
+        let index = BlindIndex::new(key(INDEX_KEY)?);
         Ok(Self {
+            former: read_former(&dir.join(FORMER))?,
+            nonces: Nonces::new(index.key_for("nonces of proofs")),
             node_key: NodeKey::from_seed(&*key(NODE_KEY)?),
             identity: read_identity(&dir.join(NODE_IDENTITY))?,
             columns: Columns::open_file(&dir.join(COLUMNS))?,
-            index: BlindIndex::new(key(INDEX_KEY)?),
+            index,
             chunks: ChunkSecret::new(key(CHUNK_SECRET)?),
             results: read_results(&dir.join(RESULTS))?,
         })
     }
 
-    /// Gives the node in `dir` a fresh key and a fresh identity, for a copy that becomes a machine of its own. What was
-    /// sealed for the old identity does not open any more; sealed columns do.
-    pub fn renew_node(dir: &Path) -> Result<(), VaultError> {
+    /// Gives the node in `dir` a fresh key and a fresh identity. What was sealed for the old identity does not open any
+    /// more; sealed columns do. The key it had is kept: it says to central what the new one is for.
+    pub fn renew_node(dir: &Path, follows: Follows) -> Result<(), VaultError> {
         key_files::check_dir(dir)?;
+        let had = key_files::read(&dir.join(NODE_KEY))?;
+        let before = read_or_nothing(&dir.join(FORMER))?;
+        let had = Zeroizing::new(format!("{} {}", follows.as_str(), had.trim_ascii()));
+        // First, so that a renewal that is cut leaves the word of a key that central knows.
+        let former: Vec<&str> = std::iter::once(had.as_str()).chain(before.lines()).take(MAX_FORMER).collect();
+        key_files::write(&dir.join(FORMER), Zeroizing::new(former.join("\n")).as_bytes())?;
         write_identity(&dir.join(NODE_IDENTITY))?;
         key_files::write(&dir.join(NODE_KEY), key_files::key_to_text(&fresh_key()).as_bytes())
     }
@@ -101,6 +116,11 @@ impl Keyring {
         &self.node_key
     }
 
+    /// Keys the node had before this one.
+    pub fn former(&self) -> &[FormerKey] {
+        &self.former
+    }
+
     /// What is sealed for the node.
     pub fn identity(&self) -> &NodeIdentity {
         &self.identity
@@ -124,6 +144,11 @@ impl Keyring {
     /// Identities that open results, as far as they are kept here.
     pub fn results(&self) -> &ResultsIdentities {
         &self.results
+    }
+
+    /// Nonces for proofs of requests to this node.
+    pub fn nonces(&self) -> &Nonces {
+        &self.nonces
     }
 
     /// Secret behind chunk keys.
@@ -154,6 +179,26 @@ fn write_identity(path: &Path) -> Result<(), VaultError> {
         identity.to_text().expose_secret()
     ));
     key_files::write(path, text.as_bytes())
+}
+
+fn read_or_nothing(path: &Path) -> Result<Zeroizing<String>, VaultError> {
+    match key_files::read(path) {
+        Err(VaultError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(Zeroizing::default()),
+        other => other,
+    }
+}
+
+fn read_former(path: &Path) -> Result<Vec<FormerKey>, VaultError> {
+    let bad = || VaultError::BadKeyFile { path: path.to_owned(), problem: "expected 'same' or 'another', and a key" };
+    let text = read_or_nothing(path)?;
+    text.lines()
+        .take(MAX_FORMER)
+        .map(|line| {
+            let (follows, key) = line.split_once(' ').ok_or_else(bad)?;
+            let follows = Follows::from_text(follows).ok_or_else(bad)?;
+            Ok(FormerKey { key: NodeKey::from_seed(&*key_files::key_from_text(path, key)?), follows })
+        })
+        .collect()
 }
 
 fn read_identity(path: &Path) -> Result<NodeIdentity, VaultError> {

@@ -16,7 +16,8 @@
 //!
 //! Who may come in
 //! * [`passwords`]: TAO's form of a password; [`tokens`]: hashes of access tokens and client secrets.
-//! * [`proof`]: signed requests (DPoP, RFC 9449); [`receipts`]: central's signed word that it holds an item.
+//! * [`proof`]: signed requests (DPoP, RFC 9449), and [`nonces`] for them; [`receipts`]: central's signed word that it holds an item.
+//! * [`succession`]: a new key of a node follows the one before.
 //! * [`audit_chain`]: the chain of an audit log.
 //! * [`backup_seal`]: backups as one sealed stream.
 //! * [`tls`]: certificates, the private authority, and the pin in the client.
@@ -36,6 +37,7 @@ mod key_files;
 pub mod keyring;
 pub mod node_identity;
 pub mod node_key;
+pub mod nonces;
 pub mod passwords;
 pub mod proof;
 pub mod random;
@@ -43,6 +45,7 @@ pub mod receipts;
 pub mod results_keys;
 mod seal;
 pub mod sealed_file;
+pub mod succession;
 pub mod tls;
 pub mod tokens;
 pub mod unlock_code;

@@ -13,12 +13,16 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::node_key::{self, NodeKey};
+use crate::succession::{MAX_FORMER, Voucher, voucher};
 use crate::{random, tokens};
 
 /// Most bytes of a proof.
 pub const MAX_PROOF_BYTES: usize = 4096;
-/// Most bytes of a `jti`; ours has 36.
+/// Most bytes of a `jti`; ours has 16.
 pub const MAX_JTI_BYTES: usize = 128;
+
+/// Random bytes of our `jti`: the 96 bits that RFC 9449 §4.2 asks for. Proofs travel with every request.
+const JTI_BYTES: usize = 12;
 
 const TYPE: &str = "dpop+jwt";
 const ALGORITHM: &str = "EdDSA";
@@ -35,6 +39,9 @@ pub struct ProofClaims {
     /// Version of its program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Words of the keys it had before ([`crate::succession`]), at most [`MAX_FORMER`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<String>,
 }
 
 /// A proof that holds.
@@ -52,6 +59,8 @@ pub struct VerifiedProof {
     pub nonce: Option<String>,
     /// What the node says about itself.
     pub claims: ProofClaims,
+    /// Former keys of the node, each of which says that this key follows it.
+    pub former: Vec<Voucher>,
 }
 
 /// Why a proof is refused. Safe to show: holds nothing of the proof but times.
@@ -137,7 +146,7 @@ impl Proof {
         let jwk = Jwk { crv: "Ed25519".to_owned(), kty: "OKP".to_owned(), x, d: None };
         let header = Header { typ: TYPE.to_owned(), alg: ALGORITHM.to_owned(), jwk, crit: None };
         let payload = Payload {
-            jti: random::uuid().to_string(),
+            jti: URL_SAFE_NO_PAD.encode(random::bytes::<JTI_BYTES>()),
             htm: method.to_owned(),
             htu: target(url).unwrap_or_else(|| url.to_owned()),
             iat: at.as_second(),
@@ -167,7 +176,9 @@ impl Proof {
         if payload.jti.is_empty() || payload.jti.len() > MAX_JTI_BYTES {
             return Err(ProofError::Malformed("jti is empty or too long"));
         }
+        let former = former_keys(&payload.claims, &public)?;
         Ok(VerifiedProof {
+            former,
             thumbprint: node_key::thumbprint(&public),
             public,
             jti: payload.jti,
@@ -231,6 +242,18 @@ fn check_token(claimed: Option<&str>, access_token: Option<&SecretString>) -> Re
     match claimed {
         Some(hash) if tokens::equal(hash.as_bytes(), token_hash(token).as_bytes()) => Ok(()),
         _ => Err(ProofError::OtherToken),
+    }
+}
+
+/// The keys that say this one follows them; a word that is not true refuses the whole proof.
+fn former_keys(claims: &ProofClaims, public: &[u8; 32]) -> Result<Vec<Voucher>, ProofError> {
+    let bad = || ProofError::Malformed("former is not the word of a former key");
+    match claims.node {
+        _ if claims.former.is_empty() => Ok(Vec::new()),
+        Some(node) if claims.former.len() <= MAX_FORMER => {
+            claims.former.iter().map(|word| voucher(word, node, public).ok_or_else(bad)).collect()
+        }
+        _ => Err(bad()),
     }
 }
 

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use taosync_model::clock::SystemClock;
 use taosync_model::delivery::PackageRef;
 use taosync_model::vocabulary as v;
-use taosync_model::{Digest, Entity, EntityType, OrgId};
+use taosync_model::{Clock as _, Digest, Entity, EntityType, OrgId};
 use taosync_server::{Central, ListenLimits, central_router, serve};
 use taosync_store::blobs::Blobs;
 use taosync_store::consumers::NewConsumer;
@@ -23,6 +23,8 @@ use taosync_store::tokens::NewToken;
 use taosync_store::{Durability, Store};
 use taosync_sync::tao::Compat;
 use taosync_vault::delivery_key::DeliveryKey;
+use taosync_vault::node_key::NodeKey;
+use taosync_vault::proof::{Proof, ProofClaims};
 use taosync_vault::tokens::TokenHash;
 use taosync_vault::{Keyring, passwords, random};
 use tempfile::TempDir;
@@ -33,6 +35,10 @@ pub(crate) const ORG: &str = "School-7";
 /// Credentials that are right, as the kept inputs have them.
 pub(crate) const CLIENT: &str = "key";
 pub(crate) const SECRET: &str = "secret";
+/// Key of the node the consumer belongs to.
+pub(crate) const NODE_SEED: [u8; 32] = [7; 32];
+/// The host of the central.
+pub(crate) const HOST: &str = "central.example";
 /// The one version of TAO that is let in.
 pub(crate) const TAO_VERSION: &str = "1";
 /// Bytes of the one chunk.
@@ -154,7 +160,7 @@ async fn issue(store: &Store, consumer: uuid::Uuid, node: Option<uuid::Uuid>) ->
 }
 
 async fn node(store: &Store, consumer: uuid::Uuid) -> uuid::Uuid {
-    let key = taosync_vault::node_key::NodeKey::from_seed(&[1; 32]);
+    let key = NodeKey::from_seed(&NODE_SEED);
     let hello = taosync_store::nodes::NodeHello {
         id: store.clock().new_id(),
         thumbprint: key.thumbprint(),
@@ -162,6 +168,7 @@ async fn node(store: &Store, consumer: uuid::Uuid) -> uuid::Uuid {
         recipient: store.keyring().identity().recipient(),
         version: "0".to_owned(),
         consumer,
+        former: Vec::new(),
     };
     let _noted = store.node_seen(&hello, u32::MAX).await.expect("a node is noted");
     hello.id
@@ -179,6 +186,19 @@ pub(crate) fn request(
         request = request.header(HeaderName::from_static(name), HeaderValue::from_bytes(value).ok()?);
     }
     request.body(Full::new(body.into())).ok()
+}
+
+/// The request with its token and a proof of the node key for it.
+pub(crate) fn signed(mut request: Request<Full<Bytes>>, token: &str) -> Request<Full<Bytes>> {
+    let address = format!("http://{HOST}{}", request.uri().path());
+    let (key, method) = (NodeKey::from_seed(&NODE_SEED), request.method().clone());
+    let (now, secret) = (SystemClock.now(), SecretString::from(token));
+    let proof = Proof::sign(&key, method.as_str(), &address, now, None, Some(&secret), ProofClaims::default());
+    for (name, value) in [("host", HOST.to_owned()), ("authorization", format!("DPoP {token}")), ("dpop", proof)] {
+        let value = HeaderValue::from_str(&value).expect("a header");
+        request.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    request
 }
 
 impl Place {

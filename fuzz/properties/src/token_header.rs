@@ -6,19 +6,21 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
+use taosync_model::Clock as _;
+use taosync_model::clock::SystemClock;
 use taosync_vault::node_key::{NodeKey, thumbprint};
 use taosync_vault::proof::{MAX_JTI_BYTES, MAX_PROOF_BYTES, Proof, ProofError};
+use taosync_vault::random;
 
-use crate::central::{CLIENT, SECRET, place, request};
+use crate::central::{CLIENT, HOST, NODE_SEED, SECRET, place, request};
 use crate::shown;
 
 /// The credentials are right, so that what comes after them is reached. The line is passed over.
 const RIGHT_SECRET: u8 = 1;
 /// The proof stands as `{header}TAB{payload}` in JSON and is signed here: a fuzzer signs nothing. In the header `KEY`
-/// stands for the key.
+/// stands for the key, in the payload `NOW` for the time and `JTI` for a fresh identity.
 const SIGNED: u8 = 2;
 /// Where the proof is for.
-const HOST: &str = "central.example";
 const ADDRESS: &str = "http://central.example/api/v1/oauth/token";
 
 /// Asks for a token, and checks the proof alone.
@@ -48,15 +50,17 @@ pub fn check(input: &[u8]) {
         assert!(kind & SIGNED != 0, "without a signature there is no token");
         let answer: serde_json::Value = serde_json::from_slice(answer.body()).expect("JSON");
         assert_eq!(answer["organisation_id"], crate::central::ORG);
-        assert_eq!(answer["token_type"], "Bearer");
+        assert_eq!(answer["token_type"], "DPoP");
     }
 }
 
 fn sign(proof: &[u8]) -> Vec<u8> {
-    let key = NodeKey::from_seed(&[7; 32]);
+    let key = NodeKey::from_seed(&NODE_SEED);
     let (header, payload) = proof.split_at(proof.iter().position(|b| *b == b'\t').unwrap_or(proof.len()));
     let header = String::from_utf8_lossy(header).replace("KEY", &URL_SAFE_NO_PAD.encode(key.public()));
-    let payload = payload.strip_prefix(b"\t").unwrap_or_default();
+    let payload = String::from_utf8_lossy(payload.strip_prefix(b"\t").unwrap_or_default());
+    let now = SystemClock.now();
+    let payload = payload.replace("NOW", &now.as_second().to_string()).replace("JTI", &random::uuid().to_string());
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
     let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()));
     format!("{signed}.{signature}").into_bytes()

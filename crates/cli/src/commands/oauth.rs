@@ -18,6 +18,7 @@ use crate::output;
 #[command(after_help = "Examples:
   taosync --dir /srv/central oauth generate --org School-7 --cmd
   taosync --dir /srv/local oauth import -k KEY -s - -tu TOKEN_URL -u ROOT_URL --ca-fingerprint F < secret.txt
+  taosync --dir /srv/central oauth rebind KEY
   taosync --dir /srv/central oauth revoke KEY")]
 pub struct Options {
     #[command(subcommand)]
@@ -32,6 +33,11 @@ enum Act {
     Import(import::Options),
     /// List keys (central), or the centrals this server knows (local)
     List,
+    /// Let the next machine that comes with a key and its secret have it, in place of the one that had it (central)
+    Rebind {
+        /// The key, as 'oauth list' shows it
+        key: String,
+    },
     /// Revoke a key; its tokens stop working at once (central)
     Revoke {
         /// The key, as 'oauth list' shows it
@@ -46,6 +52,7 @@ impl Options {
             Act::Generate(options) => options.run(context).await?,
             Act::Import(options) => options.run(context).await?,
             Act::List => list(context).await?,
+            Act::Rebind { key } => rebind(context, &key).await?,
             Act::Revoke { key } => revoke(context, &key).await?,
         }
         Ok(Exit::Done)
@@ -67,7 +74,8 @@ async fn list_consumers(context: &Context, node: &Node) -> Result<(), Failure> {
         .map(|c| {
             json!({
                 "key": c.client_key, "orgs": c.orgs, "user": c.user, "role": c.role, "created_at": c.created_at,
-                "last_used_at": c.last_used_at, "revoked_at": c.revoked_at, "thumbprint": c.thumbprint,
+                "last_used_at": c.last_used_at, "revoked_at": c.revoked_at, "thumbprints": c.thumbprints,
+                "second_machine": c.stranger.as_ref().map(|s| json!({"node": s.node, "thumbprint": s.thumbprint, "at": s.at})),
             })
         })
         .collect();
@@ -84,10 +92,11 @@ fn consumer_row(consumer: &Consumer) -> Vec<String> {
     let role = consumer.role.rsplit('#').next().unwrap_or_default().to_owned();
     let used = consumer.last_used_at.map_or_else(|| "never".to_owned(), output::time);
     let user = consumer.user.clone();
-    let state = match (&consumer.revoked_at, &consumer.last_used_at) {
-        (Some(_), _) => "revoked",
-        (None, None) => "not used yet",
-        (None, Some(_)) => "in use",
+    let state = match (&consumer.revoked_at, &consumer.stranger, &consumer.last_used_at) {
+        (Some(_), ..) => "revoked",
+        (None, Some(_), _) => "in use; another machine tried it",
+        (None, None, None) => "not used yet",
+        (None, None, Some(_)) => "in use",
     };
     vec![consumer.client_key.clone(), orgs, user, role, output::time(consumer.created_at), used, state.to_owned()]
 }
@@ -112,6 +121,18 @@ async fn list_remotes(context: &Context, node: &Node) -> Result<(), Failure> {
             vec![r.client_key.clone(), orgs, r.root_url.clone(), output::time(r.added_at)]
         });
         output::table(&["key", "orgs", "central", "added"], rows)
+    })
+}
+
+/// A machine that was rebuilt has a new node key: the office says that it may have the consumer of the old one.
+async fn rebind(context: &Context, key: &str) -> Result<(), Failure> {
+    let node = Node::open_as(context, Role::Central).await?;
+    node.store.consumer_rebind(key).await?;
+    node.audit("consumer.rebind", key, json!({})).await?;
+    context.output.answer(&json!({"rebound": key}), || {
+        format!(
+            "The next machine that comes with {key} and its secret has it from then on; the one that had it is shut out."
+        )
     })
 }
 

@@ -1,6 +1,7 @@
 //! Local machines that were copied, restored, renewed by halves or shut out: what the person at each side reads, and that
 //! the commands they are told help.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -121,8 +122,12 @@ fn a_renewal_that_was_cut_half_way_is_mended_by_another_one() {
     local.join(&central, &["A"]);
     local.sync();
     submit(&local, 1);
-    // As a kill leaves it: fresh keys, the old id.
+    // As a kill leaves it: fresh keys, the one before kept, the old id.
     let other = Node::init("local");
+    let before = std::fs::read_to_string(local.dir().join("keys/node.key")).unwrap();
+    let former = local.dir().join("keys/node.former");
+    std::fs::write(&former, format!("another {}", before.trim())).unwrap();
+    std::fs::set_permissions(&former, std::fs::Permissions::from_mode(0o600)).unwrap();
     for key in ["node.key", "node.age"] {
         std::fs::copy(other.dir().join("keys").join(key), local.dir().join("keys").join(key)).unwrap();
     }

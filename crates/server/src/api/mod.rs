@@ -7,6 +7,7 @@ pub(crate) mod v1;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware;
 use http::Method;
 use taosync_store::settings::Role;
 use taosync_wire::v1::{
@@ -22,7 +23,9 @@ use crate::{envelope, oauth, routes};
 pub fn central_router(central: Central) -> Router {
     let (store, clock) = (central.store.clone(), central.store.clock().clone());
     let central = Arc::new(central);
-    let protocol = routes::router(protocol()).with_state(central.clone());
+    let protocol = routes::router(protocol())
+        .layer(middleware::from_fn_with_state(central.clone(), oauth::proof::next_nonce))
+        .with_state(central.clone());
     envelope::wrap(protocol.merge(tao::router(&central)).merge(face::router(store, Role::Central)), clock)
 }
 

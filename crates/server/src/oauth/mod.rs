@@ -1,15 +1,16 @@
-//! Who may come in: tokens by client credentials (RFC 6749 §4.4) with a proof of the node key (RFC 9449), and the bearer
-//! of every later request (RFC 6750).
+//! Who may come in: tokens by client credentials (RFC 6749 §4.4), and every request signed with the node key (RFC 9449).
 
-pub(crate) mod bearer;
+pub(crate) mod authorization;
+mod caller;
 mod client;
 mod form;
 mod node;
+pub(crate) mod proof;
 mod refusal;
 mod slow_down;
 pub(crate) mod token;
 
-pub(crate) use bearer::Caller;
+pub(crate) use caller::{Caller, CallerOnce};
 pub(crate) use client::{Credentials, authenticate};
 pub(crate) use refusal::Refusal;
 pub(crate) use slow_down::SlowDown;

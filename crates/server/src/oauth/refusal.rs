@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 use taosync_store::StoreError;
 use taosync_wire::v1::token::TokenError;
 
+use super::proof::ProofRefused;
 use crate::problem::ApiError;
 
 /// Why no token is given.
@@ -24,6 +25,8 @@ pub(crate) enum Refusal {
     Scope(String),
     /// No proof of the node key, or not a right one.
     Proof(String),
+    /// Central cannot tell when the proof was made (RFC 9449 §8).
+    UseNonce,
     /// The node is known with another key, or shut out.
     Node(&'static str, String),
     /// The server cannot answer.
@@ -33,6 +36,20 @@ pub(crate) enum Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::Server(error.into())
+    }
+}
+
+impl From<ProofRefused> for Refusal {
+    fn from(refused: ProofRefused) -> Self {
+        match refused {
+            ProofRefused::Missing => {
+                Self::Proof("the request needs one DPoP header with a proof of the node key".to_owned())
+            }
+            ProofRefused::Bad(why) => Self::Proof(why),
+            ProofRefused::UseNonce => Self::UseNonce,
+            ProofRefused::Replayed => Self::Proof("a request with this proof was taken before; sign anew".to_owned()),
+            ProofRefused::Store(error) => error.into(),
+        }
     }
 }
 
@@ -47,6 +64,11 @@ impl Refusal {
             }
             Self::Scope(why) => (StatusCode::BAD_REQUEST, "invalid_scope", why),
             Self::Proof(why) => (StatusCode::BAD_REQUEST, "invalid_dpop_proof", why),
+            Self::UseNonce => (
+                StatusCode::BAD_REQUEST,
+                "use_dpop_nonce",
+                "the clocks differ: sign again with the nonce in the header DPoP-Nonce of this answer",
+            ),
             Self::Node(code, why) => (StatusCode::FORBIDDEN, code, why),
             Self::Server(error) => {
                 let status = StatusCode::from_u16(error.problem().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -14,10 +14,12 @@ use taosync_store::consumers::Consumer;
 use taosync_store::tokens::NewToken;
 use taosync_vault::tokens::TokenHash;
 use taosync_vault::{random, results_keys};
-use taosync_wire::v1::token::{ResultsKeys, TokenAnswer};
+use taosync_wire::v1::PATH_TOKEN;
+use taosync_wire::v1::token::{ResultsKeys, TOKEN_TYPE, TokenAnswer};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::proof::{self, Signed};
 use super::refusal::Refusal;
 use super::{client, form, node};
 use crate::VERSION;
@@ -47,7 +49,9 @@ async fn grant(central: &Central, peer: Peer, headers: &HeaderMap, body: Body) -
     let consumer = client::authenticate(central, peer.address.ip(), &credentials, Instant::now()).await?;
     tracing::Span::current().record("consumer", consumer.client_key.as_str());
     let org = choose_org(&consumer, form.organisation.as_deref())?;
-    let proof = node::prove(central, peer, headers, central.store.clock().now())?;
+    let path = format!("/{PATH_TOKEN}");
+    let proof = proof::prove(central, &Signed { peer, headers, method: "POST", path: &path, token: None })?;
+    proof::take(central, &proof).await?;
     let node = node::note(central, consumer.id, proof).await?;
     issue(central, &consumer, org, node).await
 }
@@ -81,7 +85,7 @@ async fn issue(central: &Central, consumer: &Consumer, org: &OrgId, node: Uuid) 
     let signature = results_keys::announce(central.store.keyring().node_key(), central.identity.node, &recipients);
     Ok(TokenAnswer {
         access_token: token.expose_secret().to_owned(),
-        token_type: "Bearer".to_owned(),
+        token_type: TOKEN_TYPE.to_owned(),
         expires_in: central.token_lifetime.as_secs().unsigned_abs(),
         organisation_id: org.to_string(),
         organisations: consumer.orgs.iter().map(ToString::to_string).collect(),

@@ -15,7 +15,7 @@ use taosync_sync::runner::Runner;
 use taosync_vault::tokens::TokenHash;
 use uuid::Uuid;
 
-use crate::oauth::bearer::bearer;
+use crate::oauth::authorization::{Scheme, authorization};
 use crate::problem::ApiError;
 use crate::state::Local;
 
@@ -28,7 +28,10 @@ pub(super) async fn check(
     let refused = |detail: &str| {
         ApiError::unauthorized("runner_key_invalid", detail, "make a key on this server and give it to the test runner")
     };
-    let key = bearer(request.headers()).map_err(|error| refused(&error.problem().detail))?;
+    let key = match authorization(request.headers()).map_err(refused)? {
+        (Scheme::Bearer, key) => key,
+        (Scheme::Dpop, _) => return Err(refused("send 'Authorization: Bearer …'")),
+    };
     match local.store.runner_key_check(&TokenHash::of(&key)).await? {
         Some((label, scope)) => {
             tracing::Span::current().record("consumer", label.as_str());

@@ -7,7 +7,7 @@ use taosync_model::Digest;
 use taosync_wire::frame::FrameReader;
 use taosync_wire::v1::packages::{ChunkFrame, ChunksWanted, KeyWanted, Keys, KeysWanted, MAX_CHUNKS};
 
-use crate::client::bearer;
+use crate::client::dpop;
 use crate::place::{Machine, Place, content, delivery};
 
 fn name(of: &str) -> Digest {
@@ -17,7 +17,7 @@ fn name(of: &str) -> Digest {
 #[tokio::test]
 async fn a_chunk_of_another_org_is_like_one_that_does_not_exist() {
     let place = Place::central().await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     let get = async |path: String| {
         let answer = place.get(&path, &[(header, &token)]).await;
         (answer.status, answer.body)
@@ -35,7 +35,7 @@ async fn a_chunk_of_another_org_is_like_one_that_does_not_exist() {
 #[tokio::test]
 async fn ranges_are_answered_as_the_rfc_says() {
     let place = Place::central().await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     let (path, whole) = (format!("/api/v1/chunks/{}", name("a")), content("a"));
     let length = whole.len();
     let get = async |extra: &[(&str, &str)]| {
@@ -60,7 +60,7 @@ async fn ranges_are_answered_as_the_rfc_says() {
 #[tokio::test]
 async fn many_chunks_come_in_one_stream() {
     let place = Place::central().await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     let wanted = ChunksWanted { names: vec![name("a"), name("b"), Digest::of(b"nothing")] };
     let answer = place.post("/api/v1/chunks", &[(header, &token)], serde_json::to_vec(&wanted).unwrap()).await;
     assert_eq!(answer.status, 200);
@@ -77,7 +77,7 @@ async fn many_chunks_come_in_one_stream() {
 #[tokio::test]
 async fn a_thousand_names_and_not_one_more() {
     let place = Place::central().await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     for (count, status) in [(MAX_CHUNKS, 200), (MAX_CHUNKS + 1, 422)] {
         let wanted = ChunksWanted { names: vec![Digest::of(b"nothing"); count] };
         let answer = place.post("/api/v1/chunks", &[(header, &token)], serde_json::to_vec(&wanted).unwrap()).await;
@@ -96,7 +96,10 @@ async fn keys_are_sealed_to_the_machine_that_asks() {
     let (machine, other) = (Machine::new(), Machine::new());
     let form = format!("grant_type=client_credentials&client_id=key&client_secret={}", secret.expose_secret());
     let token = place.ask_token(&form, Some(&machine.proof(&place))).await.json()["access_token"].clone();
-    let (header, token) = bearer(token.as_str().unwrap());
+    let token = token.as_str().unwrap();
+    let machine = std::sync::Arc::new(machine);
+    place.machines.lock().unwrap().insert(token.to_owned(), machine.clone());
+    let (header, token) = dpop(token);
     let wanted = |uri: &str, version| KeyWanted { uri: uri.to_owned(), version };
     let asked = [wanted(&delivery("a"), 1), wanted(&delivery("a"), 2), wanted(&delivery("b"), 1), wanted("x", 1)];
     let body = serde_json::to_vec(&KeysWanted { deliveries: asked.into(), chunks_of: None }).unwrap();

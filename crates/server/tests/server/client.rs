@@ -51,6 +51,7 @@ impl Place {
 
     /// An error when the answer is cut.
     pub async fn try_send(&self, request: Request<Body>) -> Result<Answer, hyper::Error> {
+        let request = self.signed(request);
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(self.connect().await)).await.unwrap();
         let driver = tokio::spawn(connection);
@@ -94,4 +95,9 @@ fn with(mut builder: http::request::Builder, headers: &[(&str, &str)]) -> http::
 
 pub fn bearer(token: &str) -> (&'static str, String) {
     ("authorization", format!("Bearer {token}"))
+}
+
+/// A token that is shown with a proof; requests with one of [`Place::token`] are signed as they are sent.
+pub fn dpop(token: &str) -> (&'static str, String) {
+    ("authorization", format!("DPoP {token}"))
 }

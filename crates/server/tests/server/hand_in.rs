@@ -1,5 +1,7 @@
 //! Feed, comparison and outbox over the wire; their contents are tested in `sync`.
 
+use std::sync::Arc;
+
 use taosync_model::Digest;
 use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind, ReceiptStatus};
 use taosync_vault::receipts::prove_batch;
@@ -9,7 +11,7 @@ use taosync_wire::v1::compare::AskFrame;
 use taosync_wire::v1::feed::FeedFrame;
 use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame};
 
-use crate::client::{Answer, bearer};
+use crate::client::{Answer, dpop};
 use crate::place::{Machine, Place, delivery, org};
 
 fn frames<H: Header + serde::de::DeserializeOwned>(answer: &Answer) -> Vec<(H, Vec<u8>)> {
@@ -27,7 +29,7 @@ fn bodies(frames: &[(FeedFrame, Vec<u8>)]) -> String {
 #[tokio::test]
 async fn the_org_of_the_token_decides_what_is_seen() {
     let place = Place::central().await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     let feed = place.get("/api/v1/feed?after=&organisation_id=b", &[(header, &token)]).await;
     let feed = frames::<FeedFrame>(&feed);
     assert!(matches!(&feed[0].0, FeedFrame::Hello(hello) if hello.org == "a"));
@@ -59,8 +61,8 @@ async fn the_org_of_the_token_decides_what_is_seen() {
 #[tokio::test]
 async fn an_item_is_answered_with_a_receipt_that_verifies() {
     let place = Place::central().await;
-    let machine = Machine::new();
-    let (header, token) = bearer(&place.token_of(&machine, "a").await);
+    let machine = Arc::new(Machine::new());
+    let (header, token) = dpop(&place.token_of(&machine, "a").await);
     let payload = zstd::encode_all(&b"{\"user\":1}"[..], 1).unwrap();
     let mut envelope = Envelope {
         kind: ItemKind::LtiUser,

@@ -8,7 +8,7 @@ use taosync_server::{ListenError, ListenLimits, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::client::bearer;
+use crate::client::dpop;
 use crate::place::{Place, publish};
 
 fn short() -> ListenLimits {
@@ -74,7 +74,7 @@ async fn an_idle_connection_may_wait_longer_than_a_head_but_not_for_ever() {
 #[tokio::test]
 async fn a_writer_that_stalls_is_cut() {
     let place = Place::central_with(short()).await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
     sender.send(Ok(Bytes::from_static(b"{\"sync\":"))).await.unwrap();
     let body = Body::from_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
@@ -96,7 +96,8 @@ async fn a_reader_that_takes_nothing_is_cut() {
     publish(&place.store, &place.blobs, "c", &[large]).await;
     let token = place.token("c").await;
     let mut stream = place.connect().await;
-    let request = format!("GET /api/v1/chunks/{name} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+    let head = place.raw_head("GET", &format!("/api/v1/chunks/{name}"), &token);
+    let request = format!("{head}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.flush().await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -129,10 +130,9 @@ async fn shutdown_waits_for_running_requests_but_not_for_ever() {
     for (finishes, limit) in [(true, 20), (false, 1)] {
         let limits = ListenLimits { shutdown: Duration::from_secs(limit), ..ListenLimits::default() };
         let mut place = Place::central_with(limits).await;
-        let (_, token) = bearer(&place.token("a").await);
+        let token = place.token("a").await;
         let mut stream = place.connect().await;
-        let head =
-            format!("POST /api/v1/report HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\ncontent-length: 2\r\n\r\n{{");
+        let head = format!("{}content-length: 2\r\n\r\n{{", place.raw_head("POST", "/api/v1/report", &token));
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -12,6 +12,7 @@ mod room;
 mod runner;
 mod runner_document;
 mod runner_packages;
+mod signatures;
 mod sizes;
 mod tao;
 mod tokens;

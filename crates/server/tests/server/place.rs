@@ -1,9 +1,13 @@
 //! A central with two organisations, each with one delivery of its own, listening on port 0.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use axum::body::Body;
+use http::Request;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use taosync_model::clock::ShiftedClock;
 use taosync_model::delivery::PackageRef;
@@ -36,6 +40,8 @@ pub struct Place {
     pub fingerprint: String,
     pub stop: Option<oneshot::Sender<()>>,
     pub served: Option<tokio::task::JoinHandle<()>>,
+    /// Machines by the tokens they were given.
+    pub machines: Mutex<HashMap<String, Arc<Machine>>>,
     _home: TempDir,
 }
 
@@ -98,7 +104,8 @@ impl Place {
         });
         let fingerprint = tls.fingerprint();
         let (stop, served) = (Some(stop), Some(served));
-        Self { store, blobs, clock, address, fingerprint, stop, served, _home: home }
+        let machines = Mutex::default();
+        Self { store, blobs, clock, address, fingerprint, stop, served, machines, _home: home }
     }
 
     /// Makes a consumer and gives its secret.
@@ -121,17 +128,38 @@ impl Place {
 
     /// A token for an org, by the whole way.
     pub async fn token(&self, name: &str) -> String {
-        self.token_of(&Machine::new(), name).await
+        self.token_of(&Arc::new(Machine::new()), name).await
     }
 
     /// As [`Place::token`], for a machine.
-    pub async fn token_of(&self, machine: &Machine, name: &str) -> String {
+    pub async fn token_of(&self, machine: &Arc<Machine>, name: &str) -> String {
         let secret = self.consumer(&format!("consumer-{name}"), &[name]).await;
         let form =
             format!("grant_type=client_credentials&client_id=consumer-{name}&client_secret={}", secret.expose_secret());
         let answer = self.ask_token(&form, Some(&machine.proof(self))).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()["access_token"].as_str().unwrap().to_owned()
+        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        self.machines.lock().unwrap().insert(token.clone(), machine.clone());
+        token
+    }
+
+    /// The lines of a signed request, for who writes it byte by byte.
+    pub fn raw_head(&self, method: &str, path: &str, token: &str) -> String {
+        let machine = self.machines.lock().unwrap()[token].clone();
+        let (host, proof) = (format!("localhost:{}", self.address.port()), machine.sign(self, method, path, token));
+        format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: DPoP {token}\r\ndpop: {proof}\r\n")
+    }
+
+    /// The request with a proof, if it shows a token of one of the machines and has none yet.
+    pub fn signed(&self, mut request: Request<Body>) -> Request<Body> {
+        let line = request.headers().get("authorization").and_then(|line| line.to_str().ok()).unwrap_or_default();
+        let token = line.strip_prefix("DPoP").unwrap_or_default().trim();
+        let machine = self.machines.lock().unwrap().get(token).cloned();
+        if let Some(machine) = machine.filter(|_| !request.headers().contains_key("dpop")) {
+            let proof = machine.sign(self, request.method().as_str(), request.uri().path(), token);
+            request.headers_mut().insert("dpop", proof.parse().unwrap());
+        }
+        request
     }
 }
 
@@ -143,12 +171,28 @@ impl Machine {
     }
 
     pub fn proof(&self, place: &Place) -> String {
-        let claims = ProofClaims {
+        self.proof_with(place, self.claims())
+    }
+
+    pub fn claims(&self) -> ProofClaims {
+        ProofClaims {
             node: Some(self.id),
             recipient: Some(self.keys.identity().recipient()),
             version: Some("1.0.0".to_owned()),
-        };
-        self.proof_with(place, claims)
+            former: Vec::new(),
+        }
+    }
+
+    /// A proof for one request with a token.
+    pub fn sign(&self, place: &Place, method: &str, path: &str, token: &str) -> String {
+        let url = format!("https://localhost:{}{path}", place.address.port());
+        let (key, now, token) = (self.keys.node_key(), place.clock.now(), SecretString::from(token));
+        Proof::sign(key, method, &url, now, None, Some(&token), ProofClaims::default())
+    }
+
+    /// A proof of another time than it is here.
+    pub fn proof_at(&self, place: &Place, made: Timestamp, nonce: Option<&str>) -> String {
+        Proof::sign(self.keys.node_key(), "POST", &place.token_url(), made, nonce, None, self.claims())
     }
 
     pub fn proof_with(&self, place: &Place, claims: ProofClaims) -> String {

@@ -4,7 +4,7 @@ use serde_json::json;
 use taosync_store::settings::Role;
 use taosync_vault::random;
 
-use crate::client::bearer;
+use crate::client::dpop;
 use crate::place::Place;
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn anybody_may_ask_whether_it_is_well() {
 #[tokio::test]
 async fn a_report_is_kept_once_and_belongs_to_its_sender() {
     let place = Place::central().await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     let sync = random::uuid();
     let report = json!({
         "sync": sync, "outcome": "success", "started_at": "2026-05-12T08:00:00Z", "ended_at": "2026-05-12T08:00:09Z",
@@ -79,7 +79,7 @@ async fn a_report_is_kept_once_and_belongs_to_its_sender() {
     let nodes = place.store.nodes_list().await.unwrap();
     assert_eq!(nodes[0].orgs[0].report.as_ref().unwrap()["disk"], 5);
 
-    let (_, other) = bearer(&place.token("b").await);
+    let (_, other) = dpop(&place.token("b").await);
     let answer = send(&other, &report).await;
     assert_eq!((answer.status, answer.code().as_str()), (409, "refused"), "another machine's sync stays its own");
     let mut wrong = report.clone();

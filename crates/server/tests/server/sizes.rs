@@ -9,10 +9,11 @@ use taosync_store::settings::Role;
 use taosync_sync::down::compare::answer::Bounds;
 use taosync_sync::down::compare::reconcile::Reconciliation;
 use taosync_vault::proof::ProofClaims;
+use taosync_vault::random;
 use taosync_wire::frame::{FrameWriter, Header};
 use taosync_wire::v1::compare::{AskFrame, ListingFrame, Message, Part, RoundFrame, TypePart, encode_uri};
 
-use crate::client::bearer;
+use crate::client::dpop;
 use crate::place::{Machine, Place, content, org, publish};
 
 const ROUND: &str = "/api/v1/compare/round";
@@ -61,7 +62,7 @@ fn question(bytes: usize) -> Vec<u8> {
 #[tokio::test]
 async fn bodies_have_a_size_at_every_endpoint() {
     let place = Place::central().await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     for (path, limit) in [
         ("/api/v1/report", 16 * 1024),
         ("/api/v1/chunks", 128 * 1024),
@@ -79,7 +80,7 @@ async fn bodies_have_a_size_at_every_endpoint() {
 #[tokio::test]
 async fn lists_have_a_length_at_every_endpoint() {
     let place = Place::central().await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     let names = |n: usize| serde_json::json!({ "names": vec!["0".repeat(64); n] });
     let keys = |n: usize| serde_json::json!({ "deliveries": vec![serde_json::json!({"uri": "x", "version": 1}); n] });
     let requests: [(&str, &dyn Fn(usize) -> serde_json::Value); 2] =
@@ -94,7 +95,7 @@ async fn lists_have_a_length_at_every_endpoint() {
 #[tokio::test]
 async fn headers_have_a_size() {
     let place = Place::central().await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     let mark = |zeros: usize| format!("{}1.{}.{}", "0".repeat(zeros), "0".repeat(16), "0".repeat(8));
     let long = "1".repeat(129);
     for (name, value, is_read) in [
@@ -109,9 +110,9 @@ async fn headers_have_a_size() {
         assert_eq!(answer.status != 400, is_read, "{name}: {value}: {answer:?}");
     }
     // Spaces before a token change nothing but the length.
-    let bare = token.strip_prefix("Bearer ").unwrap();
+    let bare = token.strip_prefix("DPoP ").unwrap();
     for (length, is_read) in [(512, true), (513, false)] {
-        let line = format!("Bearer{}{bare}", " ".repeat(length - "Bearer".len() - bare.len()));
+        let line = format!("DPoP{}{bare}", " ".repeat(length - "DPoP".len() - bare.len()));
         let answer = place.get("/api/v1/feed", &[(header, &line)]).await;
         assert_eq!((line.len(), answer.status != 401), (length, is_read), "{answer:?}");
     }
@@ -132,6 +133,7 @@ async fn the_version_of_a_node_has_a_size() {
             node: Some(machine.id),
             recipient: Some(machine.keys.identity().recipient()),
             version: Some("1".repeat(length)),
+            former: Vec::new(),
         };
         assert_eq!(
             place.ask_token(&form, Some(&machine.proof_with(&place, claims))).await.status,
@@ -146,14 +148,22 @@ async fn a_consumer_cannot_make_up_nodes_without_end() {
     let place = central(async |central, _| central.nodes_of_consumer = 2).await;
     let secret = place.consumer("key", &["a"]).await;
     let form = format!("grant_type=client_credentials&client_id=key&client_secret={}", secret.expose_secret());
-    let machines = [Machine::new(), Machine::new(), Machine::new()];
-    for (machine, expected) in machines.iter().zip([200, 200, 403]) {
-        assert_eq!(place.ask_token(&form, Some(&machine.proof(&place))).await.status, expected);
+    // The key that has the consumer, under ever new ids.
+    let machine = Machine::new();
+    let claims = |id| ProofClaims { node: Some(id), ..machine.claims() };
+    let ids = [random::uuid(), random::uuid(), random::uuid()];
+    for (id, expected) in ids.into_iter().zip([200, 200, 403]) {
+        let proof = machine.proof_with(&place, claims(id));
+        assert_eq!(place.ask_token(&form, Some(&proof)).await.status, expected);
     }
-    let refused = place.ask_token(&form, Some(&machines[2].proof(&place))).await;
+    let refused = place.ask_token(&form, Some(&machine.proof_with(&place, claims(ids[2])))).await;
     assert_eq!(refused.json()["error"], "too_many_nodes");
     assert!(refused.json()["error_description"].as_str().unwrap().contains("oauth generate"), "it says what to do");
-    assert_eq!(place.ask_token(&form, Some(&machines[0].proof(&place))).await.status, 200, "the others go on");
+    assert_eq!(
+        place.ask_token(&form, Some(&machine.proof_with(&place, claims(ids[0])))).await.status,
+        200,
+        "the others go on"
+    );
     assert_eq!(place.store.nodes_list().await.unwrap().len(), 2);
 }
 
@@ -163,7 +173,7 @@ async fn a_comparison_has_so_many_items_and_no_more() {
         // One less than the org has, or just as many.
         let place =
             central(async |central, items| central.comparison = Bounds { items: items - spare, names: 9 }).await;
-        let (header, token) = bearer(&place.token("a").await);
+        let (header, token) = dpop(&place.token("a").await);
         for (path, body) in [(ROUND, round()), (LISTING, listing(0))] {
             let answer = place.post(path, &[(header, &token)], body).await;
             assert_eq!(answer.status, expected, "{path}: {answer:?}");
@@ -171,7 +181,7 @@ async fn a_comparison_has_so_many_items_and_no_more() {
         }
     }
     let place = central(async |central, _| central.comparison = Bounds { items: 20, names: 9 }).await;
-    let (header, token) = bearer(&place.token("a").await);
+    let (header, token) = dpop(&place.token("a").await);
     for (ids, expected) in [(20, 200), (21, 413)] {
         assert_eq!(place.post(LISTING, &[(header, &token)], listing(ids)).await.status, expected, "{ids} ids");
     }
@@ -205,7 +215,7 @@ async fn who_finds_no_room_to_compare_is_told_to_come_again() {
             central_router(central)
         })
         .await;
-        let (header, token) = bearer(&place.token("a").await);
+        let (header, token) = dpop(&place.token("a").await);
         for path in [LISTING, COMPARE] {
             let answer = place.post(path, &[(header, &token)], vec![b' '; length]).await;
             let told = (answer.status, answer.code());

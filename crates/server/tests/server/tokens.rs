@@ -3,9 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
+use taosync_model::Clock as _;
 use taosync_vault::proof::ProofClaims;
 
-use crate::client::{Answer, bearer};
+use crate::client::{Answer, dpop};
 use crate::place::{Machine, Place};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -29,7 +30,7 @@ async fn a_token_comes_with_everything_a_local_server_needs() {
     assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"));
     assert_eq!(answer.header("strict-transport-security"), "max-age=31536000");
     let json = answer.json();
-    assert_eq!(json["token_type"], "Bearer");
+    assert_eq!(json["token_type"], "DPoP");
     assert_eq!(json["expires_in"], 3600);
     assert_eq!(json["organisation_id"], "b");
     assert_eq!(json["organisations"], serde_json::json!(["a", "b"]));
@@ -38,6 +39,10 @@ async fn a_token_comes_with_everything_a_local_server_needs() {
     assert_eq!(node.recipient, machine.keys.identity().recipient());
     assert_eq!(node.thumbprint, machine.keys.node_key().thumbprint());
 
+    let again = place.post(TOKEN, &headers, "grant_type=client_credentials").await;
+    assert_eq!(error(&again), (400, "invalid_dpop_proof".into()), "the same proof once more");
+    let proof = machine.proof(&place);
+    let headers = [headers[0], headers[1], ("dpop", proof.as_str())];
     let first = place.post(TOKEN, &headers, "grant_type=client_credentials").await.json();
     assert_eq!(first["organisation_id"], "a", "nothing asked: the first org, and the list of all");
 }
@@ -96,10 +101,19 @@ async fn a_wrong_clock_locks_nobody_out() {
     let place = Place::central().await;
     let secret = place.consumer("key", &["a"]).await;
     let machine = Machine::new();
-    let proof = machine.proof(&place);
-    place.clock.shift(-400 * 86_400);
     let form = format!("grant_type=client_credentials&client_id=key&client_secret={}", secret.expose_secret());
-    assert_eq!(place.ask_token(&form, Some(&proof)).await.status, 200);
+    for years in [-56, 73] {
+        let made = place.clock.now() + jiff::SignedDuration::from_hours(24 * 365 * years);
+        let sign = |nonce: Option<&str>| machine.proof_at(&place, made, nonce);
+        let refused = place.ask_token(&form, Some(&sign(None))).await;
+        assert_eq!(error(&refused), (400, "use_dpop_nonce".into()), "{years}");
+        let nonce = refused.header("dpop-nonce").to_owned();
+        assert_eq!(error(&place.ask_token(&form, Some(&sign(Some("AAAAAAAAAAAA")))).await).1, "use_dpop_nonce");
+        let given = place.ask_token(&form, Some(&sign(Some(&nonce)))).await;
+        assert_eq!((given.status, given.header("dpop-nonce").len()), (200, 12), "{years}");
+        place.clock.shift(3_600 + 60);
+        assert_eq!(error(&place.ask_token(&form, Some(&sign(Some(&nonce)))).await).1, "use_dpop_nonce", "an hour ago");
+    }
 }
 
 #[tokio::test]
@@ -118,27 +132,48 @@ async fn a_node_keeps_its_key_and_can_be_shut_out() {
 }
 
 #[tokio::test]
+async fn a_second_machine_with_the_secret_is_refused_and_told_of_until_the_consumer_is_bound_anew() {
+    let place = Place::central().await;
+    let secret = place.consumer("key", &["a"]).await;
+    let form = format!("grant_type=client_credentials&client_id=key&client_secret={}", secret.expose_secret());
+    let (first, second) = (Machine::new(), Machine::new());
+    assert_eq!(place.ask_token(&form, Some(&first.proof(&place))).await.status, 200);
+    let answer = place.ask_token(&form, Some(&second.proof(&place))).await;
+    assert_eq!(error(&answer), (403, "consumer_bound".into()));
+    let told = place.store.consumers_list().await.unwrap().remove(0);
+    assert_eq!(told.thumbprints, [first.keys.node_key().thumbprint()]);
+    assert_eq!(told.stranger.unwrap().node, second.id);
+    place.store.consumer_rebind("key").await.unwrap();
+    assert_eq!(place.ask_token(&form, Some(&second.proof(&place))).await.status, 200);
+    assert_eq!(error(&place.ask_token(&form, Some(&first.proof(&place))).await).1, "consumer_bound", "once");
+}
+
+#[tokio::test]
 async fn wrong_tries_are_slowed_down_for_whoever_makes_them() {
     let place = Place::central().await;
     let secret = place.consumer("key", &["a"]).await;
     let machine = Machine::new();
-    let proof = machine.proof(&place);
     for _ in 0..5 {
-        let answer =
-            place.ask_token("grant_type=client_credentials&client_id=key&client_secret=no", Some(&proof)).await;
+        let answer = place
+            .ask_token("grant_type=client_credentials&client_id=key&client_secret=no", Some(&machine.proof(&place)))
+            .await;
         assert_eq!(error(&answer), (401, "invalid_client".into()));
     }
     let form = format!("grant_type=client_credentials&client_id=key&client_secret={}", secret.expose_secret());
-    let answer = place.ask_token(&form, Some(&proof)).await;
+    let answer = place.ask_token(&form, Some(&machine.proof(&place))).await;
     assert_eq!(error(&answer), (429, "slow_down".into()));
     let wait: u64 = answer.header("retry-after").parse().unwrap();
     assert!((1..=2).contains(&wait), "{wait}");
 
     let other = place.consumer("other", &["a"]).await;
     let form_of_other = form.replace("=key&", "=other&").replace(secret.expose_secret(), other.expose_secret());
-    assert_eq!(place.ask_token(&form_of_other, Some(&proof)).await.status, 200, "another client is not hurt");
+    assert_eq!(
+        place.ask_token(&form_of_other, Some(&machine.proof(&place))).await.status,
+        200,
+        "another client is not hurt"
+    );
     tokio::time::sleep(std::time::Duration::from_secs(wait)).await;
-    assert_eq!(place.ask_token(&form, Some(&proof)).await.status, 200);
+    assert_eq!(place.ask_token(&form, Some(&machine.proof(&place))).await.status, 200);
 }
 
 #[tokio::test]
@@ -146,7 +181,7 @@ async fn revocation_and_expiry_bite_at_once() {
     let place = Place::central().await;
     let token = place.token("a").await;
     let feed = async |token: &str| {
-        let (name, value) = bearer(token);
+        let (name, value) = dpop(token);
         place.get("/api/v1/feed", &[(name, &value)]).await
     };
     let answer = feed(&token).await;
@@ -154,7 +189,7 @@ async fn revocation_and_expiry_bite_at_once() {
     place.store.consumer_revoke("consumer-a").await.unwrap();
     let answer = feed(&token).await;
     assert_eq!((answer.status, answer.code().as_str()), (401, "token_invalid"));
-    assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+    assert_eq!(answer.header("www-authenticate"), "DPoP error=\"invalid_token\", algs=\"EdDSA\"");
 
     let token = place.token("b").await;
     place.clock.shift(3599);
@@ -162,7 +197,7 @@ async fn revocation_and_expiry_bite_at_once() {
     place.clock.shift(2);
     assert_eq!(feed(&token).await.code(), "token_expired");
 
-    for header in ["Bearer", "Bearer ", "Basic abc", &format!("Bearer {}", "x".repeat(600))] {
+    for header in ["DPoP", "DPoP ", "Basic abc", &format!("DPoP {}", "x".repeat(600))] {
         let answer = place.get("/api/v1/feed", &[("authorization", header)]).await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "token_invalid"), "{header}");
     }

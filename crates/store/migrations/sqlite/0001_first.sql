@@ -469,14 +469,17 @@ CREATE TABLE results_key (
 
 -- ---------------------------------------------------------------- who is who
 
--- A person or program allowed to ask this central for tokens.
+-- A person or program allowed to ask this central for tokens. stranger: key of the last machine that was refused because the
+-- consumer is another's.
 CREATE TABLE consumer (
     id           BLOB    NOT NULL PRIMARY KEY,
     client_key   TEXT    NOT NULL UNIQUE,
     secret_hash  BLOB    NOT NULL,
     user         BLOB    NOT NULL,
     role         TEXT    NOT NULL,
-    thumbprint   TEXT,
+    stranger     TEXT,
+    stranger_node BLOB,
+    stranger_at  INTEGER,
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER,
     revoked_at   INTEGER,
@@ -489,6 +492,22 @@ CREATE TABLE consumer_org (
     org      TEXT NOT NULL,
     PRIMARY KEY (consumer, org)
 ) STRICT, WITHOUT ROWID;
+
+-- Keys of the machines that may use a consumer: the first that came, and those that follow it by its own word.
+CREATE TABLE consumer_key (
+    consumer   BLOB    NOT NULL,
+    thumbprint TEXT    NOT NULL,
+    bound_at   INTEGER NOT NULL,
+    PRIMARY KEY (consumer, thumbprint)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX consumer_key_thumbprint ON consumer_key (thumbprint);
+
+-- Proofs of requests that are taken once only. id: hash of key and identity of the proof.
+CREATE TABLE proof_seen (
+    id BLOB    NOT NULL PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX proof_seen_at ON proof_seen (at);
 
 CREATE TABLE token (
     hash       BLOB    NOT NULL PRIMARY KEY,

@@ -3,10 +3,11 @@ use taosync_model::continuation::Judgement;
 use taosync_model::receipt_mark::ReceiptMark;
 use taosync_model::{Digest, OrgId};
 use taosync_store::consumers::NewConsumer;
-use taosync_store::nodes::{NodeHello, NodeSeen, WENT_BACK_AT};
+use taosync_store::nodes::{FormerThumbprint, NodeHello, NodeSeen, WENT_BACK_AT};
 use taosync_store::settings::{Identity, Role};
 use taosync_store::tokens::{NewToken, TOKENS_OF_NODE};
 use taosync_store::{Durability, StoreError};
+use taosync_vault::succession::Follows;
 use uuid::Uuid;
 
 use crate::support::{TestStore, open, org};
@@ -31,6 +32,7 @@ fn hello(id: u128, consumer: Uuid) -> NodeHello {
         recipient: "age1".into(),
         version: "0.1.0".into(),
         consumer,
+        former: Vec::new(),
     }
 }
 
@@ -103,14 +105,78 @@ async fn a_revoked_node_loses_its_tokens_and_comes_back_when_approved() {
 async fn a_consumer_is_bound_to_the_first_key_and_a_node_id_to_its_own() {
     let t = open().await;
     let consumer = consumer(&t, "key").await;
-    t.consumer_bind(consumer, "one").await.unwrap();
-    t.consumer_bind(consumer, "one").await.unwrap();
-    assert!(matches!(t.consumer_bind(consumer, "two").await, Err(StoreError::Refused(_))));
     node(&t, 5, consumer).await.unwrap();
     node(&t, 5, consumer).await.unwrap();
     let stranger = NodeHello { thumbprint: "other".into(), public_key: [2; 32], ..hello(5, consumer) };
     assert_eq!(t.node_seen(&stranger, 9).await.unwrap(), NodeSeen::OtherKey);
     assert_eq!(t.node_get(stranger.id).await.unwrap().unwrap().thumbprint, "thumb");
+    let second = NodeHello { id: Uuid::from_u128(6), ..stranger.clone() };
+    for _ in 0..2 {
+        assert_eq!(t.node_seen(&second, 9).await.unwrap(), NodeSeen::Stranger);
+    }
+    let listed = t.consumers_list().await.unwrap().remove(0);
+    let noted = listed.stranger.unwrap();
+    assert_eq!((listed.thumbprints, noted.thumbprint.as_str(), noted.node), (vec!["thumb".into()], "other", second.id));
+    let acts: Vec<_> = t.audit_list(9).await.unwrap().into_iter().map(|line| line.act).collect();
+    assert_eq!(acts, ["consumer.second-machine", "consumer.bind"], "each machine is told once");
+}
+
+#[tokio::test]
+async fn the_next_machine_gets_a_consumer_that_is_bound_anew_once() {
+    let t = open().await;
+    let consumer = consumer(&t, "key").await;
+    let old = node(&t, 5, consumer).await.unwrap();
+    t.token_issue(&token(&t, consumer, &org(), Some(old))).await.unwrap();
+    let key = |id: u128, name: &str, byte: u8| NodeHello {
+        thumbprint: name.into(),
+        public_key: [byte; 32],
+        ..hello(id, consumer)
+    };
+    assert_eq!(t.node_seen(&key(6, "new", 2), 9).await.unwrap(), NodeSeen::Stranger);
+    t.consumer_rebind("key").await.unwrap();
+    assert_eq!(t.token_check(&[3; 32], t.clock.now()).await.unwrap(), None, "the old machine's tokens are gone");
+    assert_eq!(t.node_seen(&key(6, "new", 2), 9).await.unwrap(), NodeSeen::Noted);
+    assert_eq!(t.node_seen(&key(7, "third", 3), 9).await.unwrap(), NodeSeen::Stranger, "once");
+    assert_eq!(t.node_seen(&hello(5, consumer), 9).await.unwrap(), NodeSeen::Stranger, "the old one neither");
+    assert!(matches!(t.consumer_rebind("nobody").await, Err(StoreError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_node_with_a_new_key_is_known_by_the_word_of_the_old_one_which_then_ends() {
+    let t = open().await;
+    let consumer = consumer(&t, "key").await;
+    let id = node(&t, 5, consumer).await.unwrap();
+    t.token_issue(&token(&t, consumer, &org(), Some(id))).await.unwrap();
+    let former = |follows| vec![FormerThumbprint { thumbprint: "thumb".into(), follows }];
+    let new = |follows| NodeHello {
+        thumbprint: "new".into(),
+        public_key: [2; 32],
+        former: former(follows),
+        ..hello(5, consumer)
+    };
+    assert_eq!(t.node_seen(&new(Follows::AnotherNode), 9).await.unwrap(), NodeSeen::OtherKey);
+    assert_eq!(t.node_seen(&new(Follows::SameNode), 9).await.unwrap(), NodeSeen::Noted);
+    assert_eq!(t.token_check(&[3; 32], t.clock.now()).await.unwrap(), None, "bound to the old key");
+    assert_eq!(t.node_get(id).await.unwrap().unwrap().thumbprint, "new");
+    assert_eq!(t.node_seen(&hello(5, consumer), 9).await.unwrap(), NodeSeen::OtherKey, "the old key is over");
+    let copy = NodeHello { id: Uuid::from_u128(6), ..hello(5, consumer) };
+    assert_eq!(t.node_seen(&copy, 9).await.unwrap(), NodeSeen::Stranger);
+}
+
+#[tokio::test]
+async fn a_proof_is_taken_once_until_it_is_forgotten() {
+    let t = open().await;
+    assert!(t.proof_take(&[1; 16]).await.unwrap());
+    assert!(!t.proof_take(&[1; 16]).await.unwrap());
+    assert!(t.proof_take(&[2; 16]).await.unwrap());
+    t.clock.shift(10);
+    assert_eq!(
+        t.proofs_sweep(t.clock.now().checked_sub(jiff::SignedDuration::from_secs(5)).unwrap()).await.unwrap(),
+        2
+    );
+    assert!(t.proof_take(&[1; 16]).await.unwrap());
+    t.clock.shift(-3600);
+    assert_eq!(t.proofs_sweep(jiff::Timestamp::UNIX_EPOCH).await.unwrap(), 1, "a clock that was put right");
 }
 
 #[tokio::test]
@@ -211,7 +277,7 @@ async fn a_copied_and_an_old_machine_are_noted_once_and_adopted() {
     t.node_approve(Uuid::from_u128(5)).await.unwrap();
     assert!(t.nodes_list().await.unwrap()[0].orgs[0].diverged_at.is_none(), "somebody has looked at it");
     let acts: Vec<_> = t.audit_list(9).await.unwrap().into_iter().map(|line| line.act).collect();
-    assert_eq!(acts, ["node.copied", "node.adopted", "node.copied"]);
+    assert_eq!(acts, ["node.copied", "node.adopted", "node.copied", "consumer.bind"]);
 }
 
 #[tokio::test]

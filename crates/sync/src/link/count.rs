@@ -14,8 +14,10 @@ pub struct Traffic {
     pub requests: u64,
     /// HTTP heads and bodies received.
     pub bytes_down: u64,
-    /// HTTP heads and bodies sent.
+    /// HTTP heads and bodies sent, apart from tokens and proofs.
     pub bytes_up: u64,
+    /// Of the heads, what shows who asks: lines with tokens and proofs.
+    pub bytes_proof: u64,
     /// Bytes on the socket both ways, TLS included.
     pub bytes_socket: u64,
 }
@@ -26,6 +28,7 @@ pub(super) struct Counters {
     requests: AtomicU64,
     down: AtomicU64,
     up: AtomicU64,
+    proof: AtomicU64,
     socket: AtomicU64,
 }
 
@@ -34,11 +37,20 @@ impl Counters {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Notes a line of a head that shows who asks. It is counted before it is sent: lines of requests that no
+    /// connection took are counted too.
+    pub fn count_proof(&self, name: &str, value: &str) {
+        let line = name.len() + ": ".len() + value.len() + "\r\n".len();
+        self.proof.fetch_add(line as u64, Ordering::Relaxed);
+    }
+
     pub fn read(&self) -> Traffic {
+        let bytes_proof = self.proof.load(Ordering::Relaxed);
         Traffic {
+            bytes_proof,
             requests: self.requests.load(Ordering::Relaxed),
             bytes_down: self.down.load(Ordering::Relaxed),
-            bytes_up: self.up.load(Ordering::Relaxed),
+            bytes_up: self.up.load(Ordering::Relaxed).saturating_sub(bytes_proof),
             bytes_socket: self.socket.load(Ordering::Relaxed),
         }
     }

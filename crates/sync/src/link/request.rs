@@ -25,17 +25,19 @@ pub struct Request {
     pub(super) path: String,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Bytes,
+    /// Whether the sync it belongs to is named in a header.
+    pub(super) names_sync: bool,
 }
 
 impl Request {
     /// A GET request.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), headers: Vec::new(), body: Bytes::new() }
+        Self { method: Method::GET, path: path.into(), headers: Vec::new(), body: Bytes::new(), names_sync: true }
     }
 
     /// A POST request with a body of frames.
     pub fn post(path: impl Into<String>, body: impl Into<Bytes>) -> Self {
-        Self { method: Method::POST, path: path.into(), headers: Vec::new(), body: body.into() }
+        Self { method: Method::POST, path: path.into(), headers: Vec::new(), body: body.into(), names_sync: true }
     }
 
     /// A POST request with JSON.
@@ -43,6 +45,12 @@ impl Request {
         // Unwrap safety: messages are strings, numbers and lists, which always serialise.
         let body = serde_json::to_vec(body).unwrap_or_default();
         Self::post(path, body).header("content-type", "application/json")
+    }
+
+    /// Leaves out the header with the id of the sync, for what says it itself.
+    #[must_use]
+    pub fn without_sync(self) -> Self {
+        Self { names_sync: false, ..self }
     }
 
     /// Adds a header.

@@ -74,7 +74,7 @@ async fn link(token: Says, then: Says) -> (Link, tempfile::TempDir) {
 /// A token answer of this many bytes.
 fn token(length: usize) -> Says {
     let json = format!(
-        "{{\"access_token\":\"t\",\"token_type\":\"Bearer\",\"expires_in\":600,\"organisation_id\":\"A\",\"organisations\":[\"A\"],\
+        "{{\"access_token\":\"t\",\"token_type\":\"DPoP\",\"expires_in\":600,\"organisation_id\":\"A\",\"organisations\":[\"A\"],\
          \"central\":\"{}\",\"central_key\":\"{}\",\"version\":\"0.1.0\"}}",
         Uuid::from_u128(2),
         "0".repeat(64)

@@ -1,6 +1,6 @@
 //! Getting a token: OAuth2 client credentials with a proof of the node's key.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,14 +10,15 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use taosync_model::OrgId;
-use taosync_vault::proof::{Proof, ProofClaims};
+use taosync_vault::proof::ProofClaims;
+use taosync_vault::succession::vouch;
 use taosync_vault::{results_keys, sealed_file};
-use taosync_wire::v1::token::{ORG_PARAMETER, ResultsKeys, TokenAnswer, TokenError};
+use taosync_wire::v1::token::{ORG_PARAMETER, ResultsKeys, TOKEN_TYPE, TokenAnswer, TokenError};
 use url::{Url, form_urlencoded};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Link, LinkError, read_small};
+use super::{Link, LinkError, USE_NONCE, read_small};
 
 /// Longest answer of a token endpoint.
 pub(super) const MAX_ANSWER: usize = 64 * 1024;
@@ -60,6 +61,8 @@ struct Kept {
     central: Uuid,
     key: [u8; 32],
     renew_at: Timestamp,
+    #[serde(default)]
+    nonce: Option<String>,
 }
 
 impl Access {
@@ -84,7 +87,8 @@ impl Link {
         if is_ours {
             let central = Central { id: kept.central, key: kept.key };
             let token = Arc::new(SecretString::from(kept.token));
-            let Kept { org, orgs, renew_at, .. } = kept;
+            let Kept { org, orgs, renew_at, nonce, .. } = kept;
+            *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = nonce;
             *self.access.lock().await =
                 Some(Access { token, org, orgs, central, results: None, renew_at, is_new: false });
         }
@@ -103,6 +107,7 @@ impl Link {
             central: access.central.id,
             key: access.central.key,
             renew_at: access.renew_at,
+            nonce: self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
         serde_json::to_vec(&kept).ok().map(Zeroizing::new)
     }
@@ -125,15 +130,24 @@ impl Link {
         }
     }
 
+    /// Asks once, and once more when central cannot tell by the clocks that the request was signed now.
     async fn ask_token(&self, org: Option<&OrgId>) -> Result<Access, LinkError> {
+        match self.ask_token_once(org).await {
+            Err(LinkError::Token { code, .. }) if code == USE_NONCE => self.ask_token_once(org).await,
+            other => other,
+        }
+    }
+
+    async fn ask_token_once(&self, org: Option<&OrgId>) -> Result<Access, LinkError> {
         let asked_at = self.caller.clock.now();
-        let request = self.token_request(asked_at, org)?;
+        let request = self.token_request(org)?;
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         self.traffic.count_request();
         let answer = tokio::time::timeout(self.silence, self.client.request(request))
             .await
             .map_err(|_| LinkError::Silent { host: host.clone(), seconds: self.silence.as_secs() })?
             .map_err(|error| LinkError::from_client(&host, error))?;
+        self.note_nonce(answer.headers());
         let status = answer.status();
         let stranger = || LinkError::Stranger { host: host.clone(), status: status.as_u16() };
         let body = read_small(answer.into_body(), MAX_ANSWER, self.silence).await.ok_or_else(stranger)?;
@@ -145,14 +159,17 @@ impl Link {
         access_of(answer, asked_at)
     }
 
-    fn token_request(&self, now: Timestamp, org: Option<&OrgId>) -> Result<http::Request<Full<Bytes>>, LinkError> {
+    fn token_request(&self, org: Option<&OrgId>) -> Result<http::Request<Full<Bytes>>, LinkError> {
         let url = &self.address.token;
+        let keyring = &self.caller.keyring;
+        let public = keyring.node_key().public();
         let claims = ProofClaims {
             node: Some(self.caller.node),
-            recipient: Some(self.caller.keyring.identity().recipient()),
+            recipient: Some(keyring.identity().recipient()),
             version: Some(self.caller.version.clone()),
+            former: keyring.former().iter().map(|former| vouch(former, self.caller.node, &public)).collect(),
         };
-        let proof = Proof::sign(self.caller.keyring.node_key(), "POST", url.as_str(), now, None, None, claims);
+        let proof = self.proof("POST", url, None, claims);
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if let Some(org) = org {
@@ -192,6 +209,9 @@ fn keys_of(keys: ResultsKeys, central: Uuid, key: &[u8; 32]) -> Result<Vec<Strin
 
 fn access_of(answer: TokenAnswer, asked_at: Timestamp) -> Result<Access, LinkError> {
     let bad = |what: &str| LinkError::Protocol(format!("the token answer has {what}"));
+    if !answer.token_type.eq_ignore_ascii_case(TOKEN_TYPE) {
+        return Err(bad("a token that is not bound to the key of this node"));
+    }
     let org = OrgId::new(answer.organisation_id).map_err(|_| bad("no valid organisation_id"))?;
     let orgs = answer.organisations.into_iter().filter_map(|o| OrgId::new(o).ok()).collect();
     let mut key = [0; 32];

@@ -354,6 +354,7 @@ impl Done {
             requests: traffic.requests,
             bytes_down: traffic.bytes_down,
             bytes_up: traffic.bytes_up,
+            bytes_proof: traffic.bytes_proof,
             bytes_socket: traffic.bytes_socket,
             orgs: vec![org],
             ..Summary::default()

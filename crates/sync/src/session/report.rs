@@ -61,6 +61,7 @@ pub(super) fn count(summary: &mut Summary, traffic: Traffic) {
     summary.requests = traffic.requests;
     summary.bytes_down = traffic.bytes_down;
     summary.bytes_up = traffic.bytes_up;
+    summary.bytes_proof = traffic.bytes_proof;
     summary.bytes_socket = traffic.bytes_socket;
 }
 
@@ -151,7 +152,7 @@ async fn send(store: &Store, replica: &ReplicaScope, link: &Link) -> Result<(), 
     let mut answered = Vec::new();
     let mut result = Ok(());
     for report in waiting {
-        match link.send(Request::post_json(v1::PATH_REPORT, &report.body)).await {
+        match link.send(Request::post_json(v1::PATH_REPORT, &report.body).without_sync()).await {
             Ok(_) => answered.push(report.id),
             Err(LinkError::Problem(problem)) if is_final(&problem) => {
                 tracing::warn!(%problem, "central does not take a report");

@@ -155,6 +155,7 @@ fn merge(summary: &mut Summary, part: Summary) {
     summary.requests += part.requests;
     summary.bytes_down += part.bytes_down;
     summary.bytes_up += part.bytes_up;
+    summary.bytes_proof += part.bytes_proof;
     summary.bytes_socket += part.bytes_socket;
     summary.orgs.extend(part.orgs);
 }

@@ -64,8 +64,10 @@ pub struct Summary {
     pub requests: u64,
     /// HTTP heads and bodies received.
     pub bytes_down: u64,
-    /// HTTP heads and bodies sent.
+    /// HTTP heads and bodies sent, apart from tokens and proofs.
     pub bytes_up: u64,
+    /// Bytes of the lines with tokens and proofs, which `bytes_up` leaves out.
+    pub bytes_proof: u64,
     /// Bytes on the socket, both ways.
     pub bytes_socket: u64,
     /// Wall time.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::succession::{Follows, FormerKey, vouch};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -39,12 +40,19 @@ fn sign_parts(header: &Value, payload: &Value) -> String {
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(key().sign(signed.as_bytes())))
 }
 
+/// The word of a former key.
+fn word(seed: u8, node: u128) -> String {
+    let former = FormerKey { key: NodeKey::from_seed(&[seed; 32]), follows: Follows::SameNode };
+    vouch(&former, Uuid::from_u128(node), &key().public())
+}
+
 #[test]
 fn everything_said_comes_back() {
     let claims = ProofClaims {
         node: Some(Uuid::from_u128(9)),
         recipient: Some("age1x".to_owned()),
         version: Some("0.1.0".to_owned()),
+        former: vec![word(8, 9)],
     };
     let token = random::token();
     let url = format!("{URL}?page=2#x");
@@ -52,6 +60,7 @@ fn everything_said_comes_back() {
     let proof = Proof::verify(&jws, "POST", URL, now(), minute(), Some(&token)).unwrap();
     assert_eq!((proof.public, &proof.thumbprint), (key().public(), &key().thumbprint()));
     assert_eq!((proof.iat, proof.nonce.as_deref(), &proof.claims), (now(), Some("n-1"), &claims));
+    assert_eq!(proof.former[0].public, NodeKey::from_seed(&[8; 32]).public());
     let again = Proof::sign(&key(), "POST", &url, now(), Some("n-1"), Some(&token), claims);
     assert_ne!(verify(&again).unwrap().jti, proof.jti, "every proof has an identity of its own");
 }
@@ -66,6 +75,43 @@ fn the_payload_has_the_names_of_rfc_9449() {
         (&json!("GET"), &json!(URL), &json!(1_778_572_800), &json!("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"))
     );
     assert_eq!(payload.as_object().unwrap().len(), 5);
+}
+
+#[test]
+fn the_hash_of_a_token_is_that_of_rfc_9449_7_1() {
+    let token = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU".into();
+    assert_eq!(token_hash(&token), "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo");
+}
+
+#[test]
+fn the_example_of_rfc_9449_4_1_is_of_another_algorithm_and_refused_for_that_alone() {
+    let example = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg";
+    assert_eq!(verify(example), Err(ProofError::Unsupported("alg")));
+}
+
+#[test]
+fn a_word_of_a_former_key_must_be_true() {
+    let with = |node: Option<u128>, former: Vec<String>| {
+        let claims = ProofClaims { node: node.map(Uuid::from_u128), former, ..ProofClaims::default() };
+        verify(&Proof::sign(&key(), "POST", URL, now(), None, None, claims)).map(|proof| proof.former.len())
+    };
+    assert_eq!(with(Some(9), vec![word(1, 9), word(2, 9), word(3, 9)]), Ok(3));
+    let bad = ProofError::Malformed("former is not the word of a former key");
+    for (node, former) in [
+        (Some(9), vec![word(1, 8)]),
+        (None, vec![word(1, 9)]),
+        (Some(9), vec!["x".to_owned()]),
+        (Some(9), (1..=4).map(|seed| word(seed, 9)).collect()),
+    ] {
+        assert_eq!(with(node, former), Err(bad.clone()));
+    }
+}
+
+#[test]
+fn a_proof_is_small() {
+    let (token, url) = (random::token(), "https://127.0.0.1:40123/api/v1/feed");
+    let jws = Proof::sign(&key(), "GET", url, now(), Some("123456789012"), Some(&token), ProofClaims::default());
+    assert_eq!(jws.len(), 478, "it travels with every request");
 }
 
 #[test]

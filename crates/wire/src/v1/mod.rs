@@ -20,6 +20,9 @@ pub const SYNC_ID: &str = "taosync-sync";
 /// Header of every answer: what the request is called in the log.
 pub const REQUEST_ID: &str = "taosync-request";
 
+/// Header of an answer with the nonce for the next proof (RFC 9449 §8.2).
+pub const DPOP_NONCE: &str = "dpop-nonce";
+
 /// Path of the token endpoint, relative to the root URL.
 pub const PATH_TOKEN: &str = "api/v1/oauth/token";
 /// Path of the feed.

@@ -6,12 +6,15 @@ use uuid::Uuid;
 /// The form parameter that names the org a token is wanted for; needed only by consumers with several.
 pub const ORG_PARAMETER: &str = "organisation_id";
 
+/// How a token is used: with a proof of the key it is bound to.
+pub const TOKEN_TYPE: &str = "DPoP";
+
 /// The successful answer. `Debug` shows no token.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TokenAnswer {
     /// The token.
     pub access_token: String,
-    /// How to use it: `Bearer`.
+    /// How to use it: [`TOKEN_TYPE`].
     pub token_type: String,
     /// Seconds it lives.
     pub expires_in: u64,
@@ -48,7 +51,8 @@ impl std::fmt::Debug for TokenAnswer {
 /// The unsuccessful answer (RFC 6749 §5.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenError {
-    /// `invalid_client`, `invalid_request`, `invalid_scope`, `unsupported_grant_type`, `invalid_dpop_proof`.
+    /// `invalid_client`, `invalid_request`, `invalid_scope`, `unsupported_grant_type`, `invalid_dpop_proof`,
+    /// `use_dpop_nonce` …
     pub error: String,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -5,6 +5,7 @@ use taosync_store::Durability;
 use taosync_store::audit::AuditEntry;
 use taosync_store::settings::Role;
 use taosync_vault::Keyring;
+use taosync_vault::succession::Follows;
 
 use crate::commands::serve;
 use crate::context::Context;
@@ -42,7 +43,7 @@ pub async fn renew(context: &Context) -> Result<Exit, Failure> {
     let _up = locks::sync_lock(node.place.dir(), Way::Up, &*node.clock)?;
     let old = node.identity.node;
     // Keys first: central refuses the old id with new keys, so that a renewal cut in between is noticed and repeated.
-    Keyring::renew_node(&node.place.keys())?;
+    Keyring::renew_node(&node.place.keys(), Follows::AnotherNode)?;
     let new = node.store.identity_renew().await?;
     // The fresh key signs this entry, and with it everything before.
     let renewed = Node::open(context).await?;

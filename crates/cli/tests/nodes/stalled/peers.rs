@@ -1,13 +1,16 @@
 //! Clients that say what they should, and then nothing.
 
 use rustls::pki_types::ServerName;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
+use taosync_model::clock::SystemClock;
 use taosync_model::item::{Counts, Envelope, ItemKind};
 use taosync_model::{Clock as _, Digest, OrgId, vocabulary as v};
 use taosync_store::consumers::NewConsumer;
 use taosync_store::nodes::{NodeHello, NodeSeen};
 use taosync_store::tokens::NewToken;
+use taosync_vault::node_key::NodeKey;
+use taosync_vault::proof::{Proof, ProofClaims};
 use taosync_vault::random;
 use taosync_vault::tls::client_config;
 use taosync_vault::tokens::TokenHash;
@@ -33,7 +36,8 @@ const SENT: usize = 20_000;
 pub struct Pass {
     node: Uuid,
     org: OrgId,
-    token: String,
+    token: SecretString,
+    key: NodeKey,
 }
 
 /// What a writer begins.
@@ -57,6 +61,7 @@ pub struct Peer {
 impl Pass {
     pub async fn issue(central: &Central, org: &str) -> Self {
         let (node, org, token) = (random::uuid(), OrgId::new(org).unwrap(), random::token());
+        let key = NodeKey::from_seed(&Digest::of(node.as_bytes()).0);
         let new = NewConsumer {
             client_key: random::uuid().simple().to_string(),
             secret_hash: TokenHash::of(&random::token()),
@@ -67,24 +72,27 @@ impl Pass {
         let consumer = central.store().consumer_create(&new).await.unwrap();
         let hello = NodeHello {
             id: node,
-            thumbprint: node.simple().to_string(),
-            public_key: Digest::of(node.as_bytes()).0,
+            thumbprint: key.thumbprint(),
+            public_key: key.public(),
             recipient: "age1".into(),
             version: "0.1.0".into(),
             consumer,
+            former: Vec::new(),
         };
         assert_eq!(central.store().node_seen(&hello, u32::MAX).await.unwrap(), NodeSeen::Noted);
         let expires_at = central.node.clock.now() + jiff::SignedDuration::from_hours(1);
         let kept = NewToken { hash: TokenHash::of(&token), consumer, org: &org, node: Some(node), expires_at };
         central.store().token_issue(&kept).await.unwrap();
-        Self { node, org, token: token.expose_secret().to_owned() }
+        Self { node, org, token, key }
     }
 
     fn head(&self, method: &str, path: &str, length: usize) -> String {
-        let token = &self.token;
+        let (url, now) = (format!("https://localhost/{path}"), SystemClock.now());
+        let proof = Proof::sign(&self.key, method, &url, now, None, Some(&self.token), ProofClaims::default());
+        let token = self.token.expose_secret();
         format!(
-            "{method} /{path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
-             content-length: {length}\r\n\r\n"
+            "{method} /{path} HTTP/1.1\r\nhost: localhost\r\nauthorization: DPoP {token}\r\ndpop: {proof}\r\n\
+             connection: close\r\ncontent-length: {length}\r\n\r\n"
         )
     }
 

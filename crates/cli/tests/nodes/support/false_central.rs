@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use taosync_wire::v1::token::TokenAnswer;
+use taosync_wire::v1::token::{TOKEN_TYPE, TokenAnswer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -41,7 +41,7 @@ pub async fn in_place_of(
 async fn token(central: &Central) -> TokenAnswer {
     TokenAnswer {
         access_token: "false".into(),
-        token_type: "Bearer".into(),
+        token_type: TOKEN_TYPE.into(),
         expires_in: 600,
         organisation_id: "A".into(),
         organisations: vec!["A".into()],

@@ -16,7 +16,7 @@ use tokio::sync::SemaphorePermit;
 use super::FRAMES;
 use super::feed::offer_request;
 use crate::body::{self, Gathered};
-use crate::oauth::Caller;
+use crate::oauth::{Caller, CallerOnce};
 use crate::problem::ApiError;
 use crate::state::Central;
 
@@ -52,7 +52,7 @@ pub(crate) async fn listing(
 /// What differs, by name.
 pub(crate) async fn compare(
     State(central): State<Arc<Central>>,
-    caller: Caller,
+    CallerOnce(caller): CallerOnce,
     headers: HeaderMap,
     query: Result<Query<FeedQuery>, QueryRejection>,
     request: Body,

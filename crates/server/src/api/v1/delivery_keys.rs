@@ -18,7 +18,7 @@ use taosync_vault::unlock_code::Locked;
 use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted, LockedKey, SealedKey};
 
 use crate::body;
-use crate::oauth::Caller;
+use crate::oauth::{Caller, CallerOnce};
 use crate::problem::ApiError;
 use crate::state::Central;
 
@@ -30,7 +30,7 @@ const MAX_CHUNKS: u32 = 100_000;
 
 pub(crate) async fn delivery_keys(
     State(central): State<Arc<Central>>,
-    caller: Caller,
+    CallerOnce(caller): CallerOnce,
     request: Body,
 ) -> Result<Json<Keys>, ApiError> {
     let wanted: KeysWanted = body::read_json(request, MAX_BODY).await?;

@@ -13,7 +13,7 @@ use taosync_wire::v1::{CONTINUATION, RECEIPT};
 
 use super::{FRAMES, sync_id};
 use crate::body;
-use crate::oauth::Caller;
+use crate::oauth::{Caller, CallerOnce};
 use crate::problem::ApiError;
 use crate::state::Central;
 
@@ -22,7 +22,7 @@ const MAX_SHOWN: usize = 128;
 
 pub(crate) async fn feed(
     State(central): State<Arc<Central>>,
-    caller: Caller,
+    CallerOnce(caller): CallerOnce,
     headers: HeaderMap,
     query: Result<Query<FeedQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {

@@ -16,13 +16,13 @@ use taosync_wire::v1::outbox::ReceiptFrame;
 use super::FRAMES;
 use super::feed::receipt;
 use crate::body;
-use crate::oauth::Caller;
+use crate::oauth::{Caller, CallerOnce};
 use crate::problem::ApiError;
 use crate::state::Central;
 
 pub(crate) async fn outbox(
     State(central): State<Arc<Central>>,
-    caller: Caller,
+    CallerOnce(caller): CallerOnce,
     headers: HeaderMap,
     request: Body,
 ) -> Result<Response, ApiError> {

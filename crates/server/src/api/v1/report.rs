@@ -12,7 +12,7 @@ use taosync_vault::node_key;
 use taosync_wire::v1::report::{Purged, Report};
 
 use crate::body;
-use crate::oauth::Caller;
+use crate::oauth::{Caller, CallerOnce};
 use crate::problem::ApiError;
 use crate::state::Central;
 
@@ -21,7 +21,7 @@ pub(crate) const MAX_REPORT: usize = 16 * 1024;
 
 pub(crate) async fn report(
     State(central): State<Arc<Central>>,
-    caller: Caller,
+    CallerOnce(caller): CallerOnce,
     request: Body,
 ) -> Result<StatusCode, ApiError> {
     // Fields a newer local server adds are kept: what is stored is what came.

@@ -13,7 +13,7 @@ use taosync_store::runner_keys::RunnerScope;
 use taosync_vault::tokens::TokenHash;
 use taosync_vault::{passwords, random};
 
-use crate::client::{Answer, bearer};
+use crate::client::{Answer, bearer, dpop};
 use crate::place::{Machine, Place, content};
 use crate::room::Room;
 use crate::tao;
@@ -65,8 +65,8 @@ impl Credentials {
         let token = |token: &str| Some(bearer(token).1);
         match who {
             Who::Nobody | Who::ClientSecret => None,
-            Who::Consumer => token(&self.consumer),
-            Who::Void => token(&self.void),
+            Who::Consumer => Some(dpop(&self.consumer).1),
+            Who::Void => Some(dpop(&self.void).1),
             Who::TaoToken => token(&self.tao),
             Who::TestRunner => token(&self.runner),
             Who::SyncManager => {

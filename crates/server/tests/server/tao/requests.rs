@@ -144,7 +144,7 @@ async fn who_may_not_come_in_is_told_as_tao_tells() {
     assert_eq!(place.get(path, &[("authorization", &bearer(&native))]).await.status, 401);
     let client = TaoBox::connect(&place, "key", &["A"], None).await;
     assert_eq!(client.get(path).await.status, 200);
-    assert_eq!(client.get("/api/v1/feed?after=").await.code(), "token_without_node");
+    assert_eq!(client.get("/api/v1/feed?after=").await.code(), "proof_missing");
 
     let missing = "At least one mandatory parameter was required but found missing in your request";
     let wrong = "You are not authorized to perform this operation";
