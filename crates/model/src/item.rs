@@ -100,9 +100,6 @@ pub struct Envelope {
     /// What is inside.
     #[serde(default)]
     pub counts: Counts,
-    /// Word of the node that hands it in: Ed25519 over [`Envelope::signed_bytes`], hex; made when it is sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signature: Option<String>,
 }
 
 impl Envelope {
@@ -125,12 +122,11 @@ impl Envelope {
             started_at: None,
             finished_at: None,
             counts: Counts::default(),
-            signature: None,
         }
     }
 
-    /// The bytes that are signed: a domain, then every field but the signature, each length-prefixed, and a byte before
-    /// each that may be missing.
+    /// The bytes the node that hands the item in vouches for: a domain, then every field, each length-prefixed, and a byte
+    /// before each that may be missing.
     pub fn signed_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(512);
         let mut part = |field: &[u8]| {
@@ -165,6 +161,22 @@ impl Envelope {
         }
         bytes
     }
+}
+
+/// A node's word for one item, as it can be shown alone: the way from the item's leaf up a Merkle tree (RFC 9162 §2.1, with
+/// BLAKE3) over the items it handed in together, to the root under its signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemProof {
+    /// Public key of the node, Ed25519, hex.
+    pub signer: String,
+    /// Ed25519 over number of leaves and root, hex.
+    pub signature: String,
+    /// Place of the item in its batch, from 0.
+    pub leaf: u32,
+    /// Items in the batch.
+    pub of: u32,
+    /// The hashes beside the way, from the leaf up.
+    pub path: Vec<Digest>,
 }
 
 /// What an item's payload holds.

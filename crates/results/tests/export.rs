@@ -25,7 +25,6 @@ fn envelope() -> Envelope {
         started_at: Some(Timestamp::UNIX_EPOCH),
         finished_at: None,
         counts: Counts::default(),
-        signature: None,
     }
 }
 

@@ -8,6 +8,7 @@ use taosync_store::blobs::Blobs;
 use taosync_store::settings::Identity;
 use taosync_sync::down::compare::answer::Bounds;
 use taosync_sync::runner::Runner;
+use taosync_sync::tao::walks::Walks;
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -44,6 +45,8 @@ pub struct Central {
     pub(crate) questions: Semaphore,
     /// Large requests of TAO clients that are taken apart at once.
     pub(crate) hand_ins: Semaphore,
+    /// Where TAO clients that count their own pages have come to.
+    pub(crate) tao_walks: Walks,
     /// Addresses under which local servers reach this central, such as `https://central.example/`; proofs must name one
     /// of them. Empty: the address the request itself names.
     pub public_urls: Vec<Url>,
@@ -72,6 +75,7 @@ impl Central {
             comparisons: Semaphore::new(COMPARISONS),
             questions: Semaphore::new(QUESTIONS),
             hand_ins: Semaphore::new(HAND_INS),
+            tao_walks: Walks::default(),
             tao_base_path: String::new(),
             public_urls: Vec::new(),
             token_lifetime: TOKEN_LIFETIME,

@@ -9,6 +9,7 @@ use taosync_vault::receipts;
 use uuid::Uuid;
 
 use crate::outbox::receipt;
+use crate::received::word::WordCheck;
 use crate::values::Record;
 use crate::{Store, StoreError};
 
@@ -74,22 +75,24 @@ impl Store {
     /// Looks at some received items, after a row, in the order of rows.
     pub async fn received_check(&self, after: Option<Uuid>, limit: u32) -> Result<ItemsChecked, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, kind, item, version, org, envelope, digest, payload, sealed FROM received
-             WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT r.id, r.kind, r.item, r.version, r.org, r.envelope, r.digest, r.payload, r.sealed, r.word, r.leaf,
+                 w.signer, w.signature, w.leaves
+             FROM received r LEFT JOIN received_word w ON w.id = r.word WHERE r.id > $1 ORDER BY r.id LIMIT $2",
         )
         .bind(after.unwrap_or(Uuid::nil()))
         .bind(limit)
         .fetch_all(&self.pools.readers)
         .await
         .map_err(StoreError::sql("received_check"))?;
-        self.items_checked("received", &rows, |_| Ok(None))
+        let mut words = WordCheck::default();
+        self.items_checked("received", &rows, |row| words.problem(row))
     }
 
     fn items_checked(
         &self,
         table: &'static str,
         rows: &[SqliteRow],
-        more: impl Fn(&Record<'_>) -> Result<Option<&'static str>, StoreError>,
+        mut more: impl FnMut(&Record<'_>) -> Result<Option<&'static str>, StoreError>,
     ) -> Result<ItemsChecked, StoreError> {
         let mut checked = ItemsChecked::default();
         for row in rows {

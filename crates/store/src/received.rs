@@ -2,6 +2,7 @@
 
 mod judge;
 mod listing;
+pub(crate) mod word;
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 pub use judge::{Editions, ItemKey};
 pub use listing::{ReceivedCounts, ReceivedFilter, ReceivedItem, ReceivedPayload};
+pub use word::{Vouched, Word};
 
 use crate::audit::AuditEntry;
 use crate::rows;
@@ -35,6 +37,8 @@ pub struct IncomingItem {
     pub at_rest: Option<Vec<u8>>,
     /// Taker or delivery has left the organisation meanwhile.
     pub out_of_scope: bool,
+    /// The node's word for it; none of a TAO box.
+    pub vouched: Option<Vouched>,
 }
 
 impl IncomingItem {
@@ -165,13 +169,14 @@ impl Store {
             return Err(StoreError::damaged("the counter of receipts"));
         }
         tx.received_unhead(&judge.replaced_heads()).await?;
+        let words = tx.words_insert(self, new.iter().map(|row| row.item)).await?;
         let envelopes = new.iter().map(|row| json_text(&row.item.envelope)).collect::<Result<Vec<_>, _>>()?;
         let new: Vec<(NewRow, String)> = new.into_iter().zip(envelopes).collect();
         let sql = tx.sql();
         rows::insert(
             tx.conn(),
             "INSERT INTO received (id, kind, item, version, digest, org, origin, handed_in_by, envelope, payload,
-                 sealed, delivery, test_taker, status, head, out_of_scope, receipt_no, received_at) ",
+                 sealed, delivery, test_taker, status, head, out_of_scope, receipt_no, received_at, word, leaf) ",
             &new,
             "",
             |mut row, (new, text)| {
@@ -187,6 +192,9 @@ impl Store {
                 row.push_bind(envelope.delivery.as_deref()).push_bind(envelope.test_taker.as_deref());
                 row.push_bind(new.held.status.as_str()).push_bind(new.head).push_bind(new.held.out_of_scope);
                 row.push_bind(new.held.receipt_no).push_bind(new.held.received_at);
+                let vouched = new.item.vouched.as_ref();
+                row.push_bind(vouched.and_then(|vouched| words.get(&vouched.word.signature).copied()));
+                row.push_bind(vouched.map(|vouched| vouched.leaf));
             },
         )
         .await

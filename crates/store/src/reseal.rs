@@ -352,6 +352,8 @@ mod tests {
         "node",
         "public_key",
         "signer",
+        "leaves",
+        "word",
         "stranger_node",
         "locked",
     ];

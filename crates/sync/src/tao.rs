@@ -4,6 +4,7 @@
 //! * [`compat`]: what is switched on, and how.
 //! * [`reach`]: whose data a consumer may see.
 //! * [`listing`]: checksums, details, classes.
+//! * [`walks`]: where clients that count their own pages have come to.
 //! * [`login`]: sync managers, and the handshake.
 //! * [`hand_in`]: results, logs, sessions, LTI users.
 //! * [`package`]: the zip of a delivery.
@@ -18,6 +19,7 @@ pub mod login;
 pub mod package;
 pub mod reach;
 mod results;
+pub mod walks;
 
 pub use compat::Compat;
 pub use reach::Reach;

@@ -35,6 +35,7 @@ pub mod index;
 pub mod item_proof;
 mod key_files;
 pub mod keyring;
+mod merkle;
 pub mod node_identity;
 pub mod node_key;
 pub mod nonces;

@@ -11,23 +11,17 @@ use taosync_model::audit::AuditHead;
 use taosync_model::item::{Receipt, ReceiptProof};
 
 use crate::VaultError;
+use crate::merkle;
 use crate::node_key::{self, NodeKey};
 
 /// Receipts under one signature at most: signing and verifying cost next to nothing per receipt, and a proof is six
 /// hashes long.
 pub const BATCH: usize = 64;
 
-/// Put before what is hashed, so that a leaf can never be taken for a node (RFC 9162 §2.1.1).
-const LEAF: u8 = 0;
-const NODE: u8 = 1;
-
 /// Signs receipts as one batch and gives each its proof; what stood there is replaced. Gives the signature, hex; it is
 /// empty when there are no receipts.
 pub fn sign_batch(key: &NodeKey, audit: AuditHead, receipts: &mut [Receipt]) -> String {
-    if receipts.is_empty() {
-        return String::new();
-    }
-    let (root, paths) = tree_of(receipts);
+    let Some((root, paths)) = tree_of(receipts) else { return String::new() };
     let signature = hex::encode(key.sign(&signed_bytes(paths.len() as u32, &root, &audit)));
     attach(receipts, paths, &signature, audit);
     signature
@@ -40,10 +34,7 @@ pub fn prove_batch(
     audit: AuditHead,
     receipts: &mut [Receipt],
 ) -> Result<(), VaultError> {
-    if receipts.is_empty() {
-        return Err(bad());
-    }
-    let (root, paths) = tree_of(receipts);
+    let (root, paths) = tree_of(receipts).ok_or_else(bad)?;
     verify_root(public, paths.len() as u32, &root, &audit, signature)?;
     attach(receipts, paths, signature, audit);
     Ok(())
@@ -96,69 +87,20 @@ fn attach(receipts: &mut [Receipt], paths: Vec<Vec<Digest>>, signature: &str, au
 }
 
 /// The root over receipts, and for each the hashes beside its way up.
-fn tree_of(receipts: &[Receipt]) -> (Digest, Vec<Vec<Digest>>) {
+fn tree_of(receipts: &[Receipt]) -> Option<(Digest, Vec<Vec<Digest>>)> {
     let leaves: Vec<Digest> = receipts.iter().map(leaf_of).collect();
-    let mut paths = vec![Vec::new(); leaves.len()];
-    let root = grow(&leaves, &mut paths);
-    (root, paths)
-}
-
-fn grow(leaves: &[Digest], paths: &mut [Vec<Digest>]) -> Digest {
-    if let [leaf] = leaves {
-        return *leaf;
-    }
-    let (left, right) = leaves.split_at(split(leaves.len()));
-    let (left_paths, right_paths) = paths.split_at_mut(left.len());
-    let (left, right) = (grow(left, left_paths), grow(right, right_paths));
-    for path in left_paths {
-        path.push(right);
-    }
-    for path in right_paths {
-        path.push(left);
-    }
-    node_of(&left, &right)
+    merkle::root_and_paths(&leaves)
 }
 
 /// The root that a receipt's own proof leads to.
 fn root_of(receipt: &Receipt) -> Option<(&ReceiptProof, Digest)> {
     let proof = receipt.proof.as_ref()?;
-    let root = climb(leaf_of(receipt), proof.leaf as usize, proof.of as usize, &proof.path)?;
+    let root = merkle::climb(leaf_of(receipt), proof.leaf as usize, proof.of as usize, &proof.path)?;
     Some((proof, root))
 }
 
-fn climb(from: Digest, leaf: usize, of: usize, path: &[Digest]) -> Option<Digest> {
-    let Some((beside, below)) = path.split_last() else { return (leaf == 0 && of == 1).then_some(from) };
-    if leaf >= of || of < 2 {
-        return None;
-    }
-    let left = split(of);
-    if leaf < left {
-        Some(node_of(&climb(from, leaf, left, below)?, beside))
-    } else {
-        Some(node_of(beside, &climb(from, leaf - left, of - left, below)?))
-    }
-}
-
-/// Leaves on the left: the largest power of two below `of`, which is at least 2.
-fn split(of: usize) -> usize {
-    1 << (of - 1).ilog2()
-}
-
 fn leaf_of(receipt: &Receipt) -> Digest {
-    hash(LEAF, &[&receipt.proved_bytes()])
-}
-
-fn node_of(left: &Digest, right: &Digest) -> Digest {
-    hash(NODE, &[&left.0, &right.0])
-}
-
-fn hash(kind: u8, parts: &[&[u8]]) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[kind]);
-    for part in parts {
-        hasher.update(part);
-    }
-    Digest(*hasher.finalize().as_bytes())
+    merkle::leaf(&receipt.proved_bytes())
 }
 
 #[cfg(test)]

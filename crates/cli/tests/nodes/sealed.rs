@@ -70,7 +70,8 @@ async fn a_school_cannot_read_its_results_back_once_the_window_is_over() {
     for one in received(&central).await {
         assert_eq!((one.item.form(), one.item.sealed), (FORM_AGE_ZSTD, false), "sealed where it was made");
         assert!(opens(&one, central.store().keyring().results(), "answer-0-3"));
-        assert!(item_proof::verify(&public, &one.item.envelope).is_ok(), "the school's word stays with it");
+        let proof = central.store().received_proof(one.item.id).await.unwrap().unwrap();
+        assert!(item_proof::verify(&public, &one.item.envelope, &proof).is_ok(), "the school's word stays with it");
     }
 }
 

@@ -22,7 +22,7 @@ old = row[0]
 if isinstance(old, int):
     new = old ^ 1
 elif isinstance(old, str):
-    at = old.index('"signature":"') + 20 if '"signature":"' in old else len(old) // 2
+    at = len(old) // 2
     new = old[:at] + chr(ord(old[at]) ^ 1) + old[at + 1:]
 else:
     new = bytearray(old); new[len(new) // 2] ^= 1; new = bytes(new)

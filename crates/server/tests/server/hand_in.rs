@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use taosync_model::Digest;
 use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind, ReceiptStatus};
+use taosync_vault::node_key::NodeKey;
 use taosync_vault::receipts::prove_batch;
 use taosync_vault::{item_proof, random};
 use taosync_wire::frame::{FrameReader, FrameWriter, Header};
@@ -64,7 +65,7 @@ async fn an_item_is_answered_with_a_receipt_that_verifies() {
     let machine = Arc::new(Machine::new());
     let (header, token) = dpop(&place.token_of(&machine, "a").await);
     let payload = zstd::encode_all(&b"{\"user\":1}"[..], 1).unwrap();
-    let mut envelope = Envelope {
+    let envelope = Envelope {
         kind: ItemKind::LtiUser,
         item: random::uuid(),
         org: org("a"),
@@ -81,14 +82,18 @@ async fn an_item_is_answered_with_a_receipt_that_verifies() {
         started_at: None,
         finished_at: None,
         counts: Counts::default(),
-        signature: None,
     };
-    let unsigned = envelope.clone();
-    item_proof::sign(machine.keys.node_key(), &mut envelope);
-    let mut writer = FrameWriter::new().unwrap();
-    writer.push(&OutboxFrame::Item(Box::new(envelope.clone())), &payload).unwrap();
-    writer.push(&OutboxFrame::End, &[]).unwrap();
-    let request = writer.finish().unwrap();
+    let signed_by = |key: Option<&NodeKey>| {
+        let mut writer = FrameWriter::new().unwrap();
+        writer.push(&OutboxFrame::Item(Box::new(envelope.clone())), &payload).unwrap();
+        if let Some(key) = key {
+            let signature = item_proof::sign_batch(key, &[item_proof::leaf_of(&envelope)]);
+            writer.push(&OutboxFrame::Signed { signature }, &[]).unwrap();
+        }
+        writer.push(&OutboxFrame::End, &[]).unwrap();
+        writer.finish().unwrap()
+    };
+    let request = signed_by(Some(machine.keys.node_key()));
     for expected in [ReceiptStatus::Stored, ReceiptStatus::Duplicate] {
         let answer = place.post("/api/v1/outbox", &[(header, &token)], request.clone()).await;
         let answer = frames::<ReceiptFrame>(&answer);
@@ -99,14 +104,8 @@ async fn an_item_is_answered_with_a_receipt_that_verifies() {
         prove_batch(&public, signature, *audit, &mut [receipt.as_ref().clone()]).unwrap();
         assert!(matches!(answer[2].0, ReceiptFrame::End(_)));
     }
-    for forged in [unsigned, {
-        item_proof::sign(Machine::new().keys.node_key(), &mut envelope);
-        envelope
-    }] {
-        let mut writer = FrameWriter::new().unwrap();
-        writer.push(&OutboxFrame::Item(Box::new(forged)), &payload).unwrap();
-        writer.push(&OutboxFrame::End, &[]).unwrap();
-        let answer = place.post("/api/v1/outbox", &[(header, &token)], writer.finish().unwrap()).await;
+    for forged in [signed_by(None), signed_by(Some(Machine::new().keys.node_key()))] {
+        let answer = place.post("/api/v1/outbox", &[(header, &token)], forged).await;
         let answer = frames::<ReceiptFrame>(&answer);
         assert!(matches!(&answer[0].0, ReceiptFrame::Refused(r) if r.code == "bad_signature"), "{answer:?}");
     }

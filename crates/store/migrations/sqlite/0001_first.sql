@@ -433,7 +433,7 @@ CREATE INDEX outbox_receipt_epoch ON outbox_receipt (central, epoch);
 
 -- head = 1 on the newest version of an item that is not in conflict. handed_in_by: the node that sent it, when known.
 -- sealed = 1: payload was sealed for the results keys here, on arrival; digest is of what arrived.
--- payload: none once it was erased.
+-- payload: none once it was erased. word, leaf: the node's word for it and its place there; none of a TAO box.
 CREATE TABLE received (
     id           BLOB    NOT NULL PRIMARY KEY,
     kind         TEXT    NOT NULL,
@@ -453,11 +453,22 @@ CREATE TABLE received (
     out_of_scope INTEGER NOT NULL,
     receipt_no   INTEGER NOT NULL UNIQUE,
     received_at  INTEGER NOT NULL,
+    word         BLOB,
+    leaf         INTEGER,
     UNIQUE (item, kind, version, digest, org)
 ) STRICT;
 CREATE INDEX received_org ON received (org, receipt_no);
 CREATE INDEX received_delivery ON received (delivery, receipt_no);
 CREATE INDEX received_conflict ON received (receipt_no) WHERE status = 'conflict';
+
+-- A node's word for items it handed in together: Ed25519 by `signer` over the root of their leaves, 32 bytes each
+-- (vault::item_proof).
+CREATE TABLE received_word (
+    id        BLOB NOT NULL PRIMARY KEY,
+    signer    BLOB NOT NULL,
+    signature BLOB NOT NULL,
+    leaves    BLOB NOT NULL
+) STRICT;
 
 -- Who opens results: results are sealed for these age recipients. rehearsed_at: when its identity opened a test result.
 CREATE TABLE results_key (

@@ -30,6 +30,8 @@ pub struct ReceivedItem {
     pub sealed: bool,
     /// Its payload was erased.
     pub erased: bool,
+    /// There is the word of a node for it ([`Store::received_proof`]).
+    pub signed: bool,
     /// Taker or delivery had left the organisation.
     pub out_of_scope: bool,
     /// Number of its receipt; pages go on after the last one's.
@@ -95,7 +97,7 @@ pub struct ReceivedCounts {
 }
 
 const COLUMNS: &str = "id, envelope, org, handed_in_by, status, head, sealed, out_of_scope, receipt_no, received_at,
-     payload IS NULL AS erased";
+     payload IS NULL AS erased, word IS NOT NULL AS signed";
 
 impl Store {
     /// Held items in the order of their receipts, at most `limit`.
@@ -225,6 +227,7 @@ fn item(row: &SqliteRow) -> Result<ReceivedItem, StoreError> {
         head: row.flag("head")?,
         sealed: row.flag("sealed")?,
         erased: row.flag("erased")?,
+        signed: row.flag("signed")?,
         out_of_scope: row.flag("out_of_scope")?,
         receipt_no: row.get("receipt_no")?,
         received_at: row.time("received_at")?,

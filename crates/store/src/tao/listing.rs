@@ -13,7 +13,7 @@ use crate::scopes::read_tree;
 use crate::{Store, StoreError, rows};
 
 /// Whose members, and in whose view.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TaoScope {
     /// An org's members as the org sees them.
     Seen(OrgId),
@@ -55,10 +55,11 @@ impl Store {
         let mut snapshot = self.read("tao_page").await?;
         let sql = snapshot.sql();
         let found: Vec<(i64, Uuid, String, i64, Option<Vec<u8>>, Option<Vec<u8>>)> = sqlx::query_as(
-            "SELECT s.seq, e.id, e.uri, e.types, s.tao_md5, e.tao_md5 FROM scope o
-             CROSS JOIN scope_entry s ON s.scope = o.id AND s.type = $2 AND s.seq > $3 AND s.present = 1
-             CROSS JOIN entity e ON e.id = s.entity
-             WHERE o.org = $1 ORDER BY s.seq LIMIT $5 OFFSET $4",
+            "SELECT s.seq, e.id, e.uri, e.types, s.tao_md5, e.tao_md5
+             FROM (SELECT s.seq, s.entity, s.tao_md5 FROM scope o
+                   CROSS JOIN scope_entry s ON s.scope = o.id AND s.type = $2 AND s.seq > $3 AND s.present = 1
+                   WHERE o.org = $1 ORDER BY s.seq LIMIT $5 OFFSET $4) AS s
+             CROSS JOIN entity e ON e.id = s.entity ORDER BY s.seq",
         )
         .bind(scope.org().as_str())
         .bind(entity_type.code())
@@ -206,3 +207,6 @@ impl Store {
         Ok(found.into_iter().filter_map(|org| OrgId::new(org).ok()).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,13 @@ async fn hand_in(t: &TestStore, items: Vec<NewItem>) -> Vec<Answer> {
         Handover { central: Uuid::from_u128(1), epoch: Uuid::from_u128(2), org: &org, node: Some(Uuid::from_u128(9)) };
     let incoming: Vec<_> = items
         .into_iter()
-        .map(|i| IncomingItem { envelope: i.envelope, payload: i.payload, at_rest: None, out_of_scope: false })
+        .map(|i| IncomingItem {
+            envelope: i.envelope,
+            payload: i.payload,
+            at_rest: None,
+            out_of_scope: false,
+            vouched: None,
+        })
         .collect();
     t.received_store(&incoming, &handover).await.unwrap()
 }

@@ -92,7 +92,6 @@ pub fn item(kind: ItemKind, id: Uuid, version: u32, previous: Option<Digest>, te
         started_at,
         finished_at: started_at,
         counts: Counts::default(),
-        signature: None,
     };
     NewItem { envelope, payload, source: None }
 }

@@ -92,7 +92,6 @@ impl Runner {
             started_at: Some(execution.started_at),
             finished_at: Some(ended),
             counts,
-            signature: None,
         };
         Ok(NewItem { envelope, payload, source })
     }

@@ -138,7 +138,6 @@ impl Runner {
             started_at: Some(started_at),
             finished_at: Some(finished_at),
             counts: fold::counts(&attempt),
-            signature: None,
         };
         let item = NewItem { envelope, payload, source };
         Ok(FinishedExecution { package_version: place.package_version, reason: None, item })

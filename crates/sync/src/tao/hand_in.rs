@@ -195,7 +195,7 @@ impl HandIn {
             let at_rest = at_rest(&recipients, envelope.form, &payload)?;
             let out_of_scope = !is_inside(&envelope.test_taker, EntityType::TestTaker)
                 || !is_inside(&envelope.delivery, EntityType::Delivery);
-            Ok(IncomingItem { envelope, payload, at_rest, out_of_scope })
+            Ok(IncomingItem { envelope, payload, at_rest, out_of_scope, vouched: None })
         };
         let incoming = packed.into_iter().map(incoming).collect::<Result<Vec<_>, VaultError>>();
         let incoming = incoming.map_err(|error| StoreError::Refused(error.to_string()))?;

@@ -12,6 +12,7 @@ use taosync_wire::tao::query::Query;
 use taosync_wire::tao::{PATH_CHECKSUMS, PhpMap};
 
 use super::Reach;
+use super::walks::{Walk, Walks};
 
 /// Roots of the ontology that every TAO has.
 const ROOTS: [&str; 2] =
@@ -32,19 +33,26 @@ pub enum Shows {
 /// ends; it says after which number of the feed the next page begins, so that nobody is left out when data change.
 pub async fn page(
     store: &Store,
-    scope: &TaoScope,
-    entity_type: EntityType,
+    walks: &Walks,
+    walk: Walk,
     query: &Query,
     size: u32,
     shows: Shows,
 ) -> Result<ChecksumPage, StoreError> {
+    let (scope, entity_type) = (walk.scope.clone(), walk.entity_type);
     let offset: u64 = query.param("offset").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let after: Option<i64> = query.after().and_then(|text| text.parse().ok());
-    // Whoever counts himself is served too.
+    let named: Option<i64> = query.after().and_then(|text| text.parse().ok());
+    // Whoever counts himself is served too, from where his last page ended.
+    let after = named.or_else(|| walks.begins(&walk, offset).filter(|_| offset > 0));
     let skip = if after.is_some() { 0 } else { u32::try_from(offset).unwrap_or(u32::MAX) };
-    let mut listed = store.tao_page(scope, entity_type, after.unwrap_or(0), skip, size + 1).await?;
+    let mut listed = store.tao_page(&scope, entity_type, after.unwrap_or(0), skip, size + 1).await?;
     let more = listed.len() > size as usize;
     listed.truncate(size as usize);
+    if let (None, Some(last)) = (named, listed.last()) {
+        // Asked for again, a page that was counted is counted again.
+        let this = if skip == 0 { (offset, after.unwrap_or(0)) } else { (0, 0) };
+        walks.given(walk, this, (offset + listed.len() as u64, last.seq));
+    }
     let last = listed.last().map(|line| line.seq).filter(|_| more);
     let next_call_url = last.map(|last| {
         let next = query.next_page(offset + u64::from(size), &last.to_string());
@@ -54,7 +62,7 @@ pub async fn page(
         Shows::Checksums => listed.into_iter().map(without_properties).collect(),
         Shows::Properties => {
             let uris: Vec<&str> = listed.iter().map(|line| line.uri.as_str()).collect();
-            details(store, scope, entity_type, &uris).await?
+            details(store, &scope, entity_type, &uris).await?
         }
     };
     Ok(ChecksumPage { entity_type: entity_type.to_string(), next_call_url, entities })

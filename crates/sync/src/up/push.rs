@@ -6,20 +6,21 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
-use taosync_model::OrgId;
 use taosync_model::execution::ExecutionState;
 use taosync_model::item::{Envelope, ReceiptStatus, Refusal};
 use taosync_model::receipt_mark::ReceiptMark;
+use taosync_model::{Digest, OrgId};
 use taosync_store::Store;
 use taosync_store::outbox::{AfterReceipt, OutboxItem, Pick};
 use taosync_vault::item_proof;
 use taosync_vault::node_key::NodeKey;
 use taosync_wire::frame::{FrameError, FrameWriter, MAX_BODY, MAX_HEADER};
 use taosync_wire::v1;
-use taosync_wire::v1::outbox::OutboxFrame;
+use taosync_wire::v1::outbox::{MAX_UNSIGNED, MAX_UNSIGNED_BYTES, OutboxFrame};
 use uuid::Uuid;
 
 use super::acknowledge::{Acknowledge, Heard};
+use super::check::BAD_SIGNATURE;
 use super::{PushFailed, UpError};
 use crate::link::{Central, Link, LinkError, Request};
 use crate::session::summary::Progress;
@@ -96,6 +97,8 @@ pub struct Push<'a> {
     offered: HashSet<(Uuid, u32)>,
     /// A version was passed over: the one it follows ended behind the walk, which has to go round again.
     passed_over: bool,
+    /// Items that are signed each by itself: central refused the word for those they were signed with.
+    alone: HashSet<(Uuid, u32)>,
     /// Requests made and not settled yet.
     unsettled: usize,
     epoch: Option<Uuid>,
@@ -220,6 +223,7 @@ impl<'a> Push<'a> {
             budget: limits.bytes,
             offered: HashSet::new(),
             passed_over: false,
+            alone: HashSet::new(),
             unsettled: 0,
             epoch: None,
             outcome,
@@ -251,7 +255,8 @@ impl<'a> Push<'a> {
         let sent = items.iter().map(|item| &item.envelope);
         let answer = Acknowledge::new(self.central, self.org, sent).map_err(UpError::Pack)?;
         let stored: u64 = items.iter().map(|item| item.envelope.size).sum();
-        let body: Bytes = pack(items, self.store.keyring().node_key()).map_err(UpError::Pack)?.into();
+        let body = pack(&self.batches(items), self.store.keyring().node_key());
+        let body: Bytes = body.map_err(UpError::Pack)?.into();
         self.budget = budget(self.limits.bytes, stored, body.len() as u64);
         let mark = self.store.receipt_newest(self.org).await?;
         self.unsettled += 1;
@@ -320,7 +325,8 @@ impl<'a> Push<'a> {
             // Before anything of this answer is believed: a newer receipt would hide what the older one shows.
             self.central_went_back().await?;
         }
-        let (heard, end) = answer.finish();
+        let (mut heard, end) = answer.finish();
+        self.sign_alone(&mut heard.refusals);
         self.look_back(&heard, mark).await?;
         let marked = self.store.outbox_mark_sent(&self.central.key, &heard.receipts, self.limits.after_receipt).await?;
         if !heard.refusals.is_empty() {
@@ -328,6 +334,42 @@ impl<'a> Push<'a> {
         }
         self.count(&heard, marked.forged + marked.unknown, &sizes);
         outcome_of(heard, end)
+    }
+
+    /// A word that central does not take is refused for all items it covers, though one alone may be the cause: these are
+    /// offered once more in this run, each signed by itself.
+    fn sign_alone(&mut self, refusals: &mut Vec<Refusal>) {
+        refusals.retain(|refusal| {
+            let is_new = refusal.code == BAD_SIGNATURE && self.alone.insert((refusal.item, refusal.version));
+            self.passed_over |= is_new;
+            !is_new
+        });
+    }
+
+    /// The items as they are signed: as many together as may be.
+    fn batches(&self, items: Vec<OutboxItem>) -> Vec<Vec<OutboxItem>> {
+        let is_alone = |item: &OutboxItem| self.alone.contains(&(item.envelope.item, item.envelope.version));
+        let (mut batches, mut bytes): (Vec<Vec<OutboxItem>>, u64) = (Vec::new(), 0);
+        for item in items {
+            let size = item.envelope.size;
+            let has_room = |batch: &&mut Vec<OutboxItem>| {
+                batch.len() < MAX_UNSIGNED
+                    && bytes < MAX_UNSIGNED_BYTES
+                    && !is_alone(&item)
+                    && !batch.iter().any(is_alone)
+            };
+            match batches.last_mut().filter(has_room) {
+                Some(batch) => {
+                    bytes = bytes.saturating_add(size);
+                    batch.push(item);
+                }
+                None => {
+                    bytes = size;
+                    batches.push(vec![item]);
+                }
+            }
+        }
+        batches
     }
 
     /// Items confirmed so far, and how many there were to be.
@@ -436,11 +478,14 @@ fn outcome_of(heard: Heard, end: Result<(), FrameError>) -> Result<(), UpError> 
 
 /// Items are signed now, by the key this node has now: it vouches for what it hands in, also for what it made before its
 /// key was renewed.
-fn pack(items: Vec<OutboxItem>, key: &NodeKey) -> Result<Vec<u8>, std::io::Error> {
+fn pack(batches: &[Vec<OutboxItem>], key: &NodeKey) -> Result<Vec<u8>, std::io::Error> {
     let mut writer = FrameWriter::new()?;
-    for OutboxItem { mut envelope, payload, .. } in items {
-        item_proof::sign(key, &mut envelope);
-        writer.push(&OutboxFrame::Item(Box::new(envelope)), &payload)?;
+    for batch in batches {
+        let leaves: Vec<Digest> = batch.iter().map(|item| item_proof::leaf_of(&item.envelope)).collect();
+        for OutboxItem { envelope, payload, .. } in batch {
+            writer.push(&OutboxFrame::Item(Box::new(envelope.clone())), payload)?;
+        }
+        writer.push(&OutboxFrame::Signed { signature: item_proof::sign_batch(key, &leaves) }, &[])?;
     }
     writer.push(&OutboxFrame::End, &[])?;
     writer.finish()

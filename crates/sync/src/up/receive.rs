@@ -2,19 +2,20 @@
 //! answered only then.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use taosync_model::item::{Envelope, Receipt, Refusal};
-use taosync_model::{EntityType, OrgId};
-use taosync_store::received::{Answer, Handover, IncomingItem};
+use taosync_model::{Digest, EntityType, OrgId};
+use taosync_store::received::{Answer, Handover, IncomingItem, Vouched, Word};
 use taosync_store::settings::RECEIPT_NO;
 use taosync_store::{Store, StoreError};
-use taosync_vault::VaultError;
+use taosync_vault::{VaultError, item_proof};
 use taosync_wire::Problem;
 use taosync_wire::frame::{FrameError, FrameReader};
-use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame, Standing};
+use taosync_wire::v1::outbox::{MAX_UNSIGNED, MAX_UNSIGNED_BYTES, OutboxFrame, ReceiptFrame, Standing};
 use uuid::Uuid;
 
-use super::check::check;
+use super::check::{Signed, check};
 use super::sealing::at_rest;
 
 /// Items in a transaction at most.
@@ -42,13 +43,24 @@ pub struct Authority {
     pub node_key: [u8; 32],
 }
 
+/// Items that come together under one signature.
+#[derive(Default)]
+struct Batch {
+    items: Vec<(Envelope, Vec<u8>)>,
+    bytes: u64,
+    /// The node's word for them; none when the request ended without it.
+    signature: Option<String>,
+}
+
 /// Takes one request in pieces and gives the frames of the answer.
 pub struct Receiver {
     store: Store,
     authority: Authority,
     reader: FrameReader<OutboxFrame>,
-    batch: Vec<(Envelope, Vec<u8>)>,
-    batch_bytes: u64,
+    /// Items that no signature covers yet.
+    open: Batch,
+    /// Items to be stored, as they were signed together.
+    signed: Vec<Batch>,
     is_over: bool,
 }
 
@@ -65,7 +77,7 @@ impl Receiver {
     /// A receiver at the start of a request.
     pub fn new(store: Store, authority: Authority) -> Result<Self, std::io::Error> {
         let reader = FrameReader::new()?;
-        Ok(Self { store, authority, reader, batch: Vec::new(), batch_bytes: 0, is_over: false })
+        Ok(Self { store, authority, reader, open: Batch::default(), signed: Vec::new(), is_over: false })
     }
 
     /// Whether the last frame of the answer was given: nothing more is read.
@@ -100,6 +112,8 @@ impl Receiver {
             self.break_off(&mut answer, &error).await;
             return answer;
         }
+        // What nobody has signed is refused by name.
+        self.signed.push(std::mem::take(&mut self.open));
         let end = match self.store_batch(&mut answer).await {
             Ok(()) => standing(&self.store).await.map_err(|error| problem_of(&error)),
             Err(problem) => Err(problem),
@@ -113,18 +127,28 @@ impl Receiver {
 
     async fn take_frames(&mut self, answer: &mut Vec<ReceiptFrame>) -> Result<(), Problem> {
         while let Some((frame, payload)) = self.reader.next_frame() {
-            if let OutboxFrame::Item(envelope) = frame {
-                self.batch_bytes += envelope.size;
-                self.batch.push((*envelope, payload));
+            match frame {
+                OutboxFrame::Item(_) if self.open.is_full() => return Err(unsigned()),
+                OutboxFrame::Item(envelope) => {
+                    self.open.bytes = self.open.bytes.saturating_add(envelope.size);
+                    self.open.items.push((*envelope, payload));
+                }
+                OutboxFrame::Signed { signature } => {
+                    self.open.signature = Some(signature);
+                    self.signed.push(std::mem::take(&mut self.open));
+                }
+                OutboxFrame::End => {}
             }
-            if self.batch.len() >= BATCH_ITEMS || self.batch_bytes >= BATCH_BYTES {
+            let items: usize = self.signed.iter().map(|batch| batch.items.len()).sum();
+            let bytes: u64 = self.signed.iter().map(|batch| batch.bytes).sum();
+            if items >= BATCH_ITEMS || bytes >= BATCH_BYTES {
                 self.store_batch(answer).await?;
             }
         }
         Ok(())
     }
 
-    /// The stream is broken: whole items before the break are held all the same.
+    /// The stream is broken: whole items before the break that were signed are held all the same.
     async fn break_off(&mut self, answer: &mut Vec<ReceiptFrame>, error: &FrameError) {
         let problem = match self.store_batch(answer).await {
             Ok(()) => {
@@ -141,15 +165,14 @@ impl Receiver {
     }
 
     async fn store_batch(&mut self, answer: &mut Vec<ReceiptFrame>) -> Result<(), Problem> {
-        self.batch_bytes = 0;
-        let batch = std::mem::take(&mut self.batch);
-        if batch.is_empty() {
+        let batches = std::mem::take(&mut self.signed);
+        if batches.iter().all(|batch| batch.items.is_empty()) {
             return Ok(());
         }
         let recipients = self.store.results_recipients().await.map_err(|error| problem_of(&error))?;
         let authority = self.authority.clone();
         // Unpacking is work for the processor: it must not hold up the connections of others.
-        let (good, refusals) = tokio::task::spawn_blocking(move || sift(batch, &authority, &recipients))
+        let (good, refusals) = tokio::task::spawn_blocking(move || sift(batches, &authority, &recipients))
             .await
             .map_err(|_| failed("the check of a batch of results stopped"))?;
         answer.extend(refusals.into_iter().map(ReceiptFrame::Refused));
@@ -214,20 +237,51 @@ fn push_receipts(answer: &mut Vec<ReceiptFrame>, receipts: Vec<Receipt>) {
 
 type Sifted = (Result<Vec<IncomingItem>, VaultError>, Vec<Refusal>);
 
-/// Checks a batch, and seals what came readable for the results keys. Whether an item is in scope is not known yet.
-fn sift(batch: Vec<(Envelope, Vec<u8>)>, authority: &Authority, recipients: &[String]) -> Sifted {
-    let (mut good, mut refusals) = (Vec::with_capacity(batch.len()), Vec::new());
-    for (envelope, payload) in batch {
-        match check(&envelope, &payload, &authority.org, &authority.node_key) {
-            Ok(()) => good.push((envelope, payload)),
-            Err(refusal) => refusals.push(refusal),
+/// Checks items, and seals what came readable for the results keys. Whether an item is in scope is not known yet.
+fn sift(batches: Vec<Batch>, authority: &Authority, recipients: &[String]) -> Sifted {
+    let (mut good, mut refusals) = (Vec::new(), Vec::new());
+    for Batch { items, signature, .. } in batches {
+        let word = word(&items, signature.as_deref(), &authority.node_key);
+        let signed = if word.is_some() { Signed::ByNode } else { Signed::ByNobody };
+        for (leaf, (envelope, payload)) in (0..).zip(items) {
+            match check(&envelope, &payload, &authority.org, signed) {
+                Ok(()) => {
+                    let vouched = word.clone().map(|word| Vouched { word, leaf });
+                    good.push(IncomingItem { envelope, payload, at_rest: None, out_of_scope: false, vouched });
+                }
+                Err(refusal) => refusals.push(refusal),
+            }
         }
     }
-    let held = |(envelope, payload): (Envelope, Vec<u8>)| {
-        let at_rest = at_rest(recipients, envelope.form, &payload)?;
-        Ok(IncomingItem { envelope, payload, at_rest, out_of_scope: false })
+    let held = |item: IncomingItem| {
+        let at_rest = at_rest(recipients, item.envelope.form, &item.payload)?;
+        Ok(IncomingItem { at_rest, ..item })
     };
     (good.into_iter().map(held).collect(), refusals)
+}
+
+/// The node's word for items that came together, if it is one.
+fn word(items: &[(Envelope, Vec<u8>)], signature: Option<&str>, signer: &[u8; 32]) -> Option<Arc<Word>> {
+    let leaves: Vec<Digest> = items.iter().map(|(envelope, _)| item_proof::leaf_of(envelope)).collect();
+    let signature = item_proof::verify_batch(signer, signature?, &leaves).ok()?;
+    Some(Arc::new(Word { signer: *signer, signature, leaves }))
+}
+
+impl Batch {
+    /// Whether a signature has to come before another item.
+    fn is_full(&self) -> bool {
+        self.items.len() >= MAX_UNSIGNED || self.bytes >= MAX_UNSIGNED_BYTES
+    }
+}
+
+/// The answer to more items than may wait for a signature.
+fn unsigned() -> Problem {
+    Problem::new(
+        400,
+        "unsigned_items",
+        format!("more than {MAX_UNSIGNED} items, or {MAX_UNSIGNED_BYTES} bytes, came without a signature after them"),
+        "update the program on the local server",
+    )
 }
 
 /// In words for the other side; the cause stands in our own log.

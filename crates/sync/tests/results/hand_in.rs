@@ -5,6 +5,7 @@ use crate::school::{ANNA, BELA, Fault, MATHS, School, answers, school};
 use taosync_model::Digest;
 use taosync_model::execution::ExecutionState;
 use taosync_model::item::ReceiptStatus;
+use taosync_model::item::{Envelope, ItemKind};
 use taosync_store::outbox::{NewItem, OutboxFilter, OutboxState};
 use taosync_store::received::ReceivedFilter;
 use taosync_sync::up::export::{Editions, Reading, Source, Target, export};
@@ -13,8 +14,8 @@ use taosync_sync::up::{Push, Receiver, UpError};
 use taosync_vault::receipts::BATCH;
 use taosync_vault::results_keys::ResultsIdentities;
 use taosync_vault::{item_proof, random};
-use taosync_wire::frame::{FrameError, FrameWriter, MAX_BODY};
-use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame};
+use taosync_wire::frame::{FrameError, FrameReader, FrameWriter, MAX_BODY};
+use taosync_wire::v1::outbox::{MAX_UNSIGNED, MAX_UNSIGNED_BYTES, OutboxFrame, ReceiptFrame};
 
 fn plainly(identities: &ResultsIdentities) -> Reading<'_> {
     Reading { identities, names: Names::Uris }
@@ -209,12 +210,90 @@ async fn two_versions_of_one_number_are_both_kept() {
 fn stream(school: &School, items: &[(taosync_model::item::Envelope, Vec<u8>)]) -> Vec<u8> {
     let mut writer = FrameWriter::new().unwrap();
     for (envelope, payload) in items {
-        let mut envelope = envelope.clone();
-        item_proof::sign(school.local.keyring().node_key(), &mut envelope);
-        writer.push(&OutboxFrame::Item(Box::new(envelope)), payload).unwrap();
+        writer.push(&OutboxFrame::Item(Box::new(envelope.clone())), payload).unwrap();
+        let signature = item_proof::sign_batch(school.local.keyring().node_key(), &[item_proof::leaf_of(envelope)]);
+        writer.push(&OutboxFrame::Signed { signature }, &[]).unwrap();
     }
     writer.push(&OutboxFrame::End, &[]).unwrap();
     writer.finish().unwrap()
+}
+
+#[tokio::test]
+async fn items_wait_for_their_signature_up_to_a_limit() {
+    let school = school().await;
+    let payload = zstd::encode_all(&b"{}"[..], 1).unwrap();
+    let users = |number: usize| -> Vec<Envelope> {
+        let user = || Envelope::first(ItemKind::LtiUser, random::uuid(), school.org.clone(), random::uuid(), &payload);
+        (0..number).map(|_| user()).collect()
+    };
+    for (number, signed, held_then, code) in [
+        (MAX_UNSIGNED, MAX_UNSIGNED, MAX_UNSIGNED, None),
+        (MAX_UNSIGNED + 1, MAX_UNSIGNED + 1, MAX_UNSIGNED, Some("unsigned_items")),
+        // What stands under no word is refused by name, and nothing of it is held.
+        (3, 0, MAX_UNSIGNED, None),
+    ] {
+        let items = users(number);
+        let mut writer = FrameWriter::new().unwrap();
+        for envelope in &items {
+            writer.push(&OutboxFrame::Item(Box::new(envelope.clone())), &payload).unwrap();
+        }
+        if signed > 0 {
+            let leaves: Vec<Digest> = items.iter().map(item_proof::leaf_of).collect();
+            let signature = item_proof::sign_batch(school.local.keyring().node_key(), &leaves);
+            writer.push(&OutboxFrame::Signed { signature }, &[]).unwrap();
+        }
+        writer.push(&OutboxFrame::End, &[]).unwrap();
+        let answer = frames(&school.answer(&writer.finish().unwrap(), None).await);
+        let failed = answer.iter().find_map(|frame| match frame {
+            ReceiptFrame::Failed(problem) => Some(problem.code.as_str()),
+            _ => None,
+        });
+        assert_eq!(failed, code);
+        let refused = answer.iter().filter(|f| matches!(f, ReceiptFrame::Refused(r) if r.code == "bad_signature"));
+        assert_eq!(refused.count(), if signed == 0 { number } else { 0 });
+        assert_eq!(held(&school).await.len(), held_then);
+    }
+}
+
+#[tokio::test]
+async fn large_items_must_be_signed_at_once() {
+    let school = school().await;
+    let half = usize::try_from(MAX_UNSIGNED_BYTES / 2).unwrap();
+    for (size, is_taken) in [(half, true), (half + 1, false)] {
+        let mut writer = FrameWriter::new().unwrap();
+        for number in 0..3_usize {
+            let bytes = vec![0; size - usize::from(number == 0)];
+            let user = Envelope::first(ItemKind::LtiUser, random::uuid(), school.org.clone(), random::uuid(), &bytes);
+            writer.push(&OutboxFrame::Item(Box::new(user)), &bytes).unwrap();
+        }
+        writer.push(&OutboxFrame::End, &[]).unwrap();
+        let answer = frames(&school.answer(&writer.finish().unwrap(), None).await);
+        assert_eq!(
+            !answer.iter().any(|f| matches!(f, ReceiptFrame::Failed(p) if p.code == "unsigned_items")),
+            is_taken
+        );
+    }
+}
+
+fn frames(answer: &[u8]) -> Vec<ReceiptFrame> {
+    let mut reader = FrameReader::<ReceiptFrame>::new().unwrap();
+    reader.feed(answer).unwrap();
+    std::iter::from_fn(|| reader.next_frame().map(|(frame, _)| frame)).collect()
+}
+
+#[tokio::test]
+async fn an_item_that_breaks_the_word_over_it_blocks_no_other() {
+    let school = school().await;
+    let changed = school.attempt(ANNA, "a").await;
+    let other = school.attempt(BELA, "b").await;
+    let (outcome, end) = school.hand_in(Fault::Change(changed)).await;
+    end.unwrap();
+    assert_eq!((outcome.sent, outcome.refused, outcome.pending), (1, 1, 0));
+    assert_eq!(held(&school).await.iter().map(|held| held.0).collect::<Vec<_>>(), [other]);
+    let refused = OutboxFilter { state: Some(OutboxState::Refused), ..OutboxFilter::default() };
+    let shown = school.local.outbox_list(&refused, 10).await.unwrap();
+    assert_eq!((shown[0].envelope.item, shown[0].last_code.as_deref()), (changed, Some("bad_signature")));
+    assert_eq!(school.hand_in_well().await.sent, 1, "and goes when nobody changes it");
 }
 
 #[tokio::test]

@@ -20,8 +20,8 @@ use taosync_sync::runner::{ItemRef, Runner, SavedVariables};
 use taosync_sync::up::{Authority, Push, Receiver, UpError, UpLimits, UpOutcome};
 use taosync_vault::delivery_key::DeliveryKey;
 use taosync_vault::{Keyring, passwords, random};
-use taosync_wire::frame::FrameWriter;
-use taosync_wire::v1::outbox::ReceiptFrame;
+use taosync_wire::frame::{FrameReader, FrameWriter};
+use taosync_wire::v1::outbox::{OutboxFrame, ReceiptFrame};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -199,6 +199,8 @@ pub enum Fault {
     CutRequest(usize),
     /// Of the answer, so many bytes arrive.
     CutAnswer(usize),
+    /// The envelope of this item arrives as another than was signed.
+    Change(Uuid),
     /// One bit of a receipt's text is not what central wrote.
     Tamper(fn(&mut ReceiptFrame)),
 }
@@ -253,6 +255,7 @@ impl School {
                     answer
                 }
                 Fault::Tamper(tamper) => self.answer(&request, Some(tamper)).await,
+                Fault::Change(item) => self.answer(&changed(&request, item), None).await,
                 Fault::None => self.answer(&request, None).await,
             };
             for piece in answer.chunks(5) {
@@ -272,4 +275,20 @@ impl School {
         end.unwrap();
         outcome
     }
+}
+
+/// A request in which one item's envelope says something else.
+fn changed(request: &[u8], item: Uuid) -> Vec<u8> {
+    let mut reader = FrameReader::<OutboxFrame>::new().unwrap();
+    reader.feed(request).unwrap();
+    let mut writer = FrameWriter::new().unwrap();
+    while let Some((mut frame, body)) = reader.next_frame() {
+        if let OutboxFrame::Item(envelope) = &mut frame
+            && envelope.item == item
+        {
+            envelope.counts.log += 1;
+        }
+        writer.push(&frame, &body).unwrap();
+    }
+    writer.finish().unwrap()
 }

@@ -109,16 +109,3 @@ fn every_field_and_every_part_of_the_proof_counts() {
 fn proof(receipt: &mut Receipt) -> &mut ReceiptProof {
     receipt.proof.as_mut().unwrap()
 }
-
-#[test]
-fn the_tree_is_that_of_rfc_9162() {
-    // RFC 9162 §2.1.5: seven leaves; the way of the fourth is the third, the pair before, and the right half.
-    let leaves: Vec<Digest> = (0u8..7).map(|n| hash(LEAF, &[&[n]])).collect();
-    let mut paths = vec![Vec::new(); 7];
-    let root = grow(&leaves, &mut paths);
-    let pair = |left: usize| node_of(&leaves[left], &leaves[left + 1]);
-    let (first_half, second_half) = (node_of(&pair(0), &pair(2)), node_of(&pair(4), &leaves[6]));
-    assert_eq!(root, node_of(&first_half, &second_half));
-    assert_eq!(paths[3], [leaves[2], pair(0), second_half]);
-    assert_eq!(paths[6], [pair(4), first_half]);
-}

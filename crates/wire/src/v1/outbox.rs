@@ -7,12 +7,22 @@ use taosync_model::item::{Envelope, Receipt, Refusal};
 use crate::Problem;
 use crate::frame::Header;
 
+/// Items that one signature may be waited for.
+pub const MAX_UNSIGNED: usize = 64;
+/// Payload bytes after which a signature must come: what waits for one is held in memory. The last item may go beyond.
+pub const MAX_UNSIGNED_BYTES: u64 = 4 * 1024 * 1024;
+
 /// The header line of a frame local sends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutboxFrame {
     /// An item; the body is its payload, `envelope.size` bytes.
     Item(Box<Envelope>),
+    /// The node's word for the items since the last such frame, as one batch: items without it are not taken.
+    Signed {
+        /// Ed25519, hex.
+        signature: String,
+    },
     /// Last frame.
     End,
 }
@@ -51,7 +61,7 @@ impl Header for OutboxFrame {
     fn body_len(&self) -> u64 {
         match self {
             Self::Item(envelope) => envelope.size,
-            Self::End => 0,
+            Self::Signed { .. } | Self::End => 0,
         }
     }
 

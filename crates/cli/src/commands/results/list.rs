@@ -87,7 +87,7 @@ fn received_json(item: &ReceivedItem) -> Value {
         "receipt_no": item.receipt_no, "received_at": item.received_at, "started_at": item.envelope.started_at,
         "finished_at": item.envelope.finished_at, "origin": item.envelope.origin, "counts": item.envelope.counts,
         "handed_in_by": item.handed_in_by, "form": item.form(), "sealed": item.form() == FORM_AGE_ZSTD,
-        "signed": item.envelope.signature.is_some(),
+        "signed": item.signed,
     })
 }
 

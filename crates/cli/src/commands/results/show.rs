@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use taosync_model::assessment::{Attempt, Variable};
-use taosync_model::item::{Envelope, ItemKind};
+use taosync_model::item::{Envelope, ItemKind, ItemProof};
 use taosync_results::{MAX_PLAIN, decode_attempt};
 use taosync_store::outbox::OutboxFilter;
 use taosync_store::received::ReceivedFilter;
@@ -21,7 +21,7 @@ const VERSIONS: u32 = 1_000;
 
 /// Prints the newest version of a result.
 pub async fn show(context: &Context, node: &Node, id: Uuid, identity: &Given) -> Result<(), Failure> {
-    let Found { envelope, form, payload, versions } = match node.identity.role {
+    let Found { envelope, form, payload, versions, proof } = match node.identity.role {
         Role::Central => from_received(node, id).await?,
         Role::Local => from_outbox(node, id).await?,
     };
@@ -38,7 +38,7 @@ pub async fn show(context: &Context, node: &Node, id: Uuid, identity: &Given) ->
         Failure::new("TS-406", error.to_string(), "run 'taosync verify' to see what else is damaged")
     })?;
     node.audit("results.show", &id.to_string(), json!({"version": envelope.version})).await?;
-    let document = json!({"id": id, "versions": versions, "envelope": envelope, "attempt": attempt});
+    let document = json!({"id": id, "versions": versions, "envelope": envelope, "proof": proof, "attempt": attempt});
     context.output.answer(&document, || to_text(&envelope, &attempt))
 }
 
@@ -48,6 +48,8 @@ struct Found {
     form: u8,
     payload: Vec<u8>,
     versions: usize,
+    /// The word of the node that handed it in.
+    proof: Option<ItemProof>,
 }
 
 async fn from_received(node: &Node, id: Uuid) -> Result<Found, Failure> {
@@ -56,7 +58,8 @@ async fn from_received(node: &Node, id: Uuid) -> Result<Found, Failure> {
     let newest = versions.iter().find(|item| item.head).or(versions.last()).ok_or_else(|| unknown(id))?;
     let found = node.store.received_get(newest.id).await?;
     let (form, versions) = (found.item.form(), versions.len());
-    Ok(Found { envelope: found.item.envelope, form, payload: found.payload, versions })
+    let proof = node.store.received_proof(found.item.id).await?;
+    Ok(Found { envelope: found.item.envelope, form, payload: found.payload, versions, proof })
 }
 
 fn attempts() -> ReceivedFilter {
@@ -73,7 +76,7 @@ async fn from_outbox(node: &Node, id: Uuid) -> Result<Found, Failure> {
         Failure::new("TS-406", format!("result {id} is not readable here any more"), "central holds it: look there")
     })?;
     let payload = payload.to_vec();
-    Ok(Found { form, payload, envelope: newest.row.envelope, versions: number })
+    Ok(Found { form, payload, envelope: newest.row.envelope, versions: number, proof: None })
 }
 
 fn unknown(id: Uuid) -> Failure {

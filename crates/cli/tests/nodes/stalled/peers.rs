@@ -132,7 +132,6 @@ impl Pass {
             started_at: None,
             finished_at: None,
             counts: Counts::default(),
-            signature: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use taosync_model::EntityType;
 use taosync_store::tao::TaoScope;
 use taosync_sync::tao::confirm;
 use taosync_sync::tao::listing::{self, Shows};
+use taosync_sync::tao::walks::Walk;
 use taosync_wire::tao::entities::{ClassesRequest, DetailsRequest};
 use taosync_wire::tao::failure::{NO_CLASS, WRONG_TYPE};
 use taosync_wire::tao::{PhpMap, SyncParams};
@@ -33,7 +34,10 @@ pub(super) async fn checksums(asked: &Asked, caller: &Caller) -> Result<Response
         confirm::begun(store, &params, scope.org(), &caller.name).await?;
     }
     let shows = if params.with_properties == Some(true) { Shows::Properties } else { Shows::Checksums };
-    let page = listing::page(store, &scope, entity_type, &asked.query, asked.compat.chunk_size, shows).await?;
+    let client = params.box_id.clone().unwrap_or_default();
+    let walk = Walk { caller: caller.name.clone(), client, scope, entity_type };
+    let (walks, size) = (&asked.central.tao_walks, asked.compat.chunk_size);
+    let page = listing::page(store, walks, walk, &asked.query, size, shows).await?;
     Ok(answer(&page))
 }
 

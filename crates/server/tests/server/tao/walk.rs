@@ -320,3 +320,31 @@ async fn a_sync_is_in_the_history_from_its_first_page_to_its_confirmation() {
     assert_eq!(known, ("65f0c1a2b3d4e", "A", Some(VERSION), SyncOutcome::Failed));
     assert_eq!((boxes[0].last_success, boxes[0].last_seen), (runs[1].ended_at, runs[0].started_at));
 }
+
+#[tokio::test]
+async fn a_client_that_counts_its_own_pages_misses_nobody_when_data_change() {
+    let place = central(compat(5)).await;
+    load(&place.store, school(40), &["A"]).await;
+    let client = TaoBox::connect(&place, "key", &["A"], None).await;
+    let mut listed = BTreeSet::new();
+    let mut offset = 0;
+    loop {
+        let url = format!("{}&params%5Boffset%5D={offset}", client.first_page("test-taker"));
+        let page: ChecksumPage = serde_json::from_slice(&client.get(&url).await.body).unwrap();
+        let again: ChecksumPage = serde_json::from_slice(&client.get(&url).await.body).unwrap();
+        assert_eq!(page, again, "a page whose answer was lost");
+        if page.entities.0.is_empty() {
+            break;
+        }
+        listed.extend(page.entities.0.iter().map(|(uri, _)| uri.clone()));
+        // Whoever changes moves to the end, and all behind move up by one: counted anew, one of them would be left out.
+        let (_, mut moved) = taker(offset);
+        moved.set(v::RDFS_LABEL, vec![taosync_model::Value::plain(format!("From {offset}"))]);
+        if offset < 40 {
+            change(&place.store, vec![Change::Upsert(EntityType::TestTaker, moved)]).await;
+        }
+        offset += 5;
+        assert!(offset < 100, "paging does not end");
+    }
+    assert_eq!(listed.len(), 40);
+}
