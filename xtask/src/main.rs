@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod fuzz;
 mod simulate;
+mod tao_servers;
 mod test;
 mod workspace;
 
@@ -24,6 +25,8 @@ enum Chore {
     Fuzz(fuzz::Options),
     /// Plays schedules of whole nodes with faults, and counts what happened.
     Simulate(simulate::Options),
+    /// Keeps a PostgreSQL and a MariaDB running for single tests that need a TAO.
+    TaoServers,
     /// Runs every check and test there is, and ends with a summary.
     Test(test::Options),
 }
@@ -33,6 +36,7 @@ fn main() -> anyhow::Result<std::process::ExitCode> {
         Chore::Bench(options) => bench::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Simulate(options) => simulate::run(&options),
+        Chore::TaoServers => Ok(tao_servers::run()),
         Chore::Test(options) => test::run(&options),
     }
 }

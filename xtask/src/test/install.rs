@@ -7,7 +7,8 @@ use super::step;
 use super::summary::{Outcome, Report};
 
 /// Programs the tests use, each with the Debian package it comes in.
-const DEBIAN: &[(&str, &str)] = &[("strace", "strace"), ("age", "age")];
+const DEBIAN: &[(&str, &str)] =
+    &[("strace", "strace"), ("age", "age"), ("psql", "postgresql"), ("mariadbd", "mariadb-server")];
 
 /// Cargo subcommands the checks use, each with its crate.
 const CARGO: &[(&str, &str)] = &[("nextest", "cargo-nextest"), ("deny", "cargo-deny")];
@@ -64,5 +65,6 @@ fn apt_get(arguments: &[&str]) -> bool {
 
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    // Servers stand where only root looks.
+    std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::step::{self, Step};
 use super::summary::{Counts, Outcome, Report};
+use crate::tao_servers::TaoServers;
 
 /// Seeds of the schedules of whole nodes: more than a plain run of the tests plays, so many that every fault fires.
 const SIMULATED: (&str, &str) = ("TAOSYNC_SIMULATE_SEEDS", "0..300");
@@ -22,26 +23,32 @@ impl Runner {
         if step::has_subcommand("nextest") { Self::Nextest } else { Self::CargoTest }
     }
 
-    /// Runs all unit tests and all tests of whole nodes.
+    /// Runs all unit tests and all tests of whole nodes, with databases for those that need a TAO.
     pub fn run(self) -> Report {
-        match self {
-            Self::Nextest => nextest(),
-            Self::CargoTest => cargo_test("tests", &["test", "--workspace", "--all-targets", "--locked"]),
-        }
+        let servers = TaoServers::start();
+        let mut report = match self {
+            Self::Nextest => nextest(&servers),
+            Self::CargoTest => {
+                let arguments = ["test", "--workspace", "--all-targets", "--locked"];
+                cargo_test("tests", &arguments, servers.variables())
+            }
+        };
+        report.note(&servers.missing);
+        report
     }
 }
 
 /// Runs the examples in doc comments, which nextest does not know.
 pub fn doc_tests() -> Report {
-    cargo_test("doc tests", &["test", "--workspace", "--doc", "--locked"])
+    cargo_test("doc tests", &["test", "--workspace", "--doc", "--locked"], std::iter::empty())
 }
 
-fn nextest() -> Report {
+fn nextest(servers: &TaoServers) -> Report {
     let arguments = ["nextest", "run", "--workspace", "--all-targets", "--locked", "--no-fail-fast"];
     // The result files of an earlier run must not be taken for this one's.
     let junit = junit_file();
     let _ = std::fs::remove_file(&junit);
-    let step = Step::cargo("tests", &arguments).with(SIMULATED.0, SIMULATED.1);
+    let step = with_all(Step::cargo("tests", &arguments), servers.variables());
     let (mut report, lines) = step.run_watched(|line| line.contains(" tests run: "));
     if let Some(counts) = lines.iter().rev().find_map(|line| nextest_counts(line)) {
         report.counts = counts;
@@ -58,11 +65,15 @@ fn junit_file() -> PathBuf {
     PathBuf::from(target).join("nextest/default/junit.xml")
 }
 
-fn cargo_test(name: &'static str, arguments: &[&str]) -> Report {
+fn cargo_test<'a>(
+    name: &'static str,
+    arguments: &[&str],
+    variables: impl Iterator<Item = (&'static str, &'a str)>,
+) -> Report {
     // `--show-output`: a test that skipped itself says so on its output, which is hidden otherwise.
     let arguments = [arguments, &["--no-fail-fast", "--", "--show-output"]].concat();
     let interesting = |line: &str| line.starts_with("test result: ") || line.starts_with("SKIPPED: ");
-    let step = Step::cargo(name, &arguments).with(SIMULATED.0, SIMULATED.1);
+    let step = with_all(Step::cargo(name, &arguments), variables);
     let (mut report, lines) = step.run_watched(interesting);
     let results = lines.iter().filter_map(|line| cargo_test_counts(line));
     if let Some(counts) = results.reduce(Counts::plus) {
@@ -73,6 +84,10 @@ fn cargo_test(name: &'static str, arguments: &[&str]) -> Report {
     let skips: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("SKIPPED: ")).map(str::to_owned).collect();
     report.note_skips(&skips);
     report
+}
+
+fn with_all<'a>(step: Step, variables: impl Iterator<Item = (&'static str, &'a str)>) -> Step {
+    [SIMULATED].into_iter().chain(variables).fold(step, |step, (name, value)| step.with(name, value))
 }
 
 /// Reads nextest's last line: `Summary [ 0.2s] 12 tests run: 10 passed (1 slow), 2 failed, 1 skipped`.

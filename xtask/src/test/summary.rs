@@ -80,6 +80,11 @@ impl Report {
         }
     }
 
+    /// Adds notes that are no skipped tests of their own.
+    pub fn note(&mut self, notes: &[String]) {
+        self.notes.extend(notes.iter().filter(|note| !self.notes.contains(note)).cloned().collect::<Vec<_>>());
+    }
+
     /// What the step adds to the last line: a failed step is at least one failure, also when no test could run.
     fn total(&self) -> Counts {
         let mut counts = self.counts;

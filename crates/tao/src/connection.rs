@@ -1,0 +1,94 @@
+//! One connection out of a pool, with an open transaction on it.
+
+use sqlx::mysql::MySqlArguments;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, MySql, Postgres};
+
+use crate::statement::{MAX_BYTES, MAX_VALUES, Rendered};
+use crate::{Kind, Row, Statement, TaoError, Value};
+
+/// A connection; dropping it gives it back to its pool, which undoes what is open and lets go of the lock.
+pub(crate) enum Connection {
+    Postgres(PoolConnection<Postgres>),
+    MySql(PoolConnection<MySql>),
+}
+
+impl Connection {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Postgres(_) => Kind::Postgres,
+            Self::MySql(_) => Kind::MySql,
+        }
+    }
+
+    /// Runs statements that have no values and give no rows.
+    pub async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
+            Self::MySql(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
+        }
+    }
+
+    pub async fn rows(&mut self, statement: &Statement, what: &'static str) -> Result<Vec<Row>, TaoError> {
+        let Rendered { sql, values } = self.render(statement, what)?;
+        let answer = match self {
+            Self::Postgres(connection) => {
+                let query = postgres_query(sql, values);
+                let rows = query.fetch_all(&mut **connection).await;
+                rows.and_then(|rows| rows.iter().map(Row::of_postgres).collect())
+            }
+            Self::MySql(connection) => {
+                let query = mysql_query(sql, values);
+                let rows = query.fetch_all(&mut **connection).await;
+                rows.and_then(|rows| rows.iter().map(Row::of_mysql).collect())
+            }
+        };
+        answer.map_err(TaoError::sql(what))
+    }
+
+    pub async fn execute(&mut self, statement: &Statement, what: &'static str) -> Result<u64, TaoError> {
+        let Rendered { sql, values } = self.render(statement, what)?;
+        let answer = match self {
+            Self::Postgres(connection) => {
+                let query = postgres_query(sql, values);
+                query.execute(&mut **connection).await.map(|done| done.rows_affected())
+            }
+            Self::MySql(connection) => {
+                let query = mysql_query(sql, values);
+                query.execute(&mut **connection).await.map(|done| done.rows_affected())
+            }
+        };
+        answer.map_err(TaoError::sql(what))
+    }
+
+    fn render(&self, statement: &Statement, what: &'static str) -> Result<Rendered, TaoError> {
+        let rendered = statement.render(self.kind());
+        let (values, bytes) = (rendered.values.len(), rendered.bytes());
+        if values > MAX_VALUES || bytes > MAX_BYTES {
+            return Err(TaoError::TooLarge { what, values, bytes });
+        }
+        Ok(rendered)
+    }
+}
+
+// Most statements differ in their number of values: keeping each prepared would only fill memory.
+
+fn postgres_query(sql: String, values: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
+    let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    values.into_iter().fold(query, |query, value| match value {
+        Value::Integer(number) => query.bind(number),
+        Value::Text(text) | Value::Moment(text) | Value::Json(text) => query.bind(text),
+        Value::Null => query,
+    })
+}
+
+fn mysql_query(sql: String, values: Vec<Value>) -> Query<'static, MySql, MySqlArguments> {
+    let query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+    values.into_iter().fold(query, |query, value| match value {
+        Value::Integer(number) => query.bind(number),
+        Value::Text(text) | Value::Moment(text) | Value::Json(text) => query.bind(text),
+        Value::Null => query,
+    })
+}

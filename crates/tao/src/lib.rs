@@ -1,0 +1,23 @@
+//! The database of a TAO installation, PostgreSQL or MySQL/MariaDB: read in one unchanging picture, changed in named
+//! transactions, and only after its tables were recognised and somebody has adopted it.
+//!
+//! Nothing here knows our own store: both meet in `sync::tao_database`.
+//!
+//! * [`database`]: connections, pictures to read from, transactions to write in, and the lock a second taosync sees.
+//! * [`statement`]: one SQL text for both databases, its values beside it.
+//! * [`row`]: what a database answers.
+//! * [`schema`]: which of TAO's variants this is (WIRE §15); what is unknown is refused.
+
+pub mod database;
+mod error;
+pub mod row;
+pub mod schema;
+pub mod statement;
+
+mod connection;
+
+pub use database::{Change, Database, Kind, Reading};
+pub use error::TaoError;
+pub use row::Row;
+pub use schema::Schema;
+pub use statement::{Statement, Value};
