@@ -9,57 +9,84 @@ use sqlx::{AssertSqlSafe, MySql, Postgres};
 use crate::statement::{MAX_BYTES, MAX_VALUES, Rendered};
 use crate::{Kind, Row, Statement, TaoError, Value};
 
-/// A connection; dropping it gives it back to its pool, which undoes what is open and lets go of the lock.
-pub(crate) enum Connection {
+/// A connection; dropping it gives it back to its pool, which undoes what is open and lets go of the lock. One that is
+/// dropped in the middle of a statement is closed instead: what its database still answers would be taken for the answer
+/// to the next one, and the server undoes and lets go by itself.
+pub(crate) struct Connection {
+    link: Link,
+    /// A statement was sent and its answer not read to the end.
+    is_busy: bool,
+}
+
+enum Link {
     Postgres(PoolConnection<Postgres>),
     MySql(PoolConnection<MySql>),
+    Closed,
 }
 
 impl Connection {
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Postgres(_) => Kind::Postgres,
-            Self::MySql(_) => Kind::MySql,
+    pub const fn postgres(connection: PoolConnection<Postgres>) -> Self {
+        Self { link: Link::Postgres(connection), is_busy: false }
+    }
+
+    pub const fn mysql(connection: PoolConnection<MySql>) -> Self {
+        Self { link: Link::MySql(connection), is_busy: false }
+    }
+
+    pub const fn kind(&self) -> Kind {
+        match self.link {
+            Link::Postgres(_) => Kind::Postgres,
+            Link::MySql(_) | Link::Closed => Kind::MySql,
         }
     }
 
     /// Runs statements that have no values and give no rows.
     pub async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
-            Self::MySql(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
-        }
+        self.is_busy = true;
+        let answer = match &mut self.link {
+            Link::Postgres(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
+            Link::MySql(connection) => sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop),
+            Link::Closed => Err(sqlx::Error::PoolClosed),
+        };
+        self.is_busy = false;
+        answer
     }
 
     pub async fn rows(&mut self, statement: &Statement, what: &'static str) -> Result<Vec<Row>, TaoError> {
         let Rendered { sql, values } = self.render(statement, what)?;
-        let answer = match self {
-            Self::Postgres(connection) => {
+        self.is_busy = true;
+        let answer = match &mut self.link {
+            Link::Postgres(connection) => {
                 let query = postgres_query(sql, values);
                 let rows = query.fetch_all(&mut **connection).await;
                 rows.and_then(|rows| rows.iter().map(Row::of_postgres).collect())
             }
-            Self::MySql(connection) => {
+            Link::MySql(connection) => {
                 let query = mysql_query(sql, values);
                 let rows = query.fetch_all(&mut **connection).await;
                 rows.and_then(|rows| rows.iter().map(Row::of_mysql).collect())
             }
+            Link::Closed => Err(sqlx::Error::PoolClosed),
         };
+        self.is_busy = false;
         answer.map_err(TaoError::sql(what))
     }
 
     pub async fn execute(&mut self, statement: &Statement, what: &'static str) -> Result<u64, TaoError> {
         let Rendered { sql, values } = self.render(statement, what)?;
-        let answer = match self {
-            Self::Postgres(connection) => {
+        self.is_busy = true;
+        let answer = match &mut self.link {
+            Link::Postgres(connection) => {
                 let query = postgres_query(sql, values);
                 query.execute(&mut **connection).await.map(|done| done.rows_affected())
             }
-            Self::MySql(connection) => {
+            Link::MySql(connection) => {
                 let query = mysql_query(sql, values);
                 query.execute(&mut **connection).await.map(|done| done.rows_affected())
             }
+            Link::Closed => Err(sqlx::Error::PoolClosed),
         };
+        self.is_busy = false;
         answer.map_err(TaoError::sql(what))
     }
 
@@ -70,6 +97,18 @@ impl Connection {
             return Err(TaoError::TooLarge { what, values, bytes });
         }
         Ok(rendered)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.is_busy {
+            match std::mem::replace(&mut self.link, Link::Closed) {
+                Link::Postgres(connection) => drop(connection.detach()),
+                Link::MySql(connection) => drop(connection.detach()),
+                Link::Closed => {}
+            }
+        }
     }
 }
 

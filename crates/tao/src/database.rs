@@ -149,8 +149,8 @@ impl Database {
 
     async fn acquire(&self) -> Result<Connection, TaoError> {
         match self {
-            Self::Postgres(pool, _) => pool.acquire().await.map(Connection::Postgres),
-            Self::MySql(pool, _) => pool.acquire().await.map(Connection::MySql),
+            Self::Postgres(pool, _) => pool.acquire().await.map(Connection::postgres),
+            Self::MySql(pool, _) => pool.acquire().await.map(Connection::mysql),
         }
         .map_err(TaoError::Unreachable)
     }
