@@ -13,6 +13,7 @@ pub mod properties;
 mod sort;
 
 pub use checksum::TaoChecksum;
+pub use number::loosely_equal;
 pub use properties::{Merged, Properties};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! * Central: [`entities`] (what is true), [`scopes`] (who may see what, and the feed's sequence numbers), [`feed`]
 //!   (reading it), [`received`] (results that came in), [`results_keys`] (who opens them), [`consumers`] and their [`tokens`], [`nodes`], [`tao`]
 //!   (what TAO clients ask).
-//! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`].
+//! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`], [`projection`] (what TAO's own database was given).
 //! * Both: [`packages`], when they open ([`releases`]), which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`],
 //!   [`reseal`] (after a key was rotated).
 
@@ -25,6 +25,7 @@ pub mod nodes;
 pub mod outbox;
 pub mod packages;
 mod predicates;
+pub mod projection;
 pub mod proofs;
 pub mod received;
 pub mod releases;

@@ -15,6 +15,7 @@ mod read;
 mod staged;
 mod state;
 
+pub(crate) use apply::owner_key;
 pub use apply::{AppliedChunk, Chunk, ChunkEffect, Link, Removal, RemovalRule, Upsert};
 pub use arrived::Arrived;
 pub use check::{ReplicaCheck, ReplicaProblem};

@@ -16,5 +16,6 @@ pub mod packages;
 pub mod runner;
 pub mod session;
 pub mod tao;
+pub mod tao_database;
 pub mod tao_remote;
 pub mod up;

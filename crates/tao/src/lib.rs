@@ -7,12 +7,17 @@
 //! * [`statement`]: one SQL text for both databases, its values beside it.
 //! * [`row`]: what a database answers.
 //! * [`schema`]: which of TAO's variants this is (WIRE §15); what is unknown is refused.
+//! * [`read`], [`write`](mod@write): what is asked of TAO's data, and what is written as TAO writes it.
+//! * [`command`]: handing a package to TAO's own import.
 
+pub mod command;
 pub mod database;
 mod error;
+pub mod read;
 pub mod row;
 pub mod schema;
 pub mod statement;
+pub mod write;
 
 mod connection;
 

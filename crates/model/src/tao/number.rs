@@ -76,7 +76,7 @@ pub(super) fn compare(a: &str, b: &str) -> Ordering {
 }
 
 /// PHP's `==` of two texts.
-pub(super) fn loosely_equal(a: &str, b: &str) -> bool {
+pub fn loosely_equal(a: &str, b: &str) -> bool {
     a == b || compare(a, b).is_eq()
 }
 

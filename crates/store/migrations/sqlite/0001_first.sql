@@ -279,6 +279,28 @@ CREATE TABLE held_link (
     PRIMARY KEY (scope, owner_key, predicate, value_key)
 ) STRICT, WITHOUT ROWID;
 
+-- ---------------------------------------------------------------- local: what TAO's own database was given
+
+-- mark: hash of what all orgs held of the entity then; empty when it is to be compared again. predicates: codes of all
+-- that were ever given, a list; only these are replaced in TAO's database. brought = 1: TAO had nothing of it before.
+CREATE TABLE tao_given (
+    type       INTEGER NOT NULL,
+    uri        TEXT    NOT NULL,
+    mark       BLOB    NOT NULL,
+    predicates TEXT    NOT NULL,
+    brought    INTEGER NOT NULL,
+    PRIMARY KEY (type, uri)
+) STRICT, WITHOUT ROWID;
+
+-- Deliveries that were handed to TAO's own import, with which files. state: running | done | failed.
+CREATE TABLE tao_import (
+    delivery TEXT    NOT NULL PRIMARY KEY,
+    tree     BLOB    NOT NULL,
+    state    TEXT    NOT NULL,
+    reason   TEXT,
+    at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- ---------------------------------------------------------------- packages, both roles
 
 -- One published version of a delivery. key = delivery key, sealed. On local: state fetching | ready | failed.

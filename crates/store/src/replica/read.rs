@@ -174,7 +174,7 @@ impl Store {
         if is_there { Ok(value) } else { Err(StoreError::damaged("a link")) }
     }
 
-    pub(super) fn open_link_value(&self, predicate: &str, key: Uuid, value: Vec<u8>) -> Result<Value, StoreError> {
+    pub(crate) fn open_link_value(&self, predicate: &str, key: Uuid, value: Vec<u8>) -> Result<Value, StoreError> {
         let damaged = || StoreError::damaged("a link");
         if vocabulary::is_relation(predicate) {
             return String::from_utf8(value).map(Value::plain).map_err(|_| damaged());
@@ -183,7 +183,7 @@ impl Store {
         serde_json::from_slice(&plain.map_err(|_| damaged())?).map_err(|_| damaged())
     }
 
-    pub(super) fn open_replica(&self, id: Uuid, sealed: &[u8]) -> Result<Entity, StoreError> {
+    pub(crate) fn open_replica(&self, id: Uuid, sealed: &[u8]) -> Result<Entity, StoreError> {
         let damaged = || StoreError::damaged(format!("the replica row {id}"));
         let plain =
             self.keyring().columns().open("replica_entry", id.as_bytes(), "body", sealed).map_err(|_| damaged())?;

@@ -1,0 +1,3 @@
+//! TAO's own database.
+
+pub mod projection;

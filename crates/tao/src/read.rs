@@ -1,0 +1,4 @@
+//! What is read of TAO's data.
+
+pub mod languages;
+pub mod open_attempts;
