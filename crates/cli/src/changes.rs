@@ -11,6 +11,7 @@ use taosync_store::Durability;
 use taosync_store::audit::AuditEntry;
 use taosync_store::entities::{Applied, Change, Tally};
 use taosync_store::scopes::OrgEffect;
+use taosync_store::tao::Pulled;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -119,14 +120,43 @@ pub async fn apply(
     act: &str,
     object: &str,
 ) -> Result<Applied, Failure> {
+    apply_as(context, node, changes, options, &Said { act, object, pulled: None }).await
+}
+
+/// The same for what a pull from TAO's database has found, which is noted in the same transaction.
+pub async fn apply_pulled(
+    context: &Context,
+    node: &Node,
+    changes: Vec<Change>,
+    options: ChangeOptions,
+    pulled: &Pulled,
+) -> Result<Applied, Failure> {
+    let said = Said { act: "tao.pull", object: "tao", pulled: Some(pulled) };
+    apply_as(context, node, changes, options, &said).await
+}
+
+/// What a change is called in the audit log, and what is noted with it.
+struct Said<'a> {
+    act: &'a str,
+    object: &'a str,
+    pulled: Option<&'a Pulled>,
+}
+
+async fn apply_as(
+    context: &Context,
+    node: &Node,
+    changes: Vec<Change>,
+    options: ChangeOptions,
+    said: &Said<'_>,
+) -> Result<Applied, Failure> {
     let may_ask = !options.yes && !options.dry_run && output::somebody_is_there(context.output);
     let again = if may_ask { Some(changes.clone()) } else { None };
-    match attempt(node, changes, options, act, object).await? {
+    match attempt(node, changes, options, said).await? {
         Attempt::Done(applied) => Ok(applied),
         // Nobody waits for a lock while a person thinks: everything was undone, and is done again after a yes.
         Attempt::NeedsWord(large) => match again {
             Some(changes) if ask(&large).await? => {
-                match attempt(node, changes, ChangeOptions { yes: true, ..options }, act, object).await? {
+                match attempt(node, changes, ChangeOptions { yes: true, ..options }, said).await? {
                     Attempt::Done(applied) => Ok(applied),
                     Attempt::NeedsWord(large) => Err(needs_word(&large)),
                 }
@@ -145,12 +175,11 @@ async fn attempt(
     node: &Node,
     changes: Vec<Change>,
     options: ChangeOptions,
-    act: &str,
-    object: &str,
+    said: &Said<'_>,
 ) -> Result<Attempt, Failure> {
     // Who removes one entity by name has said what is meant: only what leaves with it may need a word.
     let named = match &changes[..] {
-        [Change::Remove(uri)] => Some(uri.clone()),
+        [Change::Remove(uri)] if said.pulled.is_none() => Some(uri.clone()),
         _ => None,
     };
     let mut tx = node.store.write("entities_change", Durability::Flushed).await?;
@@ -174,7 +203,11 @@ async fn attempt(
     if let Some(uri) = &named {
         node.store.removals_approve_single(&mut tx, &single, uri).await?;
     }
+    if let Some(pulled) = said.pulled {
+        tx.tao_pulled(pulled).await?;
+    }
     let detail = json!({"types": applied.types, "large_removals": large});
+    let (act, object) = (said.act, said.object);
     node.store.audit_add(&mut tx, &AuditEntry { actor: ACTOR, act, object, detail }).await?;
     tx.commit().await?;
     // The change is made; a log that is cut later only takes room on the disk.

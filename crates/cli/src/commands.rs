@@ -25,6 +25,7 @@ pub mod serve;
 mod status;
 mod subject;
 pub mod sync;
+pub mod tao;
 pub mod verify;
 
 use clap::Subcommand;
@@ -63,6 +64,8 @@ pub enum Command {
     Oauth(oauth::Options),
     /// Whether and how central speaks TAO's protocol (central)
     Compat(compat::Options),
+    /// Work on a TAO installation's own database
+    Tao(tao::Options),
     /// Organisations and what they see (central)
     Scope(scope::Options),
     /// Exchange data and results with central (local)
@@ -107,6 +110,7 @@ impl Command {
             Self::Entity(options) => options.run(&context).await,
             Self::Oauth(options) => options.run(&context).await,
             Self::Compat(options) => options.run(&context).await,
+            Self::Tao(options) => options.run(&context).await,
             Self::Scope(options) => options.run(&context).await,
             Self::Sync(options) => options.run(&context).await,
             Self::Execution(options) => options.run(&context).await,

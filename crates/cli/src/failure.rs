@@ -100,6 +100,16 @@ pub const CODES: &[(&str, &str)] = &[
     ("TS-421", "heads of the audit log cannot be read"),
     ("TS-422", "a log server does not take the audit log"),
     ("TS-431", "a list of erased people cannot be read"),
+    ("TS-501", "this node is connected with no TAO"),
+    ("TS-502", "this node has not adopted its TAO"),
+    ("TS-503", "the address of TAO's database cannot be used"),
+    ("TS-504", "TAO's database cannot be reached"),
+    ("TS-505", "TAO's database is not as expected"),
+    ("TS-506", "TAO's database is busy"),
+    ("TS-507", "TAO's database refused a statement"),
+    ("TS-508", "TAO's database holds what cannot be read"),
+    ("TS-509", "TAO cannot be adopted as it is"),
+    ("TS-510", "what came from central could not be written into TAO"),
     ("TS-900", "a fault of taosync"),
 ];
 
@@ -285,6 +295,16 @@ impl From<taosync_sync::session::SyncError> for Failure {
     fn from(error: taosync_sync::session::SyncError) -> Self {
         let exit = if error.is_temporary() { Exit::Later } else { Exit::Failed };
         Self::of(error.code(), &error).exit(exit)
+    }
+}
+
+impl From<taosync_sync::tao_database::TaoDatabaseError> for Failure {
+    fn from(error: taosync_sync::tao_database::TaoDatabaseError) -> Self {
+        let exit = if error.is_temporary() { Exit::Later } else { Exit::Failed };
+        match (error.code(), error) {
+            (_, taosync_sync::tao_database::TaoDatabaseError::Store(error)) => error.into(),
+            (code, error) => Self::of(code.unwrap_or("TS-507"), &error).exit(exit),
+        }
     }
 }
 

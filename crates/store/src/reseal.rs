@@ -74,6 +74,7 @@ const SEALED: &[Sealed] = &[
         only: "predicate > 11",
         ..by_id("replica_link", "value")
     },
+    by_id("tao_installation", "address"),
     by_id("package", "key"),
     by_id("package", "tree"),
     by_id("package", "compiled"),

@@ -1,10 +1,12 @@
 //! What a TAO client asks of central: pages of checksums, entities in TAO's view, classes, the consumer of a
-//! handshake, and records of its syncs.
+//! handshake, and records of its syncs. And TAO's own database at this end.
 
 mod handshake;
+mod installation;
 mod listing;
 mod runs;
 
 pub use handshake::{Handshake, NewHandshake};
+pub use installation::{Installation, NewInstallation, Pulled, TaoPackage};
 pub use listing::{Listed, TaoScope};
 pub use runs::{TaoBox, TaoRun};

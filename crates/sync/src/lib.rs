@@ -8,6 +8,7 @@
 //! * [`runner`]: what a test runner does on a local server.
 //! * [`tao`]: central as TAO's clients see it.
 //! * [`tao_remote`]: a local server at a TAO central.
+//! * [`tao_database`]: a TAO installation's own database at this end.
 //! * [`session`]: one whole sync, its record and its report.
 
 pub mod down;

@@ -26,6 +26,7 @@ mod run;
 mod runner_client;
 mod runner_keys;
 mod tao;
+mod tao_database;
 mod tao_import;
 mod versions;
 mod whole_test;

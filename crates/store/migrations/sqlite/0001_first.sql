@@ -142,6 +142,34 @@ CREATE TABLE scope_link (
 CREATE UNIQUE INDEX scope_link_seq ON scope_link (scope, type, seq);
 CREATE INDEX scope_link_gone ON scope_link (gone_at) WHERE gone_at IS NOT NULL;
 
+-- ---------------------------------------------------------------- TAO's own database, both roles
+
+-- The one installation this node is connected with. adopted_at: since when this node does the syncing. seen: what the last
+-- pull that brought everything in had seen of TAO's statements.
+CREATE TABLE tao_installation (
+    id           BLOB    NOT NULL PRIMARY KEY,
+    address      BLOB    NOT NULL,
+    files        TEXT,
+    command      TEXT,
+    connected_at INTEGER NOT NULL,
+    adopted_at   INTEGER,
+    seen         TEXT
+) STRICT;
+
+-- Central: entities that came from TAO, with the types they had there (1 << type code): only these go when TAO has them no
+-- more.
+CREATE TABLE tao_origin (
+    uri   TEXT    NOT NULL PRIMARY KEY,
+    types INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Central: which file was looked at as the package of a delivery, and what is wrong with it.
+CREATE TABLE tao_package (
+    delivery TEXT NOT NULL PRIMARY KEY,
+    stamp    TEXT NOT NULL,
+    problem  TEXT
+) STRICT, WITHOUT ROWID;
+
 -- ---------------------------------------------------------------- local: the replica, per remote and org
 
 -- tao_version: none at a taosync central; at a TAO central the version of TAO this server says it is. results_recipients:

@@ -204,7 +204,10 @@ fn delivery_entity(existing: Option<Stored>, uri: &str, label: &str, reference: 
         || Entity::new(uri, vocabulary::CLASS_DELIVERY).with(vocabulary::RDF_TYPE, vocabulary::CLASS_DELIVERY),
         |stored| stored.entity,
     );
-    entity.set(vocabulary::RDFS_LABEL, vec![Value::plain(label)]);
+    // The same label keeps its languages.
+    if entity.label() != label {
+        entity.set(vocabulary::RDFS_LABEL, vec![Value::plain(label)]);
+    }
     entity.package = Some(reference.clone());
     entity
 }

@@ -1,0 +1,133 @@
+//! `taosync tao pull`: TAO's data into the feed (central), what came from central into TAO (local).
+
+use serde::Serialize;
+use taosync_store::settings::Role;
+use taosync_sync::down::guard::Removals;
+use taosync_sync::session::Mode;
+use taosync_sync::tao_database::central_pull::{self, Found};
+use taosync_sync::tao_database::projection::{self, Projected, Projection, Reach};
+use taosync_sync::tao_database::{Installation, Outcome, TaoDatabaseError};
+
+use super::Flow;
+use crate::changes::{self, ChangeOptions, Report};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::locks;
+use crate::node::Node;
+use crate::output;
+
+pub(super) async fn run(context: &Context, flow: Flow) -> Result<(), Failure> {
+    let node = Node::open(context).await?;
+    match node.identity.role {
+        Role::Central => {
+            node.store.views_refresh().await?;
+            let answer = central(context, &node, flow.change()).await?;
+            context.output.answer(&answer, || answer.to_text())
+        }
+        Role::Local => {
+            let removals = if flow.yes { Removals::Accepted } else { Removals::Guarded };
+            let projected = local(&node, flow.mode(), removals, Reach::Everything).await?;
+            context.output.answer(&projected, || to_text(&projected))
+        }
+    }
+}
+
+/// What a pull at central did.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// Whether TAO's data were as at the last pull, and so were not read.
+    pub unchanged: bool,
+    /// What changed here.
+    #[serde(flatten)]
+    pub report: Report,
+    /// What became of packages.
+    pub packages: Outcome,
+}
+
+impl Answer {
+    fn to_text(&self) -> String {
+        let packages = if self.packages.counts.is_empty() && self.packages.notes.is_empty() {
+            String::new()
+        } else {
+            format!("packages:\n{}", Outcome { dry_run: false, ..self.packages.clone() }.to_text())
+        };
+        if self.unchanged {
+            return format!("TAO's data are as at the last pull.\n{packages}");
+        }
+        format!("from TAO: {}{packages}", self.report.to_text())
+    }
+}
+
+/// Brings TAO's data in: entities in one transaction, under the guard of removals, then packages one by one.
+pub async fn central(context: &Context, node: &Node, change: ChangeOptions) -> Result<Answer, Failure> {
+    let mode = if change.dry_run { Mode::DryRun } else { Mode::Apply };
+    // Two pulls at once would both see what is missing here.
+    let _lock = locks::change_lock(node.place.dir()).await?;
+    let installation = match mode {
+        Mode::DryRun => Installation::open(&node.store).await?,
+        Mode::Apply => Installation::open_adopted(&node.store).await?,
+    };
+    let found = central_pull::find(&node.store, &installation).await;
+    installation.database.close().await;
+    let (unchanged, report, deliveries) = match found? {
+        Found::Unchanged(deliveries) => (true, Report { dry_run: change.dry_run, ..Report::default() }, deliveries),
+        Found::Changed(pull) => {
+            let applied = changes::apply_pulled(context, node, pull.changes, change, &pull.pulled).await?;
+            (false, Report::of(&applied, change), pull.deliveries)
+        }
+    };
+    let packages = central_pull::packages(&node.store, &installation, &deliveries, mode).await?;
+    Ok(Answer { unchanged, report, packages })
+}
+
+/// Writes what came from central into TAO.
+pub async fn local(node: &Node, mode: Mode, removals: Removals, reach: Reach) -> Result<Projected, Failure> {
+    let installation = match mode {
+        Mode::DryRun => Installation::open(&node.store).await?,
+        Mode::Apply => Installation::open_adopted(&node.store).await?,
+    };
+    let plan = Projection {
+        store: &node.store,
+        database: &installation.database,
+        schema: &installation.schema,
+        files: installation.files.as_deref(),
+        command: installation.command.as_deref(),
+        mode,
+        removals,
+        reach,
+    };
+    let projected = projection::project(&plan).await;
+    installation.database.close().await;
+    Ok(projected.map_err(TaoDatabaseError::from)?)
+}
+
+fn to_text(projected: &Projected) -> String {
+    let rows = projected.types.iter().map(|(entity_type, tally)| {
+        let numbers = [tally.created, tally.updated, tally.removed, tally.recognised + tally.unchanged];
+        let numbers = numbers.map(|number| number.to_string());
+        [entity_type.to_string()].into_iter().chain(numbers).collect()
+    });
+    let mut text = output::table(&["into TAO", "created", "updated", "removed", "as it was"], rows);
+    for delivery in projected.deliveries.iter().filter(|delivery| delivery.reason.is_some()) {
+        let reason = delivery.reason.as_deref().unwrap_or_default();
+        output::add(&mut text, format_args!("{} ({}): {reason}\n", delivery.label, delivery.uri));
+    }
+    for waiting in &projected.waiting {
+        output::add(
+            &mut text,
+            format_args!("{} {} stays for now: {}\n", waiting.entity_type, waiting.uri, waiting.reason),
+        );
+    }
+    for (entity_type, number) in &projected.held {
+        output::add(
+            &mut text,
+            format_args!(
+                "{number} {entity_type}s that central does not have stay; remove them with --accept-removals\n"
+            ),
+        );
+    }
+    if projected.dry_run {
+        text.push_str("This was a dry run: nothing was changed.\n");
+    }
+    text
+}
