@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 use taosync_model::{EntityType, OrgId};
-use taosync_store::Durability;
+use taosync_store::{Durability, Tx};
 use taosync_store::audit::AuditEntry;
 use taosync_store::entities::{Applied, Change, Tally};
 use taosync_store::scopes::OrgEffect;
@@ -116,7 +116,7 @@ pub async fn apply(
     context: &Context,
     node: &Node,
     changes: Vec<Change>,
-    options: ChangeOptions,
+    mut options: ChangeOptions,
     act: &str,
     object: &str,
 ) -> Result<Applied, Failure> {
@@ -136,85 +136,124 @@ pub async fn apply_pulled(
 }
 
 /// What a change is called in the audit log, and what is noted with it.
-struct Said<'a> {
-    act: &'a str,
-    object: &'a str,
-    pulled: Option<&'a Pulled>,
+pub struct Said<'a> {
+    /// The act.
+    pub act: &'a str,
+    /// What it was done to.
+    pub object: &'a str,
+    /// What a pull from TAO's database has found.
+    pub pulled: Option<&'a Pulled>,
 }
 
 async fn apply_as(
     context: &Context,
     node: &Node,
     changes: Vec<Change>,
-    options: ChangeOptions,
+    mut options: ChangeOptions,
     said: &Said<'_>,
 ) -> Result<Applied, Failure> {
-    let may_ask = !options.yes && !options.dry_run && output::somebody_is_there(context.output);
-    let again = if may_ask { Some(changes.clone()) } else { None };
-    match attempt(node, changes, options, said).await? {
-        Attempt::Done(applied) => Ok(applied),
-        // Nobody waits for a lock while a person thinks: everything was undone, and is done again after a yes.
-        Attempt::NeedsWord(large) => match again {
-            Some(changes) if ask(&large).await? => {
-                match attempt(node, changes, ChangeOptions { yes: true, ..options }, said).await? {
-                    Attempt::Done(applied) => Ok(applied),
-                    Attempt::NeedsWord(large) => Err(needs_word(&large)),
-                }
-            }
-            _ => Err(needs_word(&large)),
-        },
-    }
-}
-
-enum Attempt {
-    Done(Applied),
-    NeedsWord(Vec<OrgEffect>),
-}
-
-async fn attempt(
-    node: &Node,
-    changes: Vec<Change>,
-    options: ChangeOptions,
-    said: &Said<'_>,
-) -> Result<Attempt, Failure> {
     // Who removes one entity by name has said what is meant: only what leaves with it may need a word.
     let named = match &changes[..] {
         [Change::Remove(uri)] if said.pulled.is_none() => Some(uri.clone()),
         _ => None,
     };
-    let mut tx = node.store.write("entities_change", Durability::Flushed).await?;
-    let applied = node.store.entities_change(&mut tx, changes).await?;
-    if options.dry_run {
-        tx.undo().await?;
-        return Ok(Attempt::Done(applied));
-    }
-    let single = if named.is_some() { applied.singly_removed() } else { Vec::new() };
-    let is_single = |effect: &OrgEffect| single.contains(&(effect.org.clone(), effect.entity_type));
-    let asks = |effect: &&OrgEffect| effect.is_large_removal() && !is_single(effect);
-    let large: Vec<_> = applied.orgs.iter().filter(asks).cloned().collect();
-    if !large.is_empty() {
-        if !options.yes {
-            tx.undo().await?;
-            return Ok(Attempt::NeedsWord(large));
+    let mut again = may_ask(context, options).then(|| changes.clone());
+    let (mut next, mut unsaid) = (Some(changes), Vec::new());
+    while let Some(changes) = next.take() {
+        let mut under_way = UnderWay::begin(node).await?;
+        under_way.add(changes).await?;
+        match under_way.end(options, named.as_deref(), said).await? {
+            Ended::Done(applied) => return Ok(applied),
+            Ended::NeedsWord(large) => {
+                options = word(context, options, &large).await?;
+                (next, unsaid) = (again.take(), large);
+            }
         }
-        let approved: Vec<_> = large.iter().map(|effect| (effect.org.clone(), effect.entity_type)).collect();
-        node.store.removals_approve(&mut tx, &approved).await?;
     }
-    if let Some(uri) = &named {
-        node.store.removals_approve_single(&mut tx, &single, uri).await?;
+    Err(needs_word(&unsaid))
+}
+
+/// Asks for the word that a large removal needs, and gives the options that say it. Nobody waits for a lock while a person
+/// thinks: everything was undone, and is done again after a yes.
+pub async fn word(
+    context: &Context,
+    options: ChangeOptions,
+    large: &[OrgEffect],
+) -> Result<ChangeOptions, Failure> {
+    if may_ask(context, options) && ask(large).await? {
+        return Ok(ChangeOptions { yes: true, ..options });
     }
-    if let Some(pulled) = said.pulled {
-        tx.tao_pulled(pulled).await?;
+    Err(needs_word(large))
+}
+
+fn may_ask(context: &Context, options: ChangeOptions) -> bool {
+    !options.yes && !options.dry_run && output::somebody_is_there(context.output)
+}
+
+/// A change that is made part by part, in one transaction. Dropped, it never was.
+pub struct UnderWay<'a> {
+    node: &'a Node,
+    tx: Tx,
+    applied: Applied,
+}
+
+/// How a change ended.
+pub enum Ended {
+    /// It is made, or was undone as a dry run.
+    Done(Applied),
+    /// It was undone: these removals need somebody's word.
+    NeedsWord(Vec<OrgEffect>),
+}
+
+impl<'a> UnderWay<'a> {
+    /// Begins; other writers wait until its end.
+    pub async fn begin(node: &'a Node) -> Result<Self, Failure> {
+        let tx = node.store.write("entities_change", Durability::Flushed).await?;
+        Ok(Self { node, tx, applied: Applied::default() })
     }
-    let detail = json!({"types": applied.types, "large_removals": large});
-    let (act, object) = (said.act, said.object);
-    node.store.audit_add(&mut tx, &AuditEntry { actor: ACTOR, act, object, detail }).await?;
-    tx.commit().await?;
-    // The change is made; a log that is cut later only takes room on the disk.
-    if let Err(error) = node.store.log_cut().await {
-        tracing::warn!(%error, "the log of the database could not be cut");
+
+    /// Makes a part. No entity may be in two of them.
+    pub async fn add(&mut self, changes: Vec<Change>) -> Result<(), Failure> {
+        let applied = self.node.store.entities_change(&mut self.tx, changes).await?;
+        self.applied.add(applied);
+        Ok(())
     }
-    Ok(Attempt::Done(applied))
+
+    /// Makes it true, unless it is a dry run or needs a word. `named` is what somebody removes by name.
+    pub async fn end(self, options: ChangeOptions, named: Option<&str>, said: &Said<'_>) -> Result<Ended, Failure> {
+        let Self { node, mut tx, applied } = self;
+        if options.dry_run {
+            tx.undo().await?;
+            return Ok(Ended::Done(applied));
+        }
+        let single = if named.is_some() { applied.singly_removed() } else { Vec::new() };
+        let is_single = |effect: &OrgEffect| single.contains(&(effect.org.clone(), effect.entity_type));
+        let asks = |effect: &&OrgEffect| effect.is_large_removal() && !is_single(effect);
+        let large: Vec<_> = applied.orgs.iter().filter(asks).cloned().collect();
+        if !large.is_empty() {
+            if !options.yes {
+                tx.undo().await?;
+                return Ok(Ended::NeedsWord(large));
+            }
+            let approved: Vec<_> = large.iter().map(|effect| (effect.org.clone(), effect.entity_type)).collect();
+            node.store.removals_approve(&mut tx, &approved).await?;
+        }
+        if let Some(uri) = named {
+            node.store.removals_approve_single(&mut tx, &single, uri).await?;
+        }
+        if let Some(pulled) = said.pulled {
+            tx.tao_pulled(pulled).await?;
+        }
+        let detail = json!({"types": applied.types, "large_removals": large});
+        let (act, object) = (said.act, said.object);
+        node.store.audit_add(&mut tx, &AuditEntry { actor: ACTOR, act, object, detail }).await?;
+        tx.commit().await?;
+        // The change is made; a log that is cut later only takes room on the disk.
+        if let Err(error) = node.store.log_cut().await {
+            tracing::warn!(%error, "the log of the database could not be cut");
+        }
+        Ok(Ended::Done(applied))
+    }
 }
 
 fn sentence(effect: &OrgEffect) -> String {

@@ -2,7 +2,8 @@
 //!
 //! A CSV file goes through three steps, and nothing is changed by any of them:
 //!
-//! 1. [`parse`] reads the whole file into a [`Roster`], or says everything that is wrong with it.
+//! 1. [`parse`] reads the whole file into a [`Roster`], or says everything that is wrong with it. [`RosterFile`] does that for
+//!    a file of any length, and gives it in parts.
 //! 2. [`Roster::lookups`] says what the store has to be asked; the caller answers into a [`Found`] and asks again until
 //!    nothing is left to ask (three rounds at most, whatever the size of the file).
 //! 3. [`Roster::plan`] gives the entities to write, in one transaction or not at all. What is equal already is not
@@ -33,6 +34,7 @@
 
 mod cells;
 mod columns;
+mod file;
 mod jsonl;
 mod kind;
 mod lookup;
@@ -44,10 +46,11 @@ mod rows;
 mod text;
 
 pub use jsonl::parse_jsonl;
+pub use file::{PartPlace, RosterFile};
 pub use kind::{RosterKind, UnknownKind};
 pub use lookup::{Found, FoundEntity, Lookup, LookupBy};
 pub use parse::{MAX_FILE, MAX_ROWS, parse};
-pub use plan::{Naming, Plan};
+pub use plan::{Claims, Naming, Plan};
 pub use problem::{MAX_PROBLEMS, RosterProblem};
 
 /// A file that was read without a problem. Its rows hold passwords, so they are never shown.

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use taosync_model::Digest;
+
 use crate::cells::Cells;
 use crate::columns::{Column, read_header};
 use crate::problem::{Problems, RosterProblem};
-use crate::records::{Fault, MAX_COLUMNS, Records};
+use crate::records::{Fault, MAX_COLUMNS, Place, Records};
 use crate::rows::{CenterRow, EligibilityRow, PersonRow, Rows};
 use crate::{Roster, RosterKind, text};
 
@@ -35,39 +37,78 @@ pub(crate) fn parse_bounded(
     bounds: Bounds,
 ) -> Result<Roster, Vec<RosterProblem>> {
     let mut problems = Problems::of(file_name);
-    let rows = read(kind, bytes, bounds, &mut problems);
+    let mut rows = Rows::of(kind);
+    read(kind, bytes, bounds, &mut problems, |row| rows.append(row));
     problems.or(Roster { kind, file: file_name.to_owned(), rows })
 }
 
-fn read(kind: RosterKind, bytes: &[u8], bounds: Bounds, problems: &mut Problems) -> Rows {
-    let mut rows = match kind {
-        RosterKind::TestCenters => Rows::Centers(Vec::new()),
-        RosterKind::Eligibilities => Rows::Eligibilities(Vec::new()),
-        _ => Rows::People(Vec::new()),
-    };
+/// Reads a file to its end, and hands over each row.
+pub(crate) fn read(
+    kind: RosterKind,
+    bytes: &[u8],
+    bounds: Bounds,
+    problems: &mut Problems,
+    mut take: impl FnMut(Rows),
+) {
     if bytes.len() > bounds.file {
         let message = format!("the file has {} bytes, more than {}", bytes.len(), bounds.file);
-        problems.line(1, message, "split it into several files");
-        return rows;
+        return problems.line(1, message, "split it into several files");
     }
-    let Some(text) = text::decode(bytes, problems) else { return rows };
-    let mut records = Records::new(text, text::delimiter(text));
-    let mut cells = Vec::new();
-    let Some(header) = first(kind, &mut records, &mut cells, problems) else { return rows };
+    let Some(text) = text::decode(bytes, problems) else { return };
+    let Some(mut reader) = Reader::open(kind, text, problems) else { return };
+    let (mut keys, mut number) = (Keys::default(), 0);
     while !problems.is_full()
-        && let Some((line, result)) = records.next_into(&mut cells)
+        && let Some((line, row)) = reader.next(problems)
     {
-        if rows.len() == bounds.rows {
-            problems.line(line, format!("there are more than {} rows", bounds.rows), "split the file into several");
-            break;
+        if number == bounds.rows {
+            return problems.line(line, format!("there are more than {} rows", bounds.rows), "split the file into several");
         }
-        match result {
-            Ok(()) => rows.read(kind, &mut Cells::new(line, &header, &cells, problems)),
-            Err(fault) => note(fault, line, problems),
+        if let Some(row) = row {
+            number += 1;
+            keys.check(&row, problems);
+            take(row);
         }
     }
-    Keys::default().check(&rows, problems);
-    rows
+}
+
+/// A cursor over the rows of a text, behind its header.
+pub(crate) struct Reader<'a> {
+    kind: RosterKind,
+    header: Vec<Option<Column>>,
+    records: Records<'a>,
+    cells: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the header; none when the file cannot be gone on with.
+    pub(crate) fn open(kind: RosterKind, text: &'a str, problems: &mut Problems) -> Option<Self> {
+        let mut records = Records::new(text, text::delimiter(text));
+        let mut cells = Vec::new();
+        let header = first(kind, &mut records, &mut cells, problems)?;
+        Some(Self { kind, header, records, cells })
+    }
+
+    /// The line of the next row, and the row if it can be cut into cells.
+    pub(crate) fn next(&mut self, problems: &mut Problems) -> Option<(u64, Option<Rows>)> {
+        let (line, result) = self.records.next_into(&mut self.cells)?;
+        if let Err(fault) = result {
+            note(fault, line, problems);
+            return Some((line, None));
+        }
+        let mut row = Rows::of(self.kind);
+        row.read(self.kind, &mut Cells::new(line, &self.header, &self.cells, problems));
+        Some((line, Some(row)))
+    }
+
+    /// Where the next row begins.
+    pub(crate) fn place(&self) -> Place {
+        self.records.place()
+    }
+
+    /// Goes on from a place in the same text.
+    pub(crate) fn go_to(&mut self, place: Place) {
+        self.records.go_to(place);
+    }
 }
 
 /// The header, when the file can be gone on with.
@@ -153,12 +194,12 @@ fn eligibility(cells: &mut Cells<'_>) -> EligibilityRow {
     }
 }
 
-/// What must not come twice in a file, with the line where it came first.
+/// What must not come twice in a file, by hash, with the line where it came first.
 #[derive(Default)]
-struct Keys<'a>(HashMap<(&'static str, &'a str), u64>, HashMap<(&'a str, &'a str), u64>);
+struct Keys(HashMap<[u8; 16], u64>);
 
-impl<'a> Keys<'a> {
-    fn check(&mut self, rows: &'a Rows, problems: &mut Problems) {
+impl Keys {
+    fn check(&mut self, rows: &Rows, problems: &mut Problems) {
         match rows {
             Rows::Centers(rows) => {
                 for row in rows {
@@ -183,28 +224,47 @@ impl<'a> Keys<'a> {
     }
 
     /// Several centers may share an organisation id; their labels tell them apart.
-    fn center(&mut self, org: &'a str, label: &'a str, line: u64, problems: &mut Problems) {
-        let first = *self.1.entry((org, label)).or_insert(line);
-        if first != line {
+    fn center(&mut self, org: &str, label: &str, line: u64, problems: &mut Problems) {
+        if let Some(first) = self.seen(&["center", org, label], line) {
             let message = format!("the same organisation id and label as on line {first}");
             let advice = "keep one of the two rows, or give both a uri";
             problems.cell(line, Column::OrganisationId.name(), message, advice);
         }
     }
 
-    fn uri(&mut self, uri: Option<&'a str>, line: u64, problems: &mut Problems) {
+    fn uri(&mut self, uri: Option<&str>, line: u64, problems: &mut Problems) {
         if let Some(uri) = uri {
             self.once(Column::Uri, uri, line, problems);
         }
     }
 
-    fn once(&mut self, column: Column, text: &'a str, line: u64, problems: &mut Problems) {
-        let first = *self.0.entry((column.name(), text)).or_insert(line);
-        if first != line && !text.is_empty() {
+    fn once(&mut self, column: Column, text: &str, line: u64, problems: &mut Problems) {
+        if text.is_empty() {
+            return;
+        }
+        if let Some(first) = self.seen(&[column.name(), text], line) {
             let message = format!("the same {} as on line {first}", column.name());
             problems.cell(line, column.name(), message, "keep one of the two rows");
         }
     }
+
+    /// The line where these words came first, if that was another one.
+    fn seen(&mut self, words: &[&str], line: u64) -> Option<u64> {
+        let first = *self.0.entry(short_hash(words)).or_insert(line);
+        (first != line).then_some(first)
+    }
+}
+
+/// Half a hash of some words: a million rows take it some ten megabytes to be told apart, and two never look the same.
+pub(crate) fn short_hash(words: &[&str]) -> [u8; 16] {
+    let mut bytes = Vec::new();
+    for word in words {
+        bytes.extend_from_slice(&(word.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(word.as_bytes());
+    }
+    let mut short = [0; 16];
+    short.copy_from_slice(&Digest::of(&bytes).0[..16]);
+    short
 }
 
 #[cfg(test)]

@@ -19,6 +19,13 @@ pub(crate) enum Fault {
     TooManyColumns,
 }
 
+/// Where a record begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    at: usize,
+    line: u64,
+}
+
 /// A cursor over a text.
 pub(crate) struct Records<'a> {
     text: &'a str,
@@ -30,6 +37,16 @@ pub(crate) struct Records<'a> {
 impl<'a> Records<'a> {
     pub(crate) fn new(text: &'a str, delimiter: u8) -> Self {
         Self { text, at: 0, line: 1, delimiter }
+    }
+
+    /// Where the next record begins.
+    pub(crate) fn place(&self) -> Place {
+        Place { at: self.at, line: self.line }
+    }
+
+    /// Goes on from a place in the same text.
+    pub(crate) fn go_to(&mut self, place: Place) {
+        (self.at, self.line) = (place.at, place.line);
     }
 
     /// Fills `cells` with the next record that is not blank and gives the line it begins on. After a fault the rest

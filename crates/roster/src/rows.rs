@@ -2,6 +2,8 @@
 
 use secrecy::SecretString;
 
+use crate::RosterKind;
+
 /// A row of a centers file.
 #[derive(Debug)]
 pub(crate) struct CenterRow {
@@ -58,6 +60,25 @@ pub(crate) enum Rows {
 }
 
 impl Rows {
+    /// None yet.
+    pub(crate) fn of(kind: RosterKind) -> Self {
+        match kind {
+            RosterKind::TestCenters => Self::Centers(Vec::new()),
+            RosterKind::Eligibilities => Self::Eligibilities(Vec::new()),
+            _ => Self::People(Vec::new()),
+        }
+    }
+
+    /// Adds rows of the same kind.
+    pub(crate) fn append(&mut self, more: Self) {
+        match (self, more) {
+            (Self::Centers(rows), Self::Centers(more)) => rows.extend(more),
+            (Self::People(rows), Self::People(more)) => rows.extend(more),
+            (Self::Eligibilities(rows), Self::Eligibilities(more)) => rows.extend(more),
+            _ => debug_assert!(false, "one file has rows of one kind"),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Centers(rows) => rows.len(),

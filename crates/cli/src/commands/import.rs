@@ -7,11 +7,14 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use taosync_model::{Clock, EntityType, vocabulary};
-use taosync_roster::{Found, FoundEntity, Lookup, LookupBy, MAX_FILE, Naming, Plan, Roster, RosterKind, RosterProblem};
+use taosync_roster::{
+    Claims, Found, FoundEntity, Lookup, LookupBy, MAX_FILE, Naming, PartPlace, Plan, Roster, RosterFile, RosterKind,
+    RosterProblem,
+};
 use taosync_store::Store;
-use taosync_store::entities::{Change, Key, Stored};
+use taosync_store::entities::{Applied, Change, Key, Stored};
 
-use crate::changes::{self, ChangeOptions, Report};
+use crate::changes::{self, ChangeOptions, Ended, Report, Said, UnderWay};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::locks;
@@ -83,35 +86,109 @@ impl Options {
     }
 }
 
-/// Brings one file in, all of it or nothing.
+/// Brings one file in, all of it or nothing. Rows are looked up, planned and written some thousand at a time in one
+/// transaction, so that memory does not grow with the file; while one part is written, the next is planned.
 pub async fn bring_in(
     context: &Context,
     node: &Node,
     kind: RosterKind,
     file: PathBuf,
-    change: ChangeOptions,
+    mut change: ChangeOptions,
 ) -> Result<Report, Failure> {
     let bar = Bar::phase(context.output, &format!("reading {}", file.display()));
-    let roster = read_roster(kind, file).await?;
-    let rows = roster.row_count();
+    let roster = Arc::new(read_roster(kind, file).await?);
     let _lock = locks::change_lock(node.place.dir()).await?;
-    bar.begin(&format!("comparing {rows} {kind} with what is there"));
-    let found = answers(&node.store, &roster).await?;
-    let plan = plan(roster, found, node).await?;
-    bar.begin(&format!("writing {} changes", plan.upserts.len()));
-    let (created, updated, unchanged) = (plan.created as u64, plan.updated as u64, plan.unchanged as u64);
-    let related = plan.related as u64;
-    let upserts = plan.upserts.into_iter().map(|(entity_type, entity)| Change::Upsert(entity_type, entity));
-    // A bar cannot be drawn while a question is asked.
-    bar.end();
-    let applied = changes::apply(context, node, upserts.collect(), change, "import", kind.as_str()).await?;
-    Ok(Report { created, updated, unchanged, related, ..Report::of(&applied, change) })
+    loop {
+        bar.begin(&format!("writing {} rows of {kind}", roster.row_count()));
+        let mut under_way = UnderWay::begin(node).await?;
+        let counts = write_parts(node, &roster, &mut under_way).await?;
+        // A bar cannot be drawn while a question is asked.
+        bar.end();
+        let said = Said { act: "import", object: kind.as_str(), pulled: None };
+        match under_way.end(change, None, &said).await? {
+            Ended::Done(applied) => return Ok(counts.report(&applied, change)),
+            Ended::NeedsWord(large) => change = changes::word(context, change, &large).await?,
+        }
+    }
 }
 
-async fn read_roster(kind: RosterKind, path: PathBuf) -> Result<Roster, Failure> {
+/// Rows by what they do.
+#[derive(Default)]
+struct Counts {
+    created: u64,
+    updated: u64,
+    unchanged: u64,
+    related: u64,
+}
+
+impl Counts {
+    fn add(&mut self, plan: &Plan) {
+        self.created += plan.created as u64;
+        self.updated += plan.updated as u64;
+        self.unchanged += plan.unchanged as u64;
+        self.related += plan.related as u64;
+    }
+
+    fn report(self, applied: &Applied, change: ChangeOptions) -> Report {
+        let Self { created, updated, unchanged, related } = self;
+        Report { created, updated, unchanged, related, ..Report::of(applied, change) }
+    }
+}
+
+/// Plans part after part, and writes each while the next is planned. After the first problem nothing more is written, but
+/// all that is wrong is looked for.
+async fn write_parts(node: &Node, roster: &Arc<RosterFile>, under_way: &mut UnderWay<'_>) -> Result<Counts, Failure> {
+    let (mut counts, mut problems) = (Counts::default(), Vec::new());
+    let mut parts = Parts { roster: roster.clone(), place: None, claims: Claims::default() };
+    let mut ready = parts.next(node).await?;
+    while let Some(planned) = ready.take() {
+        let changes = match planned {
+            Ok(plan) => {
+                counts.add(&plan);
+                plan.upserts.into_iter().map(|(entity_type, entity)| Change::Upsert(entity_type, entity)).collect()
+            }
+            Err(more) => {
+                problems.extend(more);
+                Vec::new()
+            }
+        };
+        if problems.len() >= taosync_roster::MAX_PROBLEMS {
+            break;
+        }
+        let write = async { if problems.is_empty() { under_way.add(changes).await } else { Ok(()) } };
+        let (written, next) = futures_util::future::join(write, parts.next(node)).await;
+        written?;
+        ready = next?;
+    }
+    problems.truncate(taosync_roster::MAX_PROBLEMS);
+    if problems.is_empty() { Ok(counts) } else { Err(wrong_lines(problems)) }
+}
+
+/// The parts of a file, on their way to being planned.
+struct Parts {
+    roster: Arc<RosterFile>,
+    place: Option<PartPlace>,
+    claims: Claims,
+}
+
+impl Parts {
+    /// The plan of the next part, or what is wrong with it; none at the end.
+    async fn next(&mut self, node: &Node) -> Result<Option<Result<Plan, Vec<RosterProblem>>>, Failure> {
+        let (roster, place) = (self.roster.clone(), self.place);
+        let Some((part, place)) = tokio::task::spawn_blocking(move || roster.part(place)).await? else { return Ok(None) };
+        self.place = Some(place);
+        let found = answers(&node.store, &part).await?;
+        let claims = std::mem::take(&mut self.claims);
+        let (planned, claims) = plan(part, found, claims, node).await?;
+        self.claims = claims;
+        Ok(Some(planned))
+    }
+}
+
+async fn read_roster(kind: RosterKind, path: PathBuf) -> Result<RosterFile, Failure> {
     tokio::task::spawn_blocking(move || {
         let bytes = read_bounded(&path)?;
-        taosync_roster::parse(kind, &path.display().to_string(), &bytes).map_err(wrong_lines)
+        RosterFile::check(kind, &path.display().to_string(), bytes).map_err(wrong_lines)
     })
     .await?
 }
@@ -215,12 +292,20 @@ async fn eligibilities(store: &Store) -> Result<Vec<Stored>, Failure> {
     }
 }
 
-/// Plans on a thread of its own: a hundred thousand passwords are hashed.
-async fn plan(roster: Roster, found: Found, node: &Node) -> Result<Plan, Failure> {
+/// Plans on a thread of its own: thousands of passwords are hashed.
+async fn plan(
+    part: Roster,
+    found: Found,
+    mut claims: Claims,
+    node: &Node,
+) -> Result<(Result<Plan, Vec<RosterProblem>>, Claims), Failure> {
     let base = naming_base(node);
     let clock: Arc<dyn Clock> = node.clock.clone();
-    let planned = tokio::task::spawn_blocking(move || roster.plan(&found, &Naming { base: &base, clock: &*clock }));
-    planned.await?.map_err(wrong_lines)
+    let work = move || {
+        let planned = part.plan_part(&found, &Naming { base: &base, clock: &*clock }, &mut claims);
+        (planned, claims)
+    };
+    Ok(tokio::task::spawn_blocking(work).await?)
 }
 
 /// What new URIs begin with: TAO wants them to look like web addresses; nobody fetches them.

@@ -6,11 +6,12 @@ mod eligibilities;
 mod people;
 mod references;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use taosync_model::{Clock, Entity, EntityType};
 
 use crate::lookup::{Found, Lookup};
+use crate::parse::short_hash;
 use crate::problem::{Problems, RosterProblem};
 use crate::rows::Rows;
 use crate::{Roster, RosterKind};
@@ -62,8 +63,18 @@ impl Roster {
     /// The entities to write. Problems here are references to nothing or to several things, and rows that contradict
     /// what is stored.
     pub fn plan(self, found: &Found, naming: &Naming<'_>) -> Result<Plan, Vec<RosterProblem>> {
-        let mut planner =
-            Planner { kind: self.kind, found, naming, drafts: Drafts::default(), problems: Problems::of(&self.file) };
+        self.plan_part(found, naming, &mut Claims::default())
+    }
+
+    /// As [`Roster::plan`], for a part of a file: `claims` is what the parts before it spoke of.
+    pub fn plan_part(
+        self,
+        found: &Found,
+        naming: &Naming<'_>,
+        claims: &mut Claims,
+    ) -> Result<Plan, Vec<RosterProblem>> {
+        let (kind, drafts, problems) = (self.kind, Drafts::default(), Problems::of(&self.file));
+        let mut planner = Planner { kind, found, naming, drafts, problems, claims };
         match &self.rows {
             Rows::Centers(rows) => planner.centers(rows),
             Rows::People(rows) => planner.people(rows),
@@ -92,6 +103,18 @@ impl Open<'_> {
     }
 }
 
+/// People that rows of a file spoke of, by hash of their URIs, with the line that did.
+#[derive(Debug, Default)]
+pub struct Claims(HashMap<[u8; 16], u64>);
+
+impl Claims {
+    /// The line that spoke of this one before.
+    fn claim(&mut self, uri: &str, line: u64) -> Option<u64> {
+        let first = *self.0.entry(short_hash(&[uri])).or_insert(line);
+        (first != line).then_some(first)
+    }
+}
+
 /// A row is left out, because a problem with it was noted.
 struct Noted;
 
@@ -102,4 +125,5 @@ struct Planner<'f> {
     naming: &'f Naming<'f>,
     drafts: Drafts<'f>,
     problems: Problems,
+    claims: &'f mut Claims,
 }

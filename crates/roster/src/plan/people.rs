@@ -32,6 +32,10 @@ impl<'f> Planner<'f> {
             let centers = self.resolve_list(Target::Center, &row.test_centers, row.line, Column::TestCenters.name());
             let Ok(existing) = self.existing_person(row) else { continue };
             let uri = row.uri.clone().unwrap_or_else(|| self.naming.fresh());
+            if let Some(first) = self.claims.claim(existing.map_or(&uri, |found| &found.entity.uri), row.line) {
+                self.same_as(row.line, first);
+                continue;
+            }
             match self.drafts.claim(row.line, existing, &uri, self.kind.entity_type()) {
                 Ok(draft) => {
                     write(self.kind, row, draft);

@@ -26,6 +26,28 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// Takes in what a later part of the same change did.
+    pub fn add(&mut self, later: Self) {
+        for (entity_type, tally) in later.types {
+            let sum = self.types.entry(entity_type).or_default();
+            sum.created += tally.created;
+            sum.updated += tally.updated;
+            sum.removed += tally.removed;
+            sum.unchanged += tally.unchanged;
+        }
+        for effect in later.orgs {
+            let is_same = |known: &&mut OrgEffect| known.org == effect.org && known.entity_type == effect.entity_type;
+            match self.orgs.iter_mut().find(is_same) {
+                // What it had before the change is what it had before the first part.
+                Some(known) => {
+                    known.entered += effect.entered;
+                    known.left += effect.left;
+                }
+                None => self.orgs.push(effect),
+            }
+        }
+    }
+
     /// Where exactly the one entity left that was removed by name: not where others left with it.
     pub fn singly_removed(&self) -> Vec<(OrgId, EntityType)> {
         let is_it = |t: &EntityType| self.types.get(t).is_some_and(|tally| tally.removed == 1);
