@@ -29,6 +29,25 @@ struct Node {
     dir: PathBuf,
 }
 
+/// How results are handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// For the holders of the results keys only, as a central is made.
+    Sealed,
+    /// As they are (`keep_readable`).
+    Readable,
+}
+
+impl Answers {
+    /// The name of the path.
+    pub fn path(self) -> String {
+        match self {
+            Self::Sealed => format!("results up, {} variables each", data::VARIABLES),
+            Self::Readable => "results up, kept readable".to_owned(),
+        }
+    }
+}
+
 /// What `oauth generate` answers.
 #[derive(Deserialize)]
 pub struct Consumer {
@@ -112,6 +131,14 @@ impl Node {
         command
     }
 
+    /// Changes a line of the configuration.
+    fn configure(&self, from: &str, to: &str) -> anyhow::Result<()> {
+        let file = self.dir.join("taosync.toml");
+        let text = std::fs::read_to_string(&file)?;
+        ensure!(text.contains(from), "the configuration has no line {from}");
+        Ok(std::fs::write(&file, text.replace(from, to))?)
+    }
+
     fn run(&self, arguments: &[&str]) -> anyhow::Result<Finished> {
         process::run(&mut self.command(arguments), "")
     }
@@ -119,10 +146,13 @@ impl Node {
 
 impl Central {
     /// Makes a central server on a free port of loopback and starts it.
-    pub fn start(program: &Path, dir: &Path) -> anyhow::Result<Self> {
+    pub fn start(program: &Path, dir: &Path, answers: Answers) -> anyhow::Result<Self> {
         let node = Node { program: program.to_owned(), dir: dir.to_owned() };
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.to_string();
         node.run(&["init", "central", "--listen", &address])?;
+        if answers == Answers::Readable {
+            node.configure("keep_readable = false", "keep_readable = true")?;
+        }
         let server = Server::start(&mut node.command(&["serve", "--json"]), &dir.with_extension("log"))?;
         Ok(Self { node, server })
     }

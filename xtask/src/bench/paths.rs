@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 
 use super::limits::insert::{self, RowCounts, Which};
-use super::limits::{Limits, codec, median_of, tls};
-use super::node::{self, Central, Local, Synced, TypeReport};
+use super::limits::{Limits, codec, median_of, proofs, tls};
+use super::node::{self, Answers, Central, Local, Synced, TypeReport};
 use super::report::{Line, Sample};
 use super::{data, package};
 
@@ -87,10 +87,14 @@ impl Bench {
         Ok(vec![self.line("1 taker out of 1 eligibility", size, &samples, &local, &rows, bytes.as_bytes())?])
     }
 
-    /// Finished attempts from local to central.
+    /// Finished attempts from local to central, sealed at the source and kept readable.
     pub fn results(&self, size: usize) -> anyhow::Result<Vec<Line>> {
+        Ok(vec![self.results_up(size, Answers::Sealed)?, self.results_up(size, Answers::Readable)?])
+    }
+
+    fn results_up(&self, size: usize, answers: Answers) -> anyhow::Result<Line> {
         let takers = size.div_ceil(ATTEMPTS_PER_TAKER);
-        let school = self.school(takers, TAKERS_PER_ELIGIBILITY)?;
+        let school = self.school_with(takers, TAKERS_PER_ELIGIBILITY, answers)?;
         let local = self.connect(&school, "local")?;
         local.sync(&school.central)?;
         let (mut before, mut xml) = (RowCounts::new(), String::new());
@@ -109,7 +113,7 @@ impl Bench {
         // Central commits once a request; feed and report are the other two.
         let commits = samples.last().map_or(0, |sample| sample.requests.saturating_sub(2)) as usize;
         let limits = Limits { insert: self.insert(&captured, commits)?, ..limits_of_bytes(&samples, xml.as_bytes())? };
-        Ok(vec![Line::new(&format!("results up, {} variables each", data::VARIABLES), size, &samples, limits)])
+        Ok(Line::new(&answers.path(), size, &samples, limits))
     }
 
     /// CSV import on a central that serves nobody.
@@ -176,8 +180,12 @@ impl Bench {
     }
 
     pub(super) fn school(&self, takers: usize, per_eligibility: usize) -> anyhow::Result<School> {
+        self.school_with(takers, per_eligibility, Answers::Sealed)
+    }
+
+    fn school_with(&self, takers: usize, per_eligibility: usize, answers: Answers) -> anyhow::Result<School> {
         let folder = self.folder()?;
-        let central = Central::start(&self.program, &folder.path().join("central"))?;
+        let central = Central::start(&self.program, &folder.path().join("central"), answers)?;
         let zip = folder.path().join("test.zip");
         package::write(&zip)?;
         let delivery = central.publish(&zip)?;
@@ -251,6 +259,7 @@ fn limits_of_bytes(samples: &[Sample], plain: &[u8]) -> anyhow::Result<Limits> {
         tls: median_of(runs, || tls::download(socket))?,
         hash: median_of(runs, || Ok(codec::hash(plain)))?,
         zstd: median_of(runs, || codec::zstd(plain))?,
+        proofs: median_of(runs, || proofs::proofs(samples.last().map_or(0, |sample| sample.requests)))?,
         disk: 0.0,
         server: 0.0,
     })

@@ -3,6 +3,7 @@
 pub mod codec;
 pub mod disk;
 pub mod insert;
+pub mod proofs;
 pub mod tls;
 
 use serde::Serialize;
@@ -21,6 +22,8 @@ pub struct Limits {
     pub hash: f64,
     /// zstd -3 of the same plain bytes, there and back.
     pub zstd: f64,
+    /// Signing and verifying as many proofs as requests were made. Not in the sum: it is a choice.
+    pub proofs: f64,
     /// Writing the same plain bytes to the same disk as one file, and flushing it.
     pub disk: f64,
 }
