@@ -7,11 +7,11 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 use taosync_model::{EntityType, OrgId};
-use taosync_store::{Durability, Tx};
 use taosync_store::audit::AuditEntry;
 use taosync_store::entities::{Applied, Change, Tally};
 use taosync_store::scopes::OrgEffect;
 use taosync_store::tao::Pulled;
+use taosync_store::{Durability, Tx};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -116,7 +116,7 @@ pub async fn apply(
     context: &Context,
     node: &Node,
     changes: Vec<Change>,
-    mut options: ChangeOptions,
+    options: ChangeOptions,
     act: &str,
     object: &str,
 ) -> Result<Applied, Failure> {
@@ -175,11 +175,7 @@ async fn apply_as(
 
 /// Asks for the word that a large removal needs, and gives the options that say it. Nobody waits for a lock while a person
 /// thinks: everything was undone, and is done again after a yes.
-pub async fn word(
-    context: &Context,
-    options: ChangeOptions,
-    large: &[OrgEffect],
-) -> Result<ChangeOptions, Failure> {
+pub async fn word(context: &Context, options: ChangeOptions, large: &[OrgEffect]) -> Result<ChangeOptions, Failure> {
     if may_ask(context, options) && ask(large).await? {
         return Ok(ChangeOptions { yes: true, ..options });
     }

@@ -45,8 +45,8 @@ mod records;
 mod rows;
 mod text;
 
-pub use jsonl::parse_jsonl;
 pub use file::{PartPlace, RosterFile};
+pub use jsonl::parse_jsonl;
 pub use kind::{RosterKind, UnknownKind};
 pub use lookup::{Found, FoundEntity, Lookup, LookupBy};
 pub use parse::{MAX_FILE, MAX_ROWS, parse};

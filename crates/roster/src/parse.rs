@@ -56,19 +56,22 @@ pub(crate) fn read(
     }
     let Some(text) = text::decode(bytes, problems) else { return };
     let Some(mut reader) = Reader::open(kind, text, problems) else { return };
-    let (mut keys, mut number) = (Keys::default(), 0);
+    // What comes twice is told after what is wrong by itself.
+    let (mut keys, mut number, mut twice) = (Keys::default(), 0, problems.beside());
     while !problems.is_full()
         && let Some((line, row)) = reader.next(problems)
     {
         if number == bounds.rows {
-            return problems.line(line, format!("there are more than {} rows", bounds.rows), "split the file into several");
+            problems.line(line, format!("there are more than {} rows", bounds.rows), "split the file into several");
+            break;
         }
         if let Some(row) = row {
             number += 1;
-            keys.check(&row, problems);
+            keys.check(&row, &mut twice);
             take(row);
         }
     }
+    problems.append(twice);
 }
 
 /// A cursor over the rows of a text, behind its header.

@@ -52,6 +52,17 @@ impl Problems {
         }
     }
 
+    /// An empty list for the same file.
+    pub(crate) fn beside(&self) -> Self {
+        Self::of(&self.file)
+    }
+
+    /// Adds the problems of another list behind these.
+    pub(crate) fn append(&mut self, others: Self) {
+        let room = MAX_PROBLEMS.saturating_sub(self.list.len());
+        self.list.extend(others.list.into_iter().take(room));
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.list.len() >= MAX_PROBLEMS
     }

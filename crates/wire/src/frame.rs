@@ -19,6 +19,9 @@ const WINDOW_LOG_MAX: u32 = 23;
 const STEP: usize = 64 * 1024;
 /// zstd level: above 3 costs much and gains nothing on this data (measured).
 const LEVEL: i32 = 3;
+/// zstd level for small bodies that cannot be compressed between heads that can: half the work of [`LEVEL`], and the heads
+/// get as small.
+const LEVEL_OF_HEADS: i32 = 1;
 /// zstd level for what cannot be compressed: it looks for nothing.
 const LEVEL_OF_SEALED: i32 = -7;
 
@@ -86,6 +89,11 @@ impl FrameWriter {
         Ok(Self { encoder: zstd::stream::write::Encoder::new(Vec::new(), LEVEL)? })
     }
 
+    /// A new stream whose bodies are small, and sealed or compressed already.
+    pub fn of_heads() -> std::io::Result<Self> {
+        Ok(Self { encoder: zstd::stream::write::Encoder::new(Vec::new(), LEVEL_OF_HEADS)? })
+    }
+
     /// A new stream whose bodies are sealed or compressed already.
     pub fn of_sealed() -> std::io::Result<Self> {
         Ok(Self { encoder: zstd::stream::write::Encoder::new(Vec::new(), LEVEL_OF_SEALED)? })
@@ -134,6 +142,8 @@ impl FrameWriter {
 /// Reads a stream piece by piece, in any cuts.
 pub struct FrameReader<H> {
     decoder: Decoder<'static>,
+    /// Where a step is unpacked: made once, as clearing it for every piece would cost more than the piece.
+    step: Box<[u8]>,
     /// Unpacked, and not yet cut off from `start` on.
     plain: Vec<u8>,
     start: usize,
@@ -151,6 +161,7 @@ impl<H: Header + DeserializeOwned> FrameReader<H> {
         decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))?;
         Ok(Self {
             decoder,
+            step: vec![0; STEP].into_boxed_slice(),
             plain: Vec::new(),
             start: 0,
             frames: 0,
@@ -175,13 +186,11 @@ impl<H: Header + DeserializeOwned> FrameReader<H> {
 
     /// Unpacks some of the input; says whether there may be more without further input.
     fn unpack(&mut self, input: &mut InBuffer<'_>) -> Result<bool, FrameError> {
-        let before = self.plain.len();
-        self.plain.resize(before + STEP, 0);
-        let mut output = OutBuffer::around(&mut self.plain[before..]);
+        let mut output = OutBuffer::around(&mut self.step[..]);
         let unpacked = self.decoder.run(input, &mut output).map(|_| output.pos());
         let frame = self.frames;
         let unpacked = unpacked.map_err(|source| FrameError::Compression { frame, source })?;
-        self.plain.truncate(before + unpacked);
+        self.plain.extend_from_slice(&self.step[..unpacked]);
         Ok(unpacked == STEP)
     }
 

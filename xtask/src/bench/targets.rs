@@ -2,8 +2,8 @@
 
 use comfy_table::{Table, presets};
 
-use super::report::Line;
 use super::node::Answers;
+use super::report::Line;
 use super::{packages, slow};
 
 /// What one figure is to be, and what it is.

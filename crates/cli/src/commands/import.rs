@@ -175,7 +175,9 @@ impl Parts {
     /// The plan of the next part, or what is wrong with it; none at the end.
     async fn next(&mut self, node: &Node) -> Result<Option<Result<Plan, Vec<RosterProblem>>>, Failure> {
         let (roster, place) = (self.roster.clone(), self.place);
-        let Some((part, place)) = tokio::task::spawn_blocking(move || roster.part(place)).await? else { return Ok(None) };
+        let Some((part, place)) = tokio::task::spawn_blocking(move || roster.part(place)).await? else {
+            return Ok(None);
+        };
         self.place = Some(place);
         let found = answers(&node.store, &part).await?;
         let claims = std::mem::take(&mut self.claims);

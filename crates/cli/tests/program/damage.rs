@@ -92,8 +92,10 @@ fn named(node: &Node, place: &str, part: &str, words: &[&str]) {
     assert!(!found.is_empty(), "{place}: {verified:#}");
     let text = serde_json::to_string(&found).unwrap();
     says(&text, words);
+    // The name of a chunk is hex, and may happen to say anything that can be said in it.
+    let without_names = text.replace(place, "");
     for raw in ["aead", "Error", "XChaCha", "sqlx"] {
-        assert!(!text.contains(raw), "{place}: {text}");
+        assert!(!without_names.contains(raw), "{place}: {text}");
     }
     assert!(problems.iter().all(|problem| !problem["advice"].as_str().unwrap().is_empty()), "{place}");
     let status = node.run(&["status"]).exits(1).json();

@@ -37,7 +37,9 @@ pub struct Marked {
 }
 
 impl Store {
-    /// Marks items as sent, in one flushed transaction, on receipts that central has signed with `central_key`.
+    /// Marks items as sent, in one transaction, on receipts that central has signed with `central_key`. Nothing is promised
+    /// by it: an item whose mark is lost with the power is offered again, and answered `duplicate`. The record that closes
+    /// the sync is flushed, and all marks with it.
     pub async fn outbox_mark_sent(
         &self,
         central_key: &[u8; 32],
@@ -48,7 +50,7 @@ impl Store {
         let genuine: Vec<&Receipt> = answers.iter().zip(is_genuine).filter_map(|(r, good)| good.then_some(r)).collect();
         let forged = answers.len().saturating_sub(genuine.len());
         let list: Vec<_> = genuine.iter().map(|receipt| receipt_row(receipt)).collect();
-        let mut tx = self.write("outbox_mark_sent", Durability::Flushed).await?;
+        let mut tx = self.write("outbox_mark_sent", Durability::Relaxed).await?;
         let marked = tx.outbox_mark(&json_text(&list)?, self.now_ms()).await?;
         tx.receipts_keep(&marked, &genuine).await?;
         if after == AfterReceipt::Hide {

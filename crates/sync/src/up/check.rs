@@ -9,7 +9,7 @@ use taosync_vault::sealed_file::is_sealed_file;
 
 use super::payload;
 
-/// The word of the node that hands an item in does not cover it.
+/// Code of the refusal of an item that no word of its node covers.
 pub(super) const BAD_SIGNATURE: &str = "bad_signature";
 
 /// Whether the word for the items that an item came with is its node's.
@@ -32,7 +32,7 @@ pub(super) fn check(envelope: &Envelope, payload: &[u8], org: &OrgId, signed: Si
         return refuse("digest_mismatch", "the payload is not the one the envelope names: it was changed on its way");
     }
     if signed == Signed::ByNobody {
-        return refuse(BAD_SIGNATURE, "the envelope is not signed by the node that hands the item in");
+        return refuse("bad_signature", "the envelope is not signed by the node that hands the item in");
     }
     if !is_complete(envelope) {
         return refuse("incomplete_envelope", "the envelope lacks what an item of its kind must say");

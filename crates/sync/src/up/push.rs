@@ -316,7 +316,7 @@ impl<'a> Push<'a> {
         Ok(items)
     }
 
-    /// Marks what the answer proved, in one flushed transaction, and says whether the answer was whole. To be called
+    /// Marks what the answer proved, in one transaction, and says whether the answer was whole. To be called
     /// also when the line broke, and in the order of the requests.
     pub async fn settle(&mut self, parcel: Parcel) -> Result<(), UpError> {
         let Parcel { answer, sizes, mark, went_back, .. } = parcel;
@@ -479,7 +479,7 @@ fn outcome_of(heard: Heard, end: Result<(), FrameError>) -> Result<(), UpError> 
 /// Items are signed now, by the key this node has now: it vouches for what it hands in, also for what it made before its
 /// key was renewed.
 fn pack(batches: &[Vec<OutboxItem>], key: &NodeKey) -> Result<Vec<u8>, std::io::Error> {
-    let mut writer = FrameWriter::new()?;
+    let mut writer = FrameWriter::of_heads()?;
     for batch in batches {
         let leaves: Vec<Digest> = batch.iter().map(|item| item_proof::leaf_of(&item.envelope)).collect();
         for OutboxItem { envelope, payload, .. } in batch {
