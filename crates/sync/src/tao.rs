@@ -7,6 +7,7 @@
 //! * [`walks`]: where clients that count their own pages have come to.
 //! * [`login`]: sync managers, and the handshake.
 //! * [`hand_in`]: results, logs, sessions, LTI users.
+//! * `results`, `names`: TAO's variables and ids on their way into ours.
 //! * [`package`]: the zip of a delivery.
 //! * [`confirm`]: the record of a sync.
 
@@ -16,9 +17,10 @@ pub mod hand_in;
 pub(crate) mod ids;
 pub mod listing;
 pub mod login;
+pub(crate) mod names;
 pub mod package;
 pub mod reach;
-mod results;
+pub(crate) mod results;
 pub mod walks;
 
 pub use compat::Compat;

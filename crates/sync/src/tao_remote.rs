@@ -23,7 +23,7 @@ pub mod packages;
 mod parcel;
 pub mod plan;
 pub mod pull;
-mod variables;
+pub(crate) mod variables;
 pub mod walk;
 
 use taosync_store::Store;

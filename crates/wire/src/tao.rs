@@ -25,7 +25,7 @@ mod times;
 pub use failure::Failure;
 pub use params::SyncParams;
 pub use php_map::{PhpMap, text_of};
-pub use times::{epoch_text, time_of};
+pub use times::{epoch_text, seconds_text, time_of};
 
 /// Tokens.
 pub const PATH_TOKEN: &str = "taoOauth/TokenApi/requestToken";

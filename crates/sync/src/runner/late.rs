@@ -41,7 +41,7 @@ impl Runner {
         if log.is_empty() {
             return Ok(());
         }
-        let plain = packed(&LogBatch { execution: attempt.id, log: log.to_vec() })?;
+        let plain = packed(&LogBatch { execution: attempt.id, log: log.to_vec(), tao: None })?;
         let Sealed { payload, form, source } = self.seal_unshown(&attempt.org, plain).await?;
         let item = self.id_of(ItemKind::Log.as_str(), &[&attempt.id.to_string(), &save.to_string()]);
         let envelope = Envelope {

@@ -111,7 +111,8 @@ impl HandIn {
         let entry = LogEntry { at, event: row.event_id, by: text_of(&row.created_by), data: row.data };
         let attempt = ids::execution(execution);
         let item = ids::log_row(execution, &text_of(&row.id).unwrap_or_default());
-        let payload = pack(&payload::LogBatch { execution: attempt, log: vec![entry] })?;
+        let tao = Some(payload::TaoExecution { execution: execution.to_owned() });
+        let payload = pack(&payload::LogBatch { execution: attempt, log: vec![entry], tao })?;
         let envelope = Envelope {
             execution: Some(attempt),
             counts: Counts { log: 1, ..Counts::default() },

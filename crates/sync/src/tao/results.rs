@@ -1,6 +1,8 @@
 //! From TAO's variables to QTI Results Reporting. Nothing is lost on the way: what has no place of its own becomes an
 //! attribute of its variable, or stands under `tao` beside the result.
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -9,9 +11,10 @@ use taosync_model::assessment::{
     VariableValue,
 };
 use taosync_wire::tao::results::{OUTCOME, RESPONSE, TEMPLATE, TRACE, TaoResult, TaoVariable};
-use taosync_wire::tao::{text_of, time_of};
+use taosync_wire::tao::{epoch_text, text_of, time_of};
 
 use crate::runner::fold::{SOURCE_DELIVERY, STATUS_FINAL};
+use crate::tao_remote::variables::{calls_of, data_of};
 
 /// Who gave the identifier of the execution in `sessionIdentifier`.
 const SOURCE_EXECUTION: &str = "tao:execution";
@@ -19,25 +22,26 @@ const SOURCE_EXECUTION: &str = "tao:execution";
 const FIRST_TRY: &str = "0";
 
 /// The attempt that a box hands in as `execution`.
-pub(super) fn attempt_of(execution: &str, result: &TaoResult) -> Attempt {
+pub(crate) fn attempt_of(execution: &str, result: &TaoResult) -> Attempt {
     let mut test: Vec<Variable> = Vec::new();
     let mut test_name: Option<&str> = None;
     let mut items: Vec<ItemResult> = Vec::new();
-    let mut calls: Vec<&str> = Vec::new();
+    let mut came = Came::default();
     let mut uris: Map<String, Value> = Map::new();
     let stamp = stamp_of(result);
     for variable in &result.variables {
         test_name = test_name.or(variable.test.as_deref());
         let Some(call) = variable.call_id_item.as_deref() else {
             test.push(variable_of(variable));
+            came.of_test.push(variable);
             continue;
         };
-        let place = calls.iter().position(|known| *known == call).unwrap_or_else(|| {
+        let place = came.place_of(call);
+        if place == items.len() {
             let identifier = item_identifier(call, execution, result);
             if let Some(uri) = &variable.item {
                 uris.insert(identifier.clone(), Value::from(uri.clone()));
             }
-            calls.push(call);
             items.push(ItemResult {
                 identifier,
                 sequence_index: None,
@@ -46,9 +50,9 @@ pub(super) fn attempt_of(execution: &str, result: &TaoResult) -> Attempt {
                 candidate_comment: None,
                 variables: Vec::new(),
             });
-            items.len() - 1
-        });
+        }
         items[place].variables.push(variable_of(variable));
+        came.of_items[place].push(variable);
     }
     let identifier = test_name.unwrap_or(&result.delivery_id).to_owned();
     let test = (!test.is_empty()).then_some(TestResult { identifier, datestamp: stamp, variables: test });
@@ -60,17 +64,71 @@ pub(super) fn attempt_of(execution: &str, result: &TaoResult) -> Attempt {
         sourced_id: result.details.test_taker.clone(),
         sessions: vec![session(SOURCE_DELIVERY, &result.delivery_id), session(SOURCE_EXECUTION, execution)],
     };
-    let about = json!({
+    let (exact, named) = (came.exact(test.as_ref(), &items), came.named(execution, &items));
+    let mut about = json!({
         "execution": execution,
         "inner_execution": result.delivery_execution_id,
         "label": result.details.label,
         "state": result.details.state,
         "started": result.details.starttime,
         "finished": result.details.finishtime,
+        "test": test_name,
         "items": uris,
     });
+    // Mostly there is nothing that our form cannot say.
+    for (field, map) in [("exact", exact), ("calls", named)] {
+        if !map.is_empty() {
+            about[field] = Value::Object(map);
+        }
+    }
     let other = Map::from_iter([("tao".to_owned(), about)]);
     Attempt { result: AssessmentResult { context, test, items }, log: Vec::new(), session: None, other }
+}
+
+/// The variables of a result as they came, in the order in which our form has them.
+#[derive(Default)]
+struct Came<'r> {
+    of_test: Vec<&'r TaoVariable>,
+    of_items: Vec<Vec<&'r TaoVariable>>,
+    places: HashMap<&'r str, usize>,
+    calls: Vec<&'r str>,
+}
+
+impl<'r> Came<'r> {
+    fn place_of(&mut self, call: &'r str) -> usize {
+        *self.places.entry(call).or_insert_with(|| {
+            self.calls.push(call);
+            self.of_items.push(Vec::new());
+            self.calls.len() - 1
+        })
+    }
+
+    /// Call ids that are not made of execution, item and try, by the place of the item.
+    fn named(&self, execution: &str, items: &[ItemResult]) -> Map<String, Value> {
+        let usual = calls_of(execution, items);
+        let odd = self.calls.iter().zip(&usual).enumerate().filter(|(_, (call, usual))| *call != usual);
+        odd.map(|(place, (call, _))| (place.to_string(), Value::from(*call))).collect()
+    }
+
+    /// Variables that do not come back from our form as they were, whole, by their place.
+    fn exact(&self, test: Option<&TestResult>, items: &[ItemResult]) -> Map<String, Value> {
+        let came = self.of_test.iter().chain(self.of_items.iter().flatten());
+        let kept = test.into_iter().flat_map(|test| &test.variables).chain(items.iter().flat_map(|i| &i.variables));
+        let changed = came.zip(kept).enumerate().filter(|(_, (came, kept))| {
+            let epoch = kept.at.map(epoch_text).unwrap_or_default();
+            !says_the_same(&came.data, &data_of(kept, &epoch))
+        });
+        changed.map(|(place, (came, _))| (place.to_string(), Value::Object(came.data.clone()))).collect()
+    }
+}
+
+/// Whether nothing is lost: a field that is null or absent says nothing, and a missing type is a text's.
+fn says_the_same(came: &Map<String, Value>, comes_back: &Map<String, Value>) -> bool {
+    came.iter().filter(|(_, value)| !value.is_null()).all(|(name, value)| comes_back.get(name) == Some(value))
+        && comes_back.iter().all(|(name, value)| {
+            let is_filled_in = matches!(name.as_str(), "baseType" | "externallyGraded" | "type" | "epoch");
+            value.is_null() || is_filled_in || came.contains_key(name)
+        })
 }
 
 /// When the execution ended, or else began.
@@ -158,6 +216,9 @@ fn parts_of(text: &str, cardinality: &str, base_type: Option<&str>) -> Vec<Varia
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tao_remote::variables::result_of;
+    use taosync_model::item::{Envelope, ItemKind};
+    use uuid::Uuid;
 
     fn result() -> TaoResult {
         let response = |call: &str, item: &str, text: &str, cardinality: &str| {
@@ -210,6 +271,36 @@ mod tests {
         assert_eq!(odd[1].attributes, [("encoding".to_owned(), "as received".to_owned())]);
         assert_eq!(odd[2].values, None);
         assert_eq!(attempt.other["tao"]["items"]["item-1"], "urn:i1");
+    }
+
+    #[test]
+    fn what_a_tao_handed_in_is_what_another_tao_is_given() {
+        let mut came = result();
+        came.variables[0].data.insert("identifier".to_owned(), json!("SUM"));
+        let attempt = attempt_of("urn:e", &came);
+        let envelope = Envelope {
+            delivery: Some("urn:delivery".into()),
+            test_taker: Some("urn:anna".into()),
+            ..Envelope::first(ItemKind::Attempt, Uuid::nil(), "School".parse().unwrap(), Uuid::nil(), b"")
+        };
+        let given = result_of(&envelope, &attempt, "another label");
+        assert!(given.details == came.details);
+        // In our order: of the test, then item by item.
+        let order = [0, 1, 3, 2, 4, 5, 6];
+        for (given, came) in given.variables.iter().zip(order.map(|place| &came.variables[place])) {
+            assert_eq!((&given.kind, &given.call_id_item), (&came.kind, &came.call_id_item));
+            assert!(says_the_same(&came.data, &given.data), "{:?} {:?}", came.data, given.data);
+        }
+        assert_eq!(given.variables.len(), came.variables.len());
+    }
+
+    #[test]
+    fn what_our_form_cannot_say_is_kept_whole() {
+        let mut came = result();
+        came.variables[1].data.insert("normalMinimum".to_owned(), json!({"odd": 1}));
+        let attempt = attempt_of("urn:e", &came);
+        assert_eq!(attempt.other["tao"]["exact"]["1"], Value::Object(came.variables[1].data.clone()));
+        assert_eq!(attempt.other["tao"]["calls"], json!({"1": "urn:e.item-1.1", "2": "elsewhere"}));
     }
 
     #[test]

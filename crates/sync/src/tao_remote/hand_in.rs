@@ -13,11 +13,9 @@ use uuid::Uuid;
 
 use super::heard::Heard;
 use super::parcel::{self, Parcel, Unfit};
-use super::variables::name_of;
 use super::{TaoLink, Work};
 use crate::link::{LinkError, Request};
 use crate::session::{Progress, SyncError};
-use crate::tao::ids;
 use crate::up::{UpError, UpOutcome};
 
 /// Results in a request: what TAO does, since more overload it (WIRE §9.1).
@@ -62,8 +60,7 @@ async fn pack(
     labels: &mut HashMap<String, String>,
     outcome: &mut UpOutcome,
 ) -> Result<Vec<Parcel>, SyncError> {
-    let sessions: Vec<Uuid> =
-        items.iter().filter_map(|item| item.envelope.execution).map(|id| ids::session(&name_of(id))).collect();
+    let sessions: Vec<Uuid> = items.iter().filter_map(parcel::session_of).collect();
     let with_session = store.outbox_sent_among(ItemKind::Session, &sessions).await?;
     let (mut parcels, mut refusals) = (Vec::new(), Vec::new());
     for item in items {

@@ -7,11 +7,12 @@ use taosync_model::Digest;
 use taosync_model::assessment::LogEntry;
 use taosync_model::item::{Counts, Envelope, FORM_ZSTD_JSON, ItemKind};
 use taosync_store::outbox::{NewItem, OutboxItem};
+use taosync_wire::tao::seconds_text;
 use uuid::Uuid;
 
-use super::variables::{name_of, result_of};
-use crate::tao::ids;
-use crate::up::payload::{self, LogBatch, MAX_PLAIN};
+use super::variables::result_of;
+use crate::tao::{ids, names};
+use crate::up::payload::{self, LogBatch, MAX_PLAIN, TaoExecution};
 
 /// Something as it is sent: under a name, by which it is acknowledged.
 pub(super) struct Parcel {
@@ -38,19 +39,16 @@ pub(super) fn result(item: OutboxItem, label: &str) -> Packed {
     let Ok(attempt) = taosync_results::decode_attempt(&item.payload, taosync_results::MAX_PLAIN) else {
         return Err((item.envelope, Unfit("unreadable", "its payload cannot be read here")));
     };
-    let name = name_of(item.envelope.item);
+    let name = names::of_attempt(&attempt, item.envelope.item);
     let result = result_of(&item.envelope, &attempt, label);
     let mut follow = Vec::new();
     if !attempt.log.is_empty() {
         let id = ids::log_row(&name, &format!("attempt {}", item.envelope.version));
-        follow.extend(new_item(
-            ItemKind::Log,
-            id,
-            &item.envelope,
-            &LogBatch { execution: item.envelope.item, log: attempt.log },
-        ));
+        let tao = Some(TaoExecution { execution: name.clone() });
+        let batch = LogBatch { execution: item.envelope.item, log: attempt.log, tao };
+        follow.extend(new_item(ItemKind::Log, id, &item.envelope, &batch));
     }
-    let session = json!({"execution": item.envelope.item, "session": attempt.session});
+    let session = json!({"execution": item.envelope.item, "session": attempt.session, "tao": {"execution": name}});
     follow.extend(new_item(ItemKind::Session, ids::session(&name), &item.envelope, &session));
     let body = serde_json::to_value(&result).unwrap_or_default();
     Ok(Parcel { item, name, body, follow })
@@ -77,22 +75,28 @@ fn new_item(kind: ItemKind, id: Uuid, of: &Envelope, document: &impl serde::Seri
     Some(NewItem { envelope, payload, source: None })
 }
 
+/// The session of the execution that an item of another kind than attempt speaks of.
+pub(super) fn session_of(item: &OutboxItem) -> Option<Uuid> {
+    let execution = item.envelope.execution?;
+    let document = payload::decode(&item.payload, MAX_PLAIN)?;
+    Some(ids::session(&names::of_document(&document, execution)))
+}
+
 pub(super) fn log(item: OutboxItem, with_session: &HashSet<Uuid>) -> Packed {
     let batch =
         payload::decode(&item.payload, MAX_PLAIN).and_then(|json| serde_json::from_value::<LogBatch>(json).ok());
     let Some(batch) = batch else {
         return Err((item.envelope, Unfit("unreadable", "its payload cannot be read here")));
     };
-    let name = name_of(batch.execution);
+    let name = batch.tao.map_or_else(|| names::made(batch.execution), |tao| tao.execution);
     let is_late = with_session.contains(&ids::session(&name));
     let row = |(at, entry): (usize, &LogEntry)| {
-        let micros = entry.at.as_microsecond();
         json!({
             "id": row_number(item.envelope.item, at),
             "delivery_execution_id": name,
             "event_id": entry.event,
             "data": entry.data,
-            "created_at": format!("{}.{:06}", micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000)),
+            "created_at": seconds_text(entry.at),
             "created_by": entry.by.as_deref().unwrap_or_default(),
             "is_synced": 0,
             "log_is_after_session_sync": is_late,
@@ -114,7 +118,8 @@ pub(super) fn session(item: OutboxItem) -> Packed {
     let Some(execution) = item.envelope.execution else {
         return Err((item.envelope, Unfit("unreadable", "it names no attempt")));
     };
-    let name = name_of(execution);
+    let document = payload::decode(&item.payload, MAX_PLAIN).unwrap_or_default();
+    let name = names::of_document(&document, execution);
     Ok(Parcel { body: Value::from(name.clone()), item, name, follow: Vec::new() })
 }
 
@@ -123,7 +128,7 @@ pub(super) fn lti_user(item: OutboxItem) -> Packed {
     let Some(Value::Object(mut user)) = payload::decode(&item.payload, MAX_PLAIN) else {
         return Err((item.envelope, Unfit("unreadable", "its payload cannot be read here")));
     };
-    let name = name_of(item.envelope.item);
+    let name = names::made(item.envelope.item);
     user.insert("client_user_id".to_owned(), Value::from(name.clone()));
     Ok(Parcel { item, name, body: Value::Object(user), follow: Vec::new() })
 }

@@ -1,60 +1,108 @@
 //! From QTI Results Reporting to TAO's variables: the way back of what central does with them (`tao::results`).
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use taosync_model::assessment::{Attempt, ItemResult, Variable, VariableKind, VariableValue};
+use taosync_model::execution::ExecutionState;
 use taosync_model::item::Envelope;
 use taosync_wire::tao::epoch_text;
 use taosync_wire::tao::results::{Details, OUTCOME, RESPONSE, TEMPLATE, TRACE, TaoResult, TaoVariable};
 
-/// What an execution is called at a TAO central. It has no `.`, which TAO puts between execution, item and try.
-pub(super) fn name_of(execution: uuid::Uuid) -> String {
-    format!("urn:uuid:{execution}")
-}
+use crate::tao::names;
 
-/// An attempt as TAO takes it.
-pub(super) fn result_of(envelope: &Envelope, attempt: &Attempt, label: &str) -> TaoResult {
-    let name = name_of(envelope.item);
+/// An attempt as TAO takes it. What a TAO itself once said of it (`tao` beside the result) is said again as it was.
+pub(crate) fn result_of(envelope: &Envelope, attempt: &Attempt, label: &str) -> TaoResult {
+    let about = About(attempt.other.get("tao"));
+    let name = names::of_attempt(attempt, envelope.item);
     let delivery = envelope.delivery.clone().unwrap_or_default();
-    let at = envelope.finished_at.or(envelope.started_at).unwrap_or_default();
-    let variable = |variable: &Variable, call: Call<'_>| TaoVariable {
-        kind: class_of(variable.kind).to_owned(),
-        call_id_test: call.test.map(str::to_owned),
-        call_id_item: call.item.map(|(call, _)| call.to_owned()),
-        test: Some(delivery.clone()),
-        item: call.item.map(|(_, item)| beside(&delivery, item)),
-        data: data_of(variable, &epoch_text(variable.at.unwrap_or(at))),
-    };
-    let of_test = attempt.result.test.iter().flat_map(|test| &test.variables);
-    let mut variables: Vec<TaoVariable> =
-        of_test.map(|v| variable(v, Call { test: Some(&name), item: None })).collect();
-    for (at, item) in attempt.result.items.iter().enumerate() {
-        let call = format!("{name}.{}.{}", item.identifier, tries_before(&attempt.result.items, at));
-        let calls = Call { test: None, item: Some((&call, &item.identifier)) };
-        variables.extend(item.variables.iter().map(|v| variable(v, calls)));
-    }
+    let variables = variables_of(&Call { name: &name, delivery: &delivery, about }, envelope, attempt);
+    let time = |said: &str, known: Option<Timestamp>| about.text(said).or_else(|| known.map(epoch_text));
     let details = Details {
         identifier: Some(name.clone()),
-        label: Some(label.to_owned()),
+        label: Some(about.text("label").unwrap_or_else(|| label.to_owned())),
         test_taker: envelope.test_taker.clone(),
-        starttime: envelope.started_at.map(epoch_text),
-        finishtime: envelope.finished_at.map(epoch_text),
-        state: envelope.state.map(taosync_model::execution::ExecutionState::uri),
+        starttime: time("started", envelope.started_at),
+        finishtime: time("finished", envelope.finished_at),
+        state: about.text("state").or_else(|| envelope.state.map(ExecutionState::uri)),
     };
     TaoResult { delivery_id: delivery, delivery_execution_id: name, details, variables }
 }
 
-/// Whose variable it is.
+/// What a TAO said of an attempt that it ran.
 #[derive(Clone, Copy)]
-struct Call<'a> {
-    test: Option<&'a str>,
-    item: Option<(&'a str, &'a str)>,
+struct About<'a>(Option<&'a Value>);
+
+impl About<'_> {
+    fn text(&self, field: &str) -> Option<String> {
+        self.0?.get(field)?.as_str().map(str::to_owned)
+    }
+
+    fn text_in(&self, map: &str, name: &str) -> Option<String> {
+        self.0?.get(map)?.get(name)?.as_str().map(str::to_owned)
+    }
+
+    fn exact(&self, place: usize) -> Option<&Map<String, Value>> {
+        self.0?.get("exact")?.get(place.to_string())?.as_object()
+    }
 }
 
-/// An item that comes twice in an attempt counts its tries.
-fn tries_before(items: &[ItemResult], at: usize) -> usize {
-    items[..at].iter().filter(|item| item.identifier == items[at].identifier).count()
+/// Whose variables they are.
+struct Call<'a> {
+    name: &'a str,
+    delivery: &'a str,
+    about: About<'a>,
+}
+
+/// First those of the test, then item by item.
+fn variables_of(call: &Call<'_>, envelope: &Envelope, attempt: &Attempt) -> Vec<TaoVariable> {
+    let Call { name, delivery, about } = call;
+    let at = envelope.finished_at.or(envelope.started_at).unwrap_or_default();
+    let test = about.text("test").unwrap_or_else(|| (*delivery).to_owned());
+    let variable = |variable: &Variable| TaoVariable {
+        kind: class_of(variable),
+        call_id_test: None,
+        call_id_item: None,
+        test: Some(test.clone()),
+        item: None,
+        data: data_of(variable, &epoch_text(variable.at.unwrap_or(at))),
+    };
+    let of_test = attempt.result.test.iter().flat_map(|test| &test.variables);
+    let of_test = of_test.map(|v| TaoVariable { call_id_test: Some((*name).to_owned()), ..variable(v) });
+    let mut variables: Vec<TaoVariable> = of_test.collect();
+    let usual = calls_of(name, &attempt.result.items);
+    for (place, (item, usual)) in attempt.result.items.iter().zip(usual).enumerate() {
+        let call = about.text_in("calls", &place.to_string()).unwrap_or(usual);
+        let uri = about.text_in("items", &item.identifier).unwrap_or_else(|| beside(delivery, &item.identifier));
+        let of_item = item.variables.iter().map(|v| TaoVariable {
+            call_id_item: Some(call.clone()),
+            item: Some(uri.clone()),
+            ..variable(v)
+        });
+        variables.extend(of_item);
+    }
+    for (place, variable) in variables.iter_mut().enumerate() {
+        if let Some(data) = about.exact(place) {
+            variable.data = data.clone();
+        }
+    }
+    variables
+}
+
+/// The call id of each item: execution, item and try, with points between. An item that comes twice in an attempt counts
+/// its tries.
+pub(crate) fn calls_of(name: &str, items: &[ItemResult]) -> Vec<String> {
+    let mut tries: HashMap<&str, usize> = HashMap::new();
+    let mut calls = Vec::with_capacity(items.len());
+    for item in items {
+        let tried = tries.entry(&item.identifier).or_default();
+        calls.push(format!("{name}.{}.{tried}", item.identifier));
+        *tried += 1;
+    }
+    calls
 }
 
 /// TAO names items by the address of the delivery and the QTI identifier (WIRE §9.2).
@@ -62,17 +110,27 @@ fn beside(delivery: &str, identifier: &str) -> String {
     format!("{}#{identifier}", delivery.split('#').next().unwrap_or_default())
 }
 
-const fn class_of(kind: VariableKind) -> &'static str {
-    match kind {
+/// The PHP class; one that was not known when it came stands in an attribute.
+fn class_of(variable: &Variable) -> String {
+    let class = match variable.kind {
         VariableKind::Response => RESPONSE,
         VariableKind::Outcome => OUTCOME,
         VariableKind::Template => TEMPLATE,
         VariableKind::Trace => TRACE,
-    }
+    };
+    attribute(variable, "class").unwrap_or(class).to_owned()
 }
 
-fn data_of(variable: &Variable, epoch: &str) -> Map<String, Value> {
+fn attribute<'v>(variable: &'v Variable, name: &str) -> Option<&'v str> {
+    variable.attributes.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
+}
+
+/// A variable as TAO writes it.
+pub(crate) fn data_of(variable: &Variable, epoch: &str) -> Map<String, Value> {
     let text = text_of(variable);
+    // What is kept in base64, or as it came, goes as it is.
+    let coded = || if attribute(variable, "encoding").is_some() { text.clone() } else { STANDARD.encode(&text) };
+    let flag = |name: &str| attribute(variable, name).and_then(|text| text.parse::<bool>().ok());
     let mut data = Map::new();
     let mut put = |name: &str, value: Value| drop(data.insert(name.to_owned(), value));
     put("identifier", json!(variable.identifier));
@@ -80,22 +138,20 @@ fn data_of(variable: &Variable, epoch: &str) -> Map<String, Value> {
     // Newer TAOs give up the whole request at a variable without a type (WIRE §9.2).
     put("baseType", json!(variable.base_type.as_deref().unwrap_or("string")));
     put("epoch", json!(epoch));
-    put("externallyGraded", json!(false));
-    let attribute = |name: &str| variable.attributes.iter().find(|(known, _)| known == name).map(|(_, text)| text);
+    put("externallyGraded", json!(flag("externallyGraded").unwrap_or(false)));
     match variable.kind {
         VariableKind::Response => {
             put("type", json!("responseVariable"));
-            let correct = attribute("correctResponse").and_then(|text| text.parse::<bool>().ok());
-            put("correctResponse", json!(correct));
-            put("candidateResponse", json!(STANDARD.encode(text)));
+            put("correctResponse", json!(flag("correctResponse")));
+            put("candidateResponse", json!(coded()));
         }
         VariableKind::Outcome | VariableKind::Template => {
             let is_outcome = variable.kind == VariableKind::Outcome;
             put("type", json!(if is_outcome { "outcomeVariable" } else { "templateVariable" }));
             for name in ["normalMinimum", "normalMaximum"] {
-                put(name, json!(attribute(name).and_then(|text| text.parse::<f64>().ok())));
+                put(name, attribute(variable, name).and_then(number_of).unwrap_or_default());
             }
-            put("value", json!(STANDARD.encode(text)));
+            put("value", json!(coded()));
         }
         VariableKind::Trace => {
             put("type", json!("traceVariable"));
@@ -103,6 +159,12 @@ fn data_of(variable: &Variable, epoch: &str) -> Map<String, Value> {
         }
     }
     data
+}
+
+/// A number as it was written: whole ones stay whole.
+fn number_of(text: &str) -> Option<Value> {
+    let whole = text.parse::<i64>().ok().map(Value::from);
+    whole.or_else(|| text.parse::<f64>().ok().map(Value::from))
 }
 
 /// The values as TAO writes them: one as it is, `[a; b]`, `<a; b>`; a record as JSON.

@@ -18,6 +18,16 @@ pub struct LogBatch {
     pub execution: Uuid,
     /// The rows.
     pub log: Vec<LogEntry>,
+    /// What the execution is called at the TAO it was run with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tao: Option<TaoExecution>,
+}
+
+/// An execution by TAO's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaoExecution {
+    /// Its id there.
+    pub execution: String,
 }
 
 /// Packs a document.

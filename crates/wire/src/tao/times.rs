@@ -22,6 +22,13 @@ pub fn epoch_text(time: Timestamp) -> String {
     format!("0.{:06}00 {}", micros.rem_euclid(1_000_000), micros.div_euclid(1_000_000))
 }
 
+/// Writes the second form, as PHP writes such a number: without zeros at the end.
+pub fn seconds_text(time: Timestamp) -> String {
+    let micros = time.as_microsecond();
+    let text = format!("{}.{:06}", micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +44,8 @@ mod tests {
             assert!(time(wrong).is_none(), "{wrong:?}");
         }
         assert_eq!(epoch_text(time_of("0.28817500 1767168000").unwrap()), "0.28817500 1767168000");
+        for text in ["1767168000.2541", "1767168000.023", "1767168000", "1767168010"] {
+            assert_eq!(seconds_text(time_of(text).unwrap()), text);
+        }
     }
 }
