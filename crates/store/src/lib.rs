@@ -6,7 +6,7 @@
 //!   (what TAO clients ask).
 //! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`], [`projection`] (what TAO's own database was given).
 //! * Both: [`packages`], when they open ([`releases`]), which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`],
-//!   [`reseal`] (after a key was rotated).
+//!   [`reseal`] (after a key was rotated), [`tao_results`] (beside a TAO's own database).
 
 pub mod audit;
 pub mod blobs;
@@ -42,6 +42,7 @@ pub mod settings;
 mod sqlite;
 pub mod subjects;
 pub mod tao;
+pub mod tao_results;
 pub mod tokens;
 pub mod tx;
 mod values;

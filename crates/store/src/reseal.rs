@@ -87,6 +87,7 @@ const SEALED: &[Sealed] = &[
     by_id("outbox_content", "payload"),
     by_id("outbox_readable", "payload"),
     by_id("received", "payload"),
+    by_id("tao_written", "marks"),
 ];
 
 /// How far a pass has come.

@@ -528,6 +528,47 @@ CREATE TABLE results_key (
     rehearsed_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
+-- ---------------------------------------------------------------- results and a TAO's own database
+
+-- local: executions of a TAO that became items. name: TAO's id; version: the item made last; ended: its end as TAO writes it;
+-- seen: what a first look showed of its variables; content: blind index of what the item was made of; told: the version
+-- that TAO's own tables name as handed in.
+CREATE TABLE tao_taken (
+    item    BLOB    NOT NULL PRIMARY KEY,
+    name    TEXT    NOT NULL UNIQUE,
+    version INTEGER NOT NULL,
+    ended   TEXT,
+    seen    TEXT    NOT NULL,
+    content BLOB    NOT NULL,
+    told    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tao_taken_untold ON tao_taken (item) WHERE told < version;
+
+-- local: log rows of a TAO, and the item that each first went into.
+CREATE TABLE tao_taken_log (
+    row     INTEGER NOT NULL PRIMARY KEY,
+    item    BLOB    NOT NULL,
+    kind    TEXT    NOT NULL,
+    version INTEGER NOT NULL,
+    told    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX tao_taken_log_untold ON tao_taken_log (item) WHERE told = 0;
+
+-- central: what became of received items that were to be written into a TAO's database. id: of received; state: written |
+-- waiting | passed; online: the execution there; marks: of the variables that came with this version, sealed.
+CREATE TABLE tao_written (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    receipt_no INTEGER NOT NULL,
+    item       BLOB    NOT NULL,
+    state      TEXT    NOT NULL,
+    online     TEXT,
+    marks      BLOB,
+    at         INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tao_written_no ON tao_written (receipt_no);
+CREATE INDEX tao_written_waiting ON tao_written (receipt_no) WHERE state = 'waiting';
+CREATE INDEX tao_written_item ON tao_written (item);
+
 -- ---------------------------------------------------------------- who is who
 
 -- A person or program allowed to ask this central for tokens. stranger: key of the last machine that was refused because the

@@ -130,10 +130,19 @@ impl Store {
         max_items: u32,
         max_bytes: u64,
     ) -> Result<Vec<ReceivedPayload>, StoreError> {
-        let mut snapshot = self.read("received_page").await?;
-        let sql = snapshot.sql();
         let mut query = QueryBuilder::<Sqlite>::new("SELECT id, coalesce(length(payload), 0)");
         push_filter(&mut query, filter, max_items);
+        self.received_fitting(query, max_bytes).await
+    }
+
+    /// The items of a query for ids and sizes, as many as fit.
+    pub(crate) async fn received_fitting(
+        &self,
+        mut query: QueryBuilder<Sqlite>,
+        max_bytes: u64,
+    ) -> Result<Vec<ReceivedPayload>, StoreError> {
+        let mut snapshot = self.read("received_page").await?;
+        let sql = snapshot.sql();
         let sizes: Vec<(Uuid, i64)> = query.build_query_as().fetch_all(snapshot.conn()).await.map_err(&sql)?;
         let mut total = 0;
         let fitting = sizes.iter().enumerate().take_while(|(index, (_, bytes))| {
