@@ -110,6 +110,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TS-508", "TAO's database holds what cannot be read"),
     ("TS-509", "TAO cannot be adopted as it is"),
     ("TS-510", "what came from central could not be written into TAO"),
+    ("TS-511", "an execution of TAO could not be made what is handed in"),
     ("TS-900", "a fault of taosync"),
 ];
 

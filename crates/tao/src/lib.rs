@@ -13,10 +13,12 @@
 pub mod command;
 pub mod database;
 mod error;
+mod key_value;
 pub mod read;
 pub mod row;
 pub mod schema;
 pub mod statement;
+pub mod vocabulary;
 pub mod write;
 
 mod connection;

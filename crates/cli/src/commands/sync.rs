@@ -12,6 +12,7 @@ use taosync_sync::up::UpLimits;
 use taosync_vault::random;
 
 use crate::chores;
+use crate::commands::tao;
 use crate::config::ResultService;
 use crate::context::Context;
 use crate::failure::{CODES, Exit, Failure};
@@ -95,17 +96,22 @@ impl Options {
 /// Does a sync while a person watches, and keeps what it means for readiness.
 pub async fn synchronise(context: &Context, node: &Node, plan: &Plan) -> Result<Summary, Failure> {
     let _locks = locks(node, plan.what)?;
+    let hands_in = plan.mode == Mode::Apply && plan.what != What::Data;
+    // What TAO's own database refuses holds up nothing else; it is told when everything else is done.
+    let taken = if hands_in { tao::push::before_hand_in(node).await } else { Ok(()) };
     let bar = Bar::phase(context.output, "connecting with central");
     let watched = bar.clone();
     let result = session::run(&node.store, plan, &move |progress| watched.follow(&progress)).await;
     bar.end();
     let summary = result?;
+    let told = if hands_in { tao::push::after_hand_in(node).await } else { Ok(()) };
     if plan.mode == Mode::Apply && summary.code.is_none() {
         look_again(node).await?;
     }
     // Central may have said just now that what it holds is in a backup.
     chores::purge_confirmed(node).await?;
     readiness::note(node).await?;
+    taken.and(told)?;
     Ok(summary)
 }
 

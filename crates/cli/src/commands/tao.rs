@@ -12,6 +12,7 @@ use serde_json::json;
 use taosync_sync::session::Mode;
 
 use crate::changes::ChangeOptions;
+use crate::commands::results::Given;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::node::Node;
@@ -56,7 +57,12 @@ enum Act {
     /// Central: TAO's data into the feed; local: what came from central into TAO
     Pull(Flow),
     /// Central: results into TAO; local: TAO's finished executions into the outbox
-    Push(Flow),
+    Push {
+        #[command(flatten)]
+        flow: Flow,
+        #[command(flatten)]
+        identity: Given,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -90,7 +96,7 @@ impl Options {
             Act::Adopt => check::adopt(context).await?,
             Act::Release => release(context).await?,
             Act::Pull(flow) => pull::run(context, flow).await?,
-            Act::Push(flow) => push::run(context, flow).await?,
+            Act::Push { flow, identity } => push::run(context, flow, identity).await?,
         }
         Ok(Exit::Done)
     }

@@ -1,12 +1,13 @@
 //! Reading the replica: what people and test runners see on a local server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use taosync_model::{Entity, EntityType, OrgId, Value, vocabulary};
 use uuid::Uuid;
 
 use super::apply::{owner_key, value_key};
 use super::held_values;
+use crate::rows;
 use crate::tx::Snapshot;
 use crate::{Store, StoreError};
 
@@ -72,6 +73,34 @@ impl Store {
             }
         }
         Ok(list)
+    }
+
+    /// The organisations of this local server.
+    pub async fn replica_orgs(&self) -> Result<BTreeSet<OrgId>, StoreError> {
+        let orgs: Vec<String> = sqlx::query_scalar("SELECT DISTINCT org FROM replica_scope")
+            .fetch_all(&self.pools.readers)
+            .await
+            .map_err(StoreError::sql("replica_orgs"))?;
+        Ok(orgs.into_iter().filter_map(|org| OrgId::new(org).ok()).collect())
+    }
+
+    /// The organisations that have these entities; what nobody has is left out.
+    pub async fn replica_holders(&self, uris: &[&str]) -> Result<HashMap<String, BTreeSet<OrgId>>, StoreError> {
+        let found: Vec<(String, String)> = sqlx::query_as(
+            "SELECT DISTINCT e.uri, s.org FROM json_each($1) j CROSS JOIN replica_entry e ON e.uri = j.value
+             CROSS JOIN replica_scope s ON s.id = e.scope",
+        )
+        .bind(rows::text_array(uris.iter().copied()))
+        .fetch_all(&self.pools.readers)
+        .await
+        .map_err(StoreError::sql("replica_holders"))?;
+        let mut holders: HashMap<String, BTreeSet<OrgId>> = HashMap::new();
+        for (uri, org) in found {
+            if let Ok(org) = OrgId::new(org) {
+                holders.entry(uri).or_default().insert(org);
+            }
+        }
+        Ok(holders)
     }
 
     /// Users with this login, per org.

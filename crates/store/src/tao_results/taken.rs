@@ -121,10 +121,8 @@ impl Store {
         tx.taken_log_note(&log.collect::<Vec<_>>()).await?;
         tx.commit().await?;
         let added: HashSet<Uuid> = added.iter().map(|n| n.attempt.item.envelope.item).collect();
-        let answer = |new: &NewTaken| match added.contains(&new.attempt.item.envelope.item) {
-            true => TakenAnswer::Queued,
-            false => TakenAnswer::Overtaken,
-        };
+        let is_added = |new: &NewTaken| added.contains(&new.attempt.item.envelope.item);
+        let answer = |new| if is_added(new) { TakenAnswer::Queued } else { TakenAnswer::Overtaken };
         Ok(new.iter().map(answer).collect())
     }
 

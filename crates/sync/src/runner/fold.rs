@@ -74,7 +74,7 @@ pub(super) fn fold(execution: &Execution, parts: &[Part], ended: Timestamp) -> R
 }
 
 /// What an attempt holds.
-pub(super) fn counts(attempt: &Attempt) -> Counts {
+pub(crate) fn counts(attempt: &Attempt) -> Counts {
     Counts {
         items: attempt.result.items.len() as u32,
         variables: attempt.result.variable_count() as u32,

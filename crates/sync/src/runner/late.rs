@@ -59,7 +59,7 @@ impl Runner {
     }
 
     /// Items that are no attempts are never shown here: nothing readable stays of them.
-    async fn seal_unshown(&self, org: &OrgId, plain: Vec<u8>) -> Result<Sealed, RunnerError> {
+    pub(crate) async fn seal_unshown(&self, org: &OrgId, plain: Vec<u8>) -> Result<Sealed, RunnerError> {
         let mut sealed = self.seal(&self.sealing(org).await?, plain)?;
         sealed.source = sealed.source.map(|source| SealedSource { readable: None, ..source });
         Ok(sealed)

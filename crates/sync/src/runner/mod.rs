@@ -14,7 +14,7 @@ pub(crate) mod fold;
 mod late;
 mod login;
 mod save;
-mod seal;
+pub(crate) mod seal;
 mod start;
 mod submit;
 
@@ -71,6 +71,11 @@ impl Runner {
     #[must_use]
     pub fn within(&self, scope: RunnerScope) -> Self {
         Self { scope, ..self.clone() }
+    }
+
+    /// Id of this node: what is made here names it.
+    pub(crate) const fn node(&self) -> Uuid {
+        self.node
     }
 
     /// Waits until nobody else works on the attempt: what is saved while it is being finished would be confirmed, but

@@ -11,14 +11,14 @@ use super::{Runner, RunnerError};
 
 /// For whom the results of an org are sealed.
 #[derive(Clone)]
-pub(super) struct Sealing {
+pub(crate) struct Sealing {
     recipients: Vec<String>,
     /// Until when they can be shown here; none: not at all.
     readable_until: Option<Timestamp>,
 }
 
 /// A payload as it is handed in.
-pub(super) struct Sealed {
+pub(crate) struct Sealed {
     pub payload: Vec<u8>,
     pub form: u8,
     pub source: Option<SealedSource>,
@@ -26,17 +26,17 @@ pub(super) struct Sealed {
 
 impl Runner {
     /// How results of an org are handed in.
-    pub(super) async fn sealing(&self, org: &OrgId) -> Result<Sealing, RunnerError> {
+    pub(crate) async fn sealing(&self, org: &OrgId) -> Result<Sealing, RunnerError> {
         Ok(Sealing { recipients: self.store.results_recipients_of(org).await?, readable_until: self.window_end() })
     }
 
     /// When the reactivation window of what ends now is over; none when there is no window.
-    pub(super) fn window_end(&self) -> Option<Timestamp> {
+    pub(crate) fn window_end(&self) -> Option<Timestamp> {
         (!self.window.is_zero()).then(|| self.store.clock().now().checked_add(self.window).ok()).flatten()
     }
 
     /// A payload of form 1 as it is handed in; it can be shown here until the reactivation window is over.
-    pub(super) fn seal(&self, sealing: &Sealing, plain: Vec<u8>) -> Result<Sealed, RunnerError> {
+    pub(crate) fn seal(&self, sealing: &Sealing, plain: Vec<u8>) -> Result<Sealed, RunnerError> {
         if sealing.recipients.is_empty() {
             return Ok(Sealed { payload: plain, form: FORM_ZSTD_JSON, source: None });
         }

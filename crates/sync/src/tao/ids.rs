@@ -11,7 +11,7 @@ pub(super) fn node_of(box_id: &str) -> Uuid {
 
 /// An execution. The box is not part of it: its name may change when it is connected anew, and TAO makes ids that do not
 /// repeat.
-pub(super) fn execution(id: &str) -> Uuid {
+pub(crate) fn execution(id: &str) -> Uuid {
     named("execution", &[id])
 }
 

@@ -1,14 +1,41 @@
 //! Central: results that were handed in go where TAO's reports read them.
 
 use taosync_store::Store;
+use taosync_vault::results_keys::ResultsIdentities;
 
+use super::results_up::{self, WrittenUp};
 use super::{Installation, Outcome, TaoDatabaseError};
 use crate::session::Mode;
 
-/// Does it, or says what it would do.
-#[expect(clippy::unused_async, reason = "it will speak with both databases")]
-pub async fn run(_store: &Store, _installation: &Installation, mode: Mode) -> Result<Outcome, TaoDatabaseError> {
+/// Does it, or says what it would do. `identities` open what is sealed.
+pub async fn run(
+    store: &Store,
+    installation: &Installation,
+    identities: &ResultsIdentities,
+    mode: Mode,
+) -> Result<Outcome, TaoDatabaseError> {
+    let written = results_up::write(store, &installation.database, identities, mode).await?;
+    Ok(in_words(&written, mode))
+}
+
+fn in_words(written: &WrittenUp, mode: Mode) -> Outcome {
     let mut outcome = Outcome { dry_run: mode == Mode::DryRun, ..Outcome::default() };
-    outcome.note("", "this way is not in this version yet", "use taoSync for it, or TAO's protocol (docs/TAO.md)");
-    Ok(outcome)
+    outcome.count("results written into TAO", written.results);
+    outcome.count("results that TAO had already", written.unchanged);
+    outcome.count("batches of later log rows written into TAO", written.logs);
+    outcome.count("older or conflicting versions left out", written.passed);
+    outcome.count("batches of log rows whose result is not in TAO yet", written.logs_without_result);
+    if written.sealed > 0 {
+        let what = format!("{} results or logs are sealed for the results key, which is not here", written.sealed);
+        outcome.note("", what, "push with --identity FILE where the key is");
+    }
+    if written.active > 0 {
+        let what = format!("{} results are of executions that are open in TAO", written.active);
+        outcome.note("", what, "end them in TAO, then push again");
+    }
+    for problem in &written.problems {
+        let advice = "look at the size of its texts and at the rights of the database's user, then push again";
+        outcome.note(&problem.execution, &problem.why, advice);
+    }
+    outcome
 }

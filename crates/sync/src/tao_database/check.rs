@@ -9,7 +9,7 @@ use taosync_tao::read::entities;
 use taosync_tao::schema::{Executions, History, StatementId};
 use taosync_tao::{Kind, Reading, Schema, Statement, TaoError};
 
-use super::{Installation, TaoDatabaseError};
+use super::{Installation, TaoDatabaseError, claimed};
 
 /// Version text of one approved TAO.
 const VM_VERSION: &str = "http://www.tao.lu/Ontologies/TAO.rdf#TaoVMVersion";
@@ -85,7 +85,28 @@ pub async fn run(installation: &Installation, role: Role) -> Result<Findings, Ta
     }
     findings.versions = versions(&mut reading).await?;
     entities(&mut reading, installation, role, &mut findings).await?;
+    if role == Role::Local {
+        claimed(&mut reading, schema, &mut findings).await?;
+    }
     Ok(findings)
+}
+
+/// Results that taoSync will never hand in again although nothing shows that central has them.
+async fn claimed(
+    reading: &mut Reading,
+    schema: &Schema,
+    findings: &mut Findings,
+) -> Result<(), TaoDatabaseError> {
+    let claimed = claimed::find(reading, schema).await?;
+    if !claimed.is_empty() {
+        let what = format!(
+            "taoSync marks {} executions as handed in, but central has confirmed nothing of their logs: {}",
+            claimed.len(),
+            named(&claimed)
+        );
+        findings.add(Severity::Warns, what, "once adopted, 'taosync tao push' takes them into the outbox");
+    }
+    Ok(())
 }
 
 fn variant(schema: &Schema) -> String {

@@ -4,6 +4,7 @@ use taosync_store::StoreError;
 use taosync_tao::TaoError;
 
 use super::projection::ProjectionError;
+use crate::runner::RunnerError;
 
 /// An error of work on TAO's database.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum TaoDatabaseError {
     /// What came from central could not be written into TAO.
     #[error(transparent)]
     Projection(ProjectionError),
+    /// No item could be made of an execution.
+    #[error("an execution of TAO could not be made what is handed in; look at this node's keys with 'taosync doctor'")]
+    Item(#[source] RunnerError),
     /// Our own.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -34,7 +38,7 @@ impl TaoDatabaseError {
     /// Whether trying again later can help.
     pub const fn is_temporary(&self) -> bool {
         match self {
-            Self::NotConnected | Self::NotAdopted | Self::Write(_) | Self::Projection(_) => false,
+            Self::NotConnected | Self::NotAdopted | Self::Write(_) | Self::Projection(_) | Self::Item(_) => false,
             Self::Tao(error) => error.is_temporary(),
             Self::Store(error) => error.is_temporary(),
         }
@@ -53,6 +57,7 @@ impl TaoDatabaseError {
             Self::Tao(TaoError::Damaged { .. }) => "TS-508",
             Self::Write(_) => "TS-008",
             Self::Projection(_) => "TS-510",
+            Self::Item(_) => "TS-511",
             Self::Store(_) => return None,
         })
     }
@@ -64,6 +69,15 @@ impl From<ProjectionError> for TaoDatabaseError {
             ProjectionError::Store(error) => Self::Store(error),
             ProjectionError::Tao(error) => Self::Tao(error),
             other => Self::Projection(other),
+        }
+    }
+}
+
+impl From<RunnerError> for TaoDatabaseError {
+    fn from(error: RunnerError) -> Self {
+        match error {
+            RunnerError::Store(error) => Self::Store(error),
+            other => Self::Item(other),
         }
     }
 }

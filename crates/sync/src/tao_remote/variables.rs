@@ -36,16 +36,16 @@ pub(crate) fn result_of(envelope: &Envelope, attempt: &Attempt, label: &str) -> 
 #[derive(Clone, Copy)]
 struct About<'a>(Option<&'a Value>);
 
-impl About<'_> {
-    fn text(&self, field: &str) -> Option<String> {
+impl<'a> About<'a> {
+    fn text(self, field: &str) -> Option<String> {
         self.0?.get(field)?.as_str().map(str::to_owned)
     }
 
-    fn text_in(&self, map: &str, name: &str) -> Option<String> {
+    fn text_in(self, map: &str, name: &str) -> Option<String> {
         self.0?.get(map)?.get(name)?.as_str().map(str::to_owned)
     }
 
-    fn exact(&self, place: usize) -> Option<&Map<String, Value>> {
+    fn exact(self, place: usize) -> Option<&'a Map<String, Value>> {
         self.0?.get("exact")?.get(place.to_string())?.as_object()
     }
 }

@@ -4,3 +4,4 @@
 mod hand_in;
 mod runner;
 mod school;
+mod tao_database;

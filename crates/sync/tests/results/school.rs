@@ -12,6 +12,7 @@ use taosync_model::delivery::PackageRef;
 use taosync_model::{Clock, Digest, Entity, EntityType, OrgId, Value, vocabulary};
 use taosync_store::entities::Change;
 use taosync_store::packages::{NewPackage, PackageContents};
+use taosync_store::received::{Handover, IncomingItem, ReceivedFilter, ReceivedPayload};
 use taosync_store::replica::{Chunk, Link, Upsert};
 use taosync_store::settings::{Identity, Role};
 use taosync_store::{Durability, Store};
@@ -267,6 +268,22 @@ impl School {
             }
         }
         (push.finish().await.unwrap(), end)
+    }
+
+    /// Hands what central holds over to another central, as it came.
+    pub async fn hand_over_to(&self, other: &Store) {
+        let held = self.central.received_page(&ReceivedFilter::default(), 1_000, u64::MAX).await.unwrap();
+        let incoming = |held: ReceivedPayload| IncomingItem {
+            envelope: held.item.envelope,
+            payload: held.payload,
+            at_rest: None,
+            out_of_scope: false,
+            vouched: None,
+        };
+        let items: Vec<IncomingItem> = held.into_iter().map(incoming).collect();
+        let Authority { central, epoch, org, node, .. } = &self.authority;
+        let handover = Handover { central: *central, epoch: *epoch, org, node: Some(*node) };
+        other.received_store(&items, &handover).await.unwrap();
     }
 
     /// A hand-in without faults.

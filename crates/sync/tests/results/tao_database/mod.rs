@@ -1,0 +1,6 @@
+//! Results between a TAO's own database and ours, with real servers: a local TAO's executions travel up, and land in a
+//! central TAO.
+
+mod golden;
+mod own;
+mod pair;
