@@ -92,11 +92,7 @@ pub async fn run(installation: &Installation, role: Role) -> Result<Findings, Ta
 }
 
 /// Results that taoSync will never hand in again although nothing shows that central has them.
-async fn claimed(
-    reading: &mut Reading,
-    schema: &Schema,
-    findings: &mut Findings,
-) -> Result<(), TaoDatabaseError> {
+async fn claimed(reading: &mut Reading, schema: &Schema, findings: &mut Findings) -> Result<(), TaoDatabaseError> {
     let claimed = claimed::find(reading, schema).await?;
     if !claimed.is_empty() {
         let what = format!(
