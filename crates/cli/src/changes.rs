@@ -63,6 +63,11 @@ pub struct Effect {
 }
 
 impl Report {
+    /// Whether anything is another than before.
+    pub const fn is_change(&self) -> bool {
+        self.created + self.updated + self.removed > 0
+    }
+
     /// The sums over all types.
     pub fn of(applied: &Applied, options: ChangeOptions) -> Self {
         let mut report = Self { types: applied.types.clone(), dry_run: options.dry_run, ..Self::default() };
@@ -240,9 +245,12 @@ impl<'a> UnderWay<'a> {
         if let Some(pulled) = said.pulled {
             tx.tao_pulled(pulled).await?;
         }
-        let detail = json!({"types": applied.types, "large_removals": large});
-        let (act, object) = (said.act, said.object);
-        node.store.audit_add(&mut tx, &AuditEntry { actor: ACTOR, act, object, detail }).await?;
+        // A pull that finds nothing new comes every minute.
+        if said.pulled.is_none() || Report::of(&applied, options).is_change() {
+            let detail = json!({"types": applied.types, "large_removals": large});
+            let (act, object) = (said.act, said.object);
+            node.store.audit_add(&mut tx, &AuditEntry { actor: ACTOR, act, object, detail }).await?;
+        }
         tx.commit().await?;
         // The change is made; a log that is cut later only takes room on the disk.
         if let Err(error) = node.store.log_cut().await {

@@ -1,5 +1,7 @@
 //! What a running server does now and then: erases what is over its time.
 
+pub mod tao;
+
 use std::time::Duration;
 
 use jiff::SignedDuration;

@@ -27,7 +27,7 @@ pub use template::{NewNode, config_text};
 /// What all variables of the environment begin with.
 const PREFIX: &str = "TAOSYNC_";
 /// First parts of keys; other variables with the prefix are not ours to judge.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "role",
     "listen",
     "plain_http",
@@ -38,6 +38,7 @@ const SECTIONS: [&str; 10] = [
     "result_service",
     "results",
     "retention",
+    "tao",
 ];
 /// As [`SECTIONS`]: the one that is a section of its own.
 const OAUTH: &str = "oauth";
@@ -79,6 +80,9 @@ pub struct Config {
     /// Tokens.
     #[serde(default)]
     pub oauth: Oauth,
+    /// An adopted TAO.
+    #[serde(default)]
+    pub tao: TaoSection,
 }
 
 /// URL of a proxy; it can hold a password, so it is never shown.
@@ -158,6 +162,20 @@ impl Default for Oauth {
     }
 }
 
+/// `[tao]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaoSection {
+    /// Seconds between two looks of a running server at an adopted TAO, from 1 to 86,400.
+    pub every_seconds: u32,
+}
+
+impl Default for TaoSection {
+    fn default() -> Self {
+        Self { every_seconds: 60 }
+    }
+}
+
 impl Config {
     /// Reads the file and the environment, and checks every value.
     pub fn load(place: &Place) -> Result<Self, Failure> {
@@ -187,6 +205,7 @@ impl Config {
             ("retention.closed_exams_days", self.retention.closed_exams_days, 0, 36_600),
             ("retention.people_days", self.retention.people_days, 0, 36_600),
             ("oauth.token_lifetime_seconds", self.oauth.token_lifetime_seconds, 60, 86_400),
+            ("tao.every_seconds", self.tao.every_seconds, 1, 86_400),
         ];
         for (key, value, least, most) in bounds {
             if !(least..=most).contains(&value) {

@@ -238,6 +238,10 @@ async fn postgres(address: &str) -> Result<PgPool, TaoError> {
     PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(CONNECT_TIMEOUT)
+        .after_connect(|connection, _| {
+            // Undoing where nothing is to be undone is no news.
+            Box::pin(async move { connection.execute("SET client_min_messages = error").await.map(drop) })
+        })
         // What was dropped half done, also by a caller that was cancelled (sqlx#4385), is undone before anybody else
         // gets the connection.
         .after_release(|connection, _| Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) }))

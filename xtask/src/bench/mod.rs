@@ -10,6 +10,7 @@ mod paths;
 mod process;
 mod report;
 mod slow;
+mod tao;
 mod targets;
 
 use std::path::PathBuf;
@@ -61,6 +62,8 @@ enum Group {
     Kills,
     /// A package of 200 MB: first fetch, little changed, a line of 100 ms and 10 Mbit/s.
     Packages,
+    /// Pulls of a TAO's own database with 5,000 test takers.
+    Tao,
 }
 
 impl Group {
@@ -71,6 +74,7 @@ impl Group {
             Self::Results => &[1_000, 10_000],
             Self::Import | Self::Kills => &[100_000],
             Self::Packages => &[packages::FILES],
+            Self::Tao => &[tao::TAKERS],
         }
     }
 }
@@ -119,6 +123,7 @@ fn measure(options: &Options) -> anyhow::Result<()> {
                 Group::Line => bench.slow(size)?,
                 Group::Kills => vec![bench.kills(size)?],
                 Group::Packages => bench.packages()?,
+                Group::Tao => bench.tao()?,
             });
         }
     }

@@ -207,6 +207,36 @@ impl Importer {
     }
 }
 
+/// What `tao pull` answers at central, as far as the bench reads it.
+#[derive(Debug, Deserialize)]
+pub struct Pulled {
+    pub as_before: bool,
+    pub types: BTreeMap<String, TypeReport>,
+}
+
+/// A central with an adopted TAO that serves nobody.
+pub struct TaoCentral {
+    node: Node,
+}
+
+impl TaoCentral {
+    /// Makes it, and adopts the TAO of a database.
+    pub fn new(program: &Path, dir: &Path, database: &str) -> anyhow::Result<Self> {
+        let node = Node { program: program.to_owned(), dir: dir.to_owned() };
+        node.run(&["init", "central", "--listen", "127.0.0.1:0"])?;
+        node.run(&["tao", "connect", "--database", database])?;
+        node.run(&["tao", "adopt"])?;
+        Ok(Self { node })
+    }
+
+    /// Pulls, measured.
+    pub fn pull(&self) -> anyhow::Result<(Finished, Pulled)> {
+        let finished = self.node.run(&["tao", "pull", "--json"])?;
+        let pulled = answer(&finished)?;
+        Ok((finished, pulled))
+    }
+}
+
 impl Consumer {
     /// Where central's server is.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {

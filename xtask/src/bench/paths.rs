@@ -198,7 +198,7 @@ impl Bench {
         Local::connect(&self.program, &school.folder.path().join(name), &school.central.consumer()?)
     }
 
-    fn folder(&self) -> anyhow::Result<tempfile::TempDir> {
+    pub(super) fn folder(&self) -> anyhow::Result<tempfile::TempDir> {
         Ok(tempfile::tempdir_in(&self.scratch)?)
     }
 }
@@ -262,5 +262,6 @@ fn limits_of_bytes(samples: &[Sample], plain: &[u8]) -> anyhow::Result<Limits> {
         proofs: median_of(runs, || proofs::proofs(samples.last().map_or(0, |sample| sample.requests)))?,
         disk: 0.0,
         server: 0.0,
+        ..Limits::default()
     })
 }

@@ -142,6 +142,7 @@ pub fn table(lines: &[Line]) -> String {
         "zstd s",
         "disk s",
         "proofs s",
+        "read s",
         "wall : limits",
     ]);
     for line in lines {
@@ -164,6 +165,7 @@ pub fn table(lines: &[Line]) -> String {
             format!("{:.4}", limits.zstd),
             format!("{:.4}", limits.disk),
             format!("{:.4}", limits.proofs),
+            format!("{:.4}", limits.read),
             format!("{:.1}", line.ratio),
         ]);
     }
@@ -177,7 +179,8 @@ mod tests {
     #[test]
     fn medians_are_values_that_were_measured() {
         let sample = |wall: f64, requests: u64| Sample { wall, requests, ..Sample::default() };
-        let limits = Limits { insert: 0.5, tls: 0.25, hash: 0.125, zstd: 0.125, server: 9.0, disk: 0.0, proofs: 9.0 };
+        let limits =
+            Limits { insert: 0.5, tls: 0.25, hash: 0.125, zstd: 0.125, server: 9.0, disk: 0.0, proofs: 9.0, read: 0.0 };
         let line = Line::new("path", 1, &[sample(9.0, 1), sample(2.0, 3), sample(4.0, 2)], limits);
         assert_eq!((line.wall, line.requests, line.ratio), (4.0, 2, 4.0));
         let even = Line::new("path", 1, &[sample(1.0, 1), sample(2.0, 3)], Limits::default());

@@ -4,7 +4,7 @@ use comfy_table::{Table, presets};
 
 use super::node::Answers;
 use super::report::Line;
-use super::{packages, slow};
+use super::{packages, slow, tao};
 
 /// What one figure is to be, and what it is.
 pub struct Target {
@@ -90,6 +90,7 @@ fn targets(lines: &[Line]) -> Vec<Target> {
     let again = line(slow::KILLED, 100_000).map(|l| l.bytes_down as f64 / 1024.0);
     at_most("sent again after a kill", "KiB", 256.0, again);
     targets.extend(packages::targets(lines));
+    targets.extend(tao::targets(lines));
     targets
 }
 

@@ -74,12 +74,15 @@ pub async fn serve_node(
     told(&serving)?;
     let (ended, stopped) = tokio::sync::oneshot::channel::<()>();
     let chores = tokio::spawn(chores::run(node.clone(), stopped));
+    let (tao_ended, tao_stopped) = tokio::sync::oneshot::channel::<()>();
+    let tao = tokio::spawn(chores::tao::run(node.clone(), tao_stopped));
     let config = tls.map(|tls| tls.server_config());
     let served = taosync_server::serve(listener, router, config, ListenLimits::default(), stop).await;
     // Without a file, nobody is told an address where nobody listens; a left one is only out of date.
     let _ = std::fs::remove_file(node.place.serve_file());
-    drop(ended);
+    drop((ended, tao_ended));
     chores.await?;
+    tao.await?;
     node.store.close().await;
     served.map_err(listen_failed)
 }

@@ -94,6 +94,10 @@ people_days = 0
 [oauth]
 # Seconds a token lives (60 to 86400).
 token_lifetime_seconds = 3600
+
+[tao]
+# Seconds between two looks of 'taosync serve' at the database of an adopted TAO (1 to 86400).
+every_seconds = 60
 "#,
         role = new.role,
         listen = new.listen,

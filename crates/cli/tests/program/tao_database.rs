@@ -1,5 +1,7 @@
 //! TAO's own database at central: TAO's data become the feed.
 
+mod own;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -10,6 +12,10 @@ use crate::node::Node;
 use crate::run::says;
 
 const BASE: &str = "http://central.tao.local/tao.rdf#";
+
+/// Several values that are equal as numbers: which of them TAO shows depends on the order PostgreSQL happened to give them
+/// in, which no order in the table tells (WIRE §3).
+const NUMBERS: &str = "http://central.tao.local/tao.rdf#tt06_numbers";
 
 /// A central connected with a TAO.
 struct Connected {
@@ -33,6 +39,12 @@ impl Connected {
 
     fn pull(&self) -> Value {
         self.central.run(&["tao", "pull"]).done()
+    }
+
+    /// The entities whose checksum here is not TAO's.
+    fn differing(&self, checksums: &BTreeMap<String, String>) -> Vec<String> {
+        let differs = |(uri, sum): &(&String, &String)| self.entity(uri)["tao_checksum"] != json!(sum);
+        checksums.iter().filter(differs).map(|(uri, _)| uri.clone()).collect()
     }
 
     fn entity(&self, uri: &str) -> Value {
@@ -74,26 +86,22 @@ async fn a_golden_tao_is_pulled_and_then_exactly_its_changes() {
         assert_eq!(would["types"], did["types"], "{kind:?}");
         let checksums_before = checksums(&client);
         assert!(checksums_before.len() > 30, "{kind:?}");
-        for (uri, sum) in &checksums_before {
-            assert_eq!(connected.entity(uri)["tao_checksum"], json!(sum), "{kind:?} {uri}");
-        }
-        assert_eq!(connected.pull()["unchanged"], true, "{kind:?}");
+        assert_eq!(connected.differing(&checksums_before), [NUMBERS], "{kind:?}");
+        assert_eq!(connected.pull()["as_before"], true, "{kind:?}");
         connected.tao.switch(&changes).await;
         let would = connected.central.run(&["tao", "pull", "--dry-run"]).done();
         let did = connected.pull();
         let expected = json!({"test-taker": [1, 3, 1], "eligibility": [0, 0, 1]});
         assert_eq!(json!(changed(&did)), expected, "{kind:?} {did:#}");
         assert_eq!(json!(changed(&would)), expected, "{kind:?} {would:#}");
-        for (uri, sum) in checksums(&client_after) {
-            assert_eq!(connected.entity(&uri)["tao_checksum"], json!(sum), "{kind:?} {uri}");
-        }
+        assert_eq!(connected.differing(&checksums(&client_after)), [NUMBERS], "{kind:?}");
         for gone in ["tt13", "elig2"] {
             let told = connected.central.run(&["entity", "show", &format!("{BASE}{gone}")]).failed(1, "TS-107");
             says(&told, &[gone]);
         }
         let new = connected.entity(&format!("{BASE}tt26"));
         assert_eq!(new["label"], "TT new", "{kind:?} {new:#}");
-        assert_eq!(connected.pull()["unchanged"], true, "{kind:?}");
+        assert_eq!(connected.pull()["as_before"], true, "{kind:?}");
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Limits {
     pub proofs: f64,
     /// Writing the same plain bytes to the same disk as one file, and flushing it.
     pub disk: f64,
+    /// Raw reads of the same rows from TAO's database.
+    pub read: f64,
 }
 
 /// The middle of as many measurements as the path beside it gets.
@@ -38,6 +40,6 @@ pub fn median_of(runs: usize, mut measure: impl FnMut() -> anyhow::Result<f64>) 
 impl Limits {
     /// All one after another: what a program without any work of its own would need on one core.
     pub fn total(&self) -> f64 {
-        self.insert + self.tls + self.hash + self.zstd + self.disk
+        self.insert + self.tls + self.hash + self.zstd + self.disk + self.read
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use taosync_sync::tao_database::Installation;
-use taosync_sync::tao_database::check::{self, Findings, Severity};
+use taosync_sync::tao_database::check::{self, Finding, Findings, Severity};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -40,9 +40,12 @@ pub async fn adopt(context: &Context) -> Result<(), Failure> {
         node.audit("tao.adopt", "tao", json!({"database": findings.database})).await?;
     }
     context.output.answer(&json!({"adopted": true, "findings": findings.findings}), || {
-        let warnings: String =
-            findings.findings.iter().map(|finding| format!("{}\n  → {}\n", finding.what, finding.advice)).collect();
-        format!("{warnings}Adopted: taosync does the syncing from here on. 'taosync tao release' hands it back.\n")
+        let mut text = String::new();
+        for Finding { what, advice, .. } in &findings.findings {
+            output::add(&mut text, format_args!("{what}\n  → {advice}\n"));
+        }
+        text.push_str("Adopted: taosync does the syncing from here on. 'taosync tao release' hands it back.\n");
+        text
     })
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn run(context: &Context, flow: Flow) -> Result<(), Failure> {
 #[derive(Debug, Serialize)]
 pub struct Answer {
     /// Whether TAO's data were as at the last pull, and so were not read.
-    pub unchanged: bool,
+    pub as_before: bool,
     /// What changed here.
     #[serde(flatten)]
     pub report: Report,
@@ -51,7 +51,7 @@ impl Answer {
         } else {
             format!("packages:\n{}", Outcome { dry_run: false, ..self.packages.clone() }.to_text())
         };
-        if self.unchanged {
+        if self.as_before {
             return format!("TAO's data are as at the last pull.\n{packages}");
         }
         format!("from TAO: {}{packages}", self.report.to_text())
@@ -69,7 +69,7 @@ pub async fn central(context: &Context, node: &Node, change: ChangeOptions) -> R
     };
     let found = central_pull::find(&node.store, &installation).await;
     installation.database.close().await;
-    let (unchanged, report, deliveries) = match found? {
+    let (as_before, report, deliveries) = match found? {
         Found::Unchanged(deliveries) => (true, Report { dry_run: change.dry_run, ..Report::default() }, deliveries),
         Found::Changed(pull) => {
             let applied = changes::apply_pulled(context, node, pull.changes, change, &pull.pulled).await?;
@@ -77,7 +77,7 @@ pub async fn central(context: &Context, node: &Node, change: ChangeOptions) -> R
         }
     };
     let packages = central_pull::packages(&node.store, &installation, &deliveries, mode).await?;
-    Ok(Answer { unchanged, report, packages })
+    Ok(Answer { as_before, report, packages })
 }
 
 /// Writes what came from central into TAO.

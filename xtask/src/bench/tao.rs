@@ -1,0 +1,102 @@
+//! A TAO's own database: what a pull of it costs, beside raw reads of the same rows.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+use taosync_testbed::dump::Dump;
+use taosync_testbed::server::{Care, Server};
+use taosync_testbed::{Kind, TestDatabase, tao};
+use tokio::runtime::Runtime;
+
+use super::limits::insert::{self, RowCounts, Which};
+use super::limits::{Limits, median_of};
+use super::node::TaoCentral;
+use super::paths::Bench;
+use super::report::{Line, Sample};
+use super::targets::Target;
+
+/// Test takers of the installation that is measured.
+pub const TAKERS: usize = 5_000;
+/// The golden state that holds it.
+const INSTALLATION: &str = "perf-central-5000-takers";
+/// Every row a pull has to read.
+const ROWS: &str = "SELECT subject, predicate, object, l_language FROM statements WHERE subject IN
+    (SELECT subject FROM statements WHERE predicate = 'http://www.tao.lu/Ontologies/generis.rdf#login'
+     UNION SELECT subject FROM statements
+     WHERE predicate = 'http://www.tao.lu/Ontologies/TAOProctor.rdf#EligibileTestCenter')";
+
+/// What is pulled for the first time from this kind of database.
+fn first(kind: Kind) -> String {
+    format!("TAO pull, first, {}", kind.as_str())
+}
+
+/// What is pulled when nothing has changed.
+fn unchanged(kind: Kind) -> String {
+    format!("TAO pull, no change, {}", kind.as_str())
+}
+
+impl Bench {
+    /// First pull and pull with no change, for each kind of database there is. Nothing where the golden states are not.
+    pub fn tao(&self) -> anyhow::Result<Vec<Line>> {
+        let Some(dump) = tao::golden(INSTALLATION) else { return Ok(Vec::new()) };
+        let runtime = Runtime::new().context("cannot make a runtime")?;
+        let mut lines = Vec::new();
+        for kind in Kind::BOTH {
+            match Server::start(kind, Care::Durable) {
+                Ok(server) => lines.extend(self.tao_of(kind, &server, &dump, &runtime)?),
+                Err(reason) => println!("SKIPPED: {reason}"),
+            }
+        }
+        Ok(lines)
+    }
+
+    fn tao_of(&self, kind: Kind, server: &Server, dump: &Dump, runtime: &Runtime) -> anyhow::Result<Vec<Line>> {
+        let database = runtime.block_on(async {
+            let database = TestDatabase::on(kind, server.url()).await;
+            database.load(dump).await;
+            database
+        });
+        let folder = self.folder()?;
+        let (mut samples, mut again, mut before) = (Vec::new(), Vec::new(), RowCounts::new());
+        let mut dir = folder.path().to_owned();
+        for run in 0..self.runs {
+            dir = folder.path().join(format!("central-{run}"));
+            let central = TaoCentral::new(&self.program, &dir, database.url())?;
+            before = insert::count_rows(&dir)?;
+            let (finished, pulled) = central.pull()?;
+            let takers = pulled.types.get("test-taker").map_or(0, |takers| takers.created);
+            ensure!(!pulled.as_before && takers >= TAKERS, "{TAKERS} takers were to come, it was {pulled:?}");
+            samples.push(Sample::from(&finished));
+            let (finished, pulled) = central.pull()?;
+            ensure!(pulled.as_before, "nothing was to come, it was {pulled:?}");
+            again.push(Sample::from(&finished));
+        }
+        let captured = insert::capture(&dir, &Which::AddedSince(&before))?;
+        let read = median_of(self.runs, || {
+            let start = Instant::now();
+            let rows = runtime.block_on(database.texts(ROWS)).len();
+            ensure!(rows > TAKERS, "only {rows} rows were read");
+            Ok(start.elapsed().as_secs_f64())
+        })?;
+        let limits =
+            Limits { insert: median_of(self.runs, || insert::insert(&captured, 1))?, read, ..Limits::default() };
+        runtime.block_on(async { drop(database) });
+        Ok(vec![
+            Line::new(&first(kind), TAKERS, &samples, limits),
+            Line::new(&unchanged(kind), TAKERS, &again, Limits::default()),
+        ])
+    }
+}
+
+/// At most 3 s at first, 0.5 s with no change.
+pub fn targets(lines: &[Line]) -> Vec<Target> {
+    let wall = |path: String| lines.iter().find(|line| line.path == path).map(|line| line.wall);
+    let of = |kind: Kind| {
+        [
+            wall(first(kind)).map(|wall| Target::at_most(&format!("{}, {TAKERS} takers", first(kind)), "s", 3.0, wall)),
+            wall(unchanged(kind))
+                .map(|wall| Target::at_most(&format!("{}, {TAKERS} takers", unchanged(kind)), "s", 0.5, wall)),
+        ]
+    };
+    Kind::BOTH.into_iter().flat_map(of).flatten().collect()
+}
