@@ -1,5 +1,6 @@
 //! One file a verb: its options, what it does, what it prints.
 
+mod account;
 mod audit;
 pub mod backup;
 mod compat;
@@ -22,7 +23,7 @@ mod retention;
 mod runner_key;
 pub mod scope;
 pub mod serve;
-mod status;
+pub mod status;
 mod subject;
 pub mod sync;
 pub mod tao;
@@ -74,6 +75,8 @@ pub enum Command {
     Execution(execution::Options),
     /// Let test runners in, and shut them out again (local)
     RunnerKey(runner_key::Options),
+    /// Who may sign in at the pages of this server
+    Account(account::Options),
     /// Results: list, show, export, unseal
     Results(results::Options),
     /// The keys of this node, and those that open results
@@ -115,6 +118,7 @@ impl Command {
             Self::Sync(options) => options.run(&context).await,
             Self::Execution(options) => options.run(&context).await,
             Self::RunnerKey(options) => options.run(&context).await,
+            Self::Account(options) => options.run(&context).await,
             Self::Results(options) => options.run(&context).await,
             Self::Keys(options) => options.run(&context).await,
             Self::Subject(options) => options.run(&context).await,

@@ -10,6 +10,7 @@
 //! * [`audit`]: where an audit log ends.
 //! * [`execution`], [`assessment`]: one attempt and its results in the QTI Results Reporting model.
 //! * [`delivery`]: what a package looks like from outside.
+//! * [`readiness`]: whether a node is ready, line by line.
 //! * [`vocabulary`]: the URIs of TAO's ontology that taosync knows.
 //! * [`tao`]: an entity as TAO shows it, and TAO's checksum.
 //! * [`clock`]: time and random identifiers, passed in.
@@ -25,6 +26,7 @@ pub mod entity;
 pub mod entity_type;
 pub mod execution;
 pub mod item;
+pub mod readiness;
 pub mod receipt_mark;
 pub mod scope;
 pub mod set_item;

@@ -5,6 +5,7 @@
 //! * `oauth`: who may come in: tokens, wrong tries, the bearer of a request.
 //! * `api`: what both roles answer, and central's protocol for local servers.
 //! * `runner`: what a test runner asks of a local server.
+//! * [`pages`]: for people who sign in with a browser.
 //! * [`routes`]: the table of all endpoints, and who may use each.
 //! * [`problem`]: every error, as problem+json with a stable code.
 
@@ -13,6 +14,7 @@ mod body;
 mod envelope;
 pub mod listen;
 mod oauth;
+pub mod pages;
 pub mod problem;
 mod range;
 pub mod routes;

@@ -21,6 +21,16 @@ pub enum Access {
     SyncManager,
     /// A TAO client: a plain token of a consumer, or login and password of a sync manager, for their organisations.
     TaoClient,
+    /// Whoever shows login and password of an account, or at central of a sync manager.
+    Account,
+    /// Whoever is signed in at the pages; a sync manager for their organisations.
+    Visitor,
+    /// An office administrator or auditor who is signed in.
+    Overseer,
+    /// An office administrator who is signed in.
+    Administrator,
+    /// An office administrator who is signed in, or a sync manager for their organisations.
+    Operator,
 }
 
 impl Access {
@@ -33,6 +43,11 @@ impl Access {
             Self::TestRunner => "test runner",
             Self::SyncManager => "sync manager",
             Self::TaoClient => "TAO client",
+            Self::Account => "account",
+            Self::Visitor => "visitor",
+            Self::Overseer => "overseer",
+            Self::Administrator => "administrator",
+            Self::Operator => "operator",
         }
     }
 }

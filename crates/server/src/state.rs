@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::oauth::SlowDown;
+use crate::pages::Desk;
 use crate::runner::opened::Packages;
 use crate::runner::pieces::Chunks;
 
@@ -62,6 +63,8 @@ pub struct Central {
     pub comparison: Bounds,
     /// How long a comparison waits for those before it.
     pub comparison_wait: Duration,
+    /// The program around the pages for people; without it there are none.
+    pub(crate) desk: Option<Desk>,
 }
 
 impl Central {
@@ -83,6 +86,7 @@ impl Central {
             nodes_of_consumer: NODES_OF_CONSUMER,
             comparison: Bounds::default(),
             comparison_wait: COMPARISON_WAIT,
+            desk: None,
         }
     }
 
@@ -90,6 +94,12 @@ impl Central {
     #[must_use]
     pub fn comparing(self, at_once: usize, waiting_kib: usize) -> Self {
         Self { comparisons: Semaphore::new(at_once), questions: Semaphore::new(waiting_kib), ..self }
+    }
+
+    /// With pages for people, and the program around them.
+    #[must_use]
+    pub fn with_desk(self, desk: Desk) -> Self {
+        Self { desk: Some(desk), ..self }
     }
 
     /// Changes how many large requests of TAO clients are taken apart at once.
@@ -112,12 +122,20 @@ pub struct Local {
     pub(crate) runner: Runner,
     pub(crate) packages: Packages,
     pub(crate) chunks: Chunks,
+    /// The program around the pages for people; without it there are none.
+    pub(crate) desk: Option<Desk>,
 }
 
 impl Local {
     /// Shared state. There is one [`Runner`] for a node's directory.
     pub fn new(store: Store, blobs: Blobs, runner: Runner) -> Self {
-        Self { store, blobs, runner, packages: Packages::default(), chunks: Chunks::default() }
+        Self { store, blobs, runner, packages: Packages::default(), chunks: Chunks::default(), desk: None }
+    }
+
+    /// With pages for people, and the program around them.
+    #[must_use]
+    pub fn with_desk(self, desk: Desk) -> Self {
+        Self { desk: Some(desk), ..self }
     }
 }
 

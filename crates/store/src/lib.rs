@@ -5,9 +5,10 @@
 //!   (reading it), [`received`] (results that came in), [`results_keys`] (who opens them), [`consumers`] and their [`tokens`], [`nodes`], [`tao`]
 //!   (what TAO clients ask).
 //! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`], [`projection`] (what TAO's own database was given).
-//! * Both: [`packages`], when they open ([`releases`]), which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`audit`], [`settings`], [`copies`],
+//! * Both: [`packages`], when they open ([`releases`]), which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`accounts`], [`audit`], [`settings`], [`copies`],
 //!   [`reseal`] (after a key was rotated), [`tao_results`] (beside a TAO's own database).
 
+pub mod accounts;
 pub mod audit;
 pub mod blobs;
 pub mod chunks;

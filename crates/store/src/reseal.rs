@@ -58,6 +58,8 @@ const SEALED: &[Sealed] = &[
         ..by_id("literal_link", "value")
     },
     by_id("consumer", "user"),
+    by_id("account", "login"),
+    by_id("account", "password"),
     by_id("remote", "secret"),
     Sealed { key: &[("scope", Bytes::No)], place: &[Part::Little("scope")], ..by_id("replica_access", "value") },
     by_id("replica_entry", "body"),
@@ -358,6 +360,9 @@ mod tests {
         "word",
         "stranger_node",
         "locked",
+        "login_index",
+        "account",
+        "mark",
     ];
 
     #[test]

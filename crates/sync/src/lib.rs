@@ -9,8 +9,10 @@
 //! * [`tao`]: central as TAO's clients see it.
 //! * [`tao_remote`]: a local server at a TAO central.
 //! * [`tao_database`]: a TAO installation's own database at this end.
+//! * [`accounts`]: who may see and do what at a server's pages.
 //! * [`session`]: one whole sync, its record and its report.
 
+pub mod accounts;
 pub mod down;
 pub mod link;
 pub mod packages;

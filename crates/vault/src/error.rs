@@ -112,6 +112,9 @@ pub enum VaultError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A password cannot be hashed.
+    #[error("a password cannot be hashed; there must be 64 MiB of free memory")]
+    PasswordHash,
     /// A certificate cannot be made.
     #[error("cannot make {what}; check the host names given for the server")]
     Certificate {

@@ -15,7 +15,7 @@
 //! * [`results_keys`]: who opens results; [`item_proof`]: a node's word for what it hands in.
 //!
 //! Who may come in
-//! * [`passwords`]: TAO's form of a password; [`tokens`]: hashes of access tokens and client secrets.
+//! * [`account_passwords`]: Argon2id for accounts of our own; [`passwords`]: TAO's form of a password; [`tokens`]: hashes of access tokens and client secrets.
 //! * [`proof`]: signed requests (DPoP, RFC 9449), and [`nonces`] for them; [`receipts`]: central's signed word that it holds an item.
 //! * [`succession`]: a new key of a node follows the one before.
 //! * [`audit_chain`]: the chain of an audit log.
@@ -24,6 +24,7 @@
 //!
 //! [`random`] is the only place that asks the operating system for randomness.
 
+pub mod account_passwords;
 pub mod audit_chain;
 pub mod backup_seal;
 pub mod chunk;

@@ -20,6 +20,13 @@ impl TokenHash {
     }
 }
 
+/// A text that only the holder of a token can make, for one purpose, and that does not give the token away: hex SHA-256 of
+/// both.
+pub fn derived(purpose: &str, token: &SecretString) -> String {
+    let hash = Sha256::new().chain_update(purpose).chain_update([0]).chain_update(token.expose_secret()).finalize();
+    hex::encode(hash)
+}
+
 /// Compares two secrets or hashes in a time that depends on their lengths only.
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
@@ -38,6 +45,16 @@ mod tests {
         assert!(!TokenHash::matches(&random::token(), &kept));
         assert!(!TokenHash::matches(&token, &kept[..31]));
         assert!(!TokenHash::matches(&token, &[]));
+    }
+
+    #[test]
+    fn what_is_derived_tells_neither_the_token_nor_its_hash() {
+        let token = random::token();
+        let derived = derived("form", &token);
+        assert_eq!(derived, super::derived("form", &token));
+        assert_ne!(derived, super::derived("another", &token));
+        assert_ne!(derived, super::derived("form", &random::token()));
+        assert_ne!(derived, hex::encode(TokenHash::of(&token)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A central that listens on loopback, with one organisation and one package, and a connection to it. Made once for a
 //! process: the real server, so that what is checked is what a stranger meets.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -11,9 +12,13 @@ use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret as _, SecretString};
 use taosync_model::clock::SystemClock;
 use taosync_model::delivery::PackageRef;
+use taosync_model::readiness::Readiness;
 use taosync_model::vocabulary as v;
 use taosync_model::{Clock as _, Digest, Entity, EntityType, OrgId};
+use taosync_server::pages::Desk;
 use taosync_server::{Central, ListenLimits, central_router, serve};
+use taosync_store::accounts::sessions::Holder;
+use taosync_store::accounts::{AccountRole, NewAccount};
 use taosync_store::blobs::Blobs;
 use taosync_store::consumers::NewConsumer;
 use taosync_store::entities::Change;
@@ -54,6 +59,8 @@ pub(crate) struct Place {
     pub token: String,
     /// A token for TAO's protocol.
     pub tao_token: String,
+    /// The session of somebody who is signed in at the pages.
+    pub session: SecretString,
     _home: TempDir,
 }
 
@@ -64,8 +71,8 @@ pub(crate) fn place() -> &'static Place {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime can be made");
         let home = home();
-        let (address, token, tao_token) = runtime.block_on(open(&home));
-        Place { runtime, address, connection: Mutex::new(None), token, tao_token, _home: home }
+        let (address, token, tao_token, session) = runtime.block_on(open(&home));
+        Place { runtime, address, connection: Mutex::new(None), token, tao_token, session, _home: home }
     })
 }
 
@@ -74,7 +81,7 @@ fn home() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder can be made")
 }
 
-async fn open(home: &TempDir) -> (std::net::SocketAddr, String, String) {
+async fn open(home: &TempDir) -> (std::net::SocketAddr, String, String, SecretString) {
     let keyring = Arc::new(Keyring::create(&home.path().join("keys")).expect("keys can be made"));
     let store = Store::open(home.path(), keyring, Arc::new(SystemClock)).await.expect("a store can be made");
     let identity = Identity { node: random::uuid(), role: Role::Central, epoch: random::uuid() };
@@ -86,9 +93,29 @@ async fn open(home: &TempDir) -> (std::net::SocketAddr, String, String) {
     let (token, tao_token) = consumer(&store).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback can be listened on");
     let address = listener.local_addr().expect("it has an address");
-    let router = central_router(Central::new(store, blobs, identity));
+    let session = signed_in(&store).await;
+    let router = central_router(Central::new(store, blobs, identity).with_desk(desk()));
     tokio::spawn(serve(listener, router, None, ListenLimits::default(), std::future::pending()));
-    (address, token, tao_token)
+    (address, token, tao_token, session)
+}
+
+/// An administrator who is signed in, and whose password nobody knows.
+async fn signed_in(store: &Store) -> SecretString {
+    let (kept, token) = (SecretString::from("no hash of any password"), random::token());
+    let new = NewAccount { login: "office", role: AccountRole::Administrator, orgs: &BTreeSet::new(), password: &kept };
+    let id = store.account_add(&new, "fuzzer").await.expect("an account is made");
+    store.session_open(&TokenHash::of(&token), &Holder::Account(id), &kept).await.expect("a session is opened");
+    token
+}
+
+/// Every act is done by doing nothing: what counts is whether it is asked for.
+fn desk() -> Desk {
+    let readiness = || Readiness { ready: true, since: jiff::Timestamp::UNIX_EPOCH, checks: Vec::new() };
+    Desk {
+        look: Box::new(move || Box::pin(async move { Ok(readiness()) })),
+        act: Box::new(|_, _| Box::pin(async { Ok(()) })),
+        tls_in_front: false,
+    }
 }
 
 /// A center with its manager, an eligibility, and a delivery with a package.

@@ -12,6 +12,7 @@ pub mod item;
 pub mod jsonl_load;
 pub mod manifest;
 mod one_file;
+pub mod pages;
 pub mod qti;
 pub mod recipe;
 pub mod result_xml;
@@ -33,6 +34,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("item", item::check),
     ("jsonl_load", jsonl_load::check),
     ("manifest", manifest::check),
+    ("pages", pages::check),
     ("qti", qti::check),
     ("recipe", recipe::check),
     ("result_xml", result_xml::check),

@@ -4,6 +4,7 @@
 //! is listed as skipped with its reason, never dropped in silence.
 
 mod install;
+mod schemathesis;
 mod step;
 mod suite;
 mod summary;
@@ -23,6 +24,9 @@ pub struct Options {
     /// Leave out what is slow and rarely breaks: documentation tests and the dependency rules.
     #[arg(long)]
     quick: bool,
+    /// Also send thousands of made-up requests to both servers, after their OpenAPI documents (schemathesis).
+    #[arg(long, conflicts_with = "quick")]
+    long: bool,
 }
 
 const QUICK: &str = "left out by --quick";
@@ -43,6 +47,11 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         reports.push(suite::doc_tests());
         reports.extend(dependency_rules());
     }
+    reports.push(if options.long {
+        schemathesis::run(options.install)
+    } else {
+        Report::skipped(schemathesis::NAME, "runs with --long")
+    });
     reports.push(Report::skipped("fuzz", "kept inputs ran with the tests; to look for new ones: cargo xtask fuzz"));
     Ok(summary::print(&reports))
 }

@@ -55,7 +55,7 @@ fn checked(text: &str, place: &str) -> Result<SecretString, Failure> {
 }
 
 /// Asks without showing what is typed; an empty answer is none.
-fn ask(question: &str) -> Result<Option<SecretString>, Failure> {
+pub fn ask(question: &str) -> Result<Option<SecretString>, Failure> {
     let failed = |error: std::io::Error| Failure::new("TS-008", "the terminal cannot be read", "").because(error);
     let terminal = std::io::stdin();
     eprint!("{question}: ");

@@ -242,6 +242,8 @@ async fn make_ready(context: &Context, staging: &Path, manifest: &Manifest) -> R
         return Err(Failure::new("TS-013", "the database of the backup is another node's", "take an older backup"));
     }
     store.restored(ACTOR).await?;
+    // Some of them were ended since the backup.
+    store.sessions_close().await?;
     store.close().await;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `taosync scope`: organisations and what they see.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 use taosync_model::{EntityType, OrgId};
@@ -178,6 +180,24 @@ async fn rename(context: &Context, old: &OrgId, new: &OrgId) -> Result<(), Failu
 
 async fn approve_removals(context: &Context, org: &OrgId, types: &[EntityType]) -> Result<(), Failure> {
     let node = Node::open_to_change(context).await?;
+    let waiting = approve(&node, org, types, ACTOR).await?;
+    let document = json!({"org": org, "approved": waiting});
+    context.output.answer(&document, || {
+        if waiting.is_empty() {
+            return format!("Nothing that is remembered was removed from '{org}' without approval.");
+        }
+        let list: Vec<_> = waiting.iter().map(|(entity_type, count)| format!("{count} {entity_type}")).collect();
+        format!("Approved for '{org}': {}.\nLocal servers apply it at their next sync.", list.join(", "))
+    })
+}
+
+/// Approves what was removed from an organisation, of some types or (none named) of all; says how much is remembered.
+pub async fn approve(
+    node: &Node,
+    org: &OrgId,
+    types: &[EntityType],
+    actor: &str,
+) -> Result<BTreeMap<EntityType, u64>, Failure> {
     let _lock = locks::change_lock(node.place.dir()).await?;
     let Some(mut waiting) = node.store.removals_unapproved(org).await? else {
         return Err(unknown_org(&node.store, org).await?);
@@ -189,15 +209,8 @@ async fn approve_removals(context: &Context, org: &OrgId, types: &[EntityType]) 
     let mut tx = node.store.write("scope_approve_removals", Durability::Flushed).await?;
     node.store.removals_approve(&mut tx, &approved).await?;
     let detail = json!({"removals": waiting});
-    let entry = AuditEntry { actor: ACTOR, act: "scope.approve-removals", object: org.as_str(), detail };
+    let entry = AuditEntry { actor, act: "scope.approve-removals", object: org.as_str(), detail };
     node.store.audit_add(&mut tx, &entry).await?;
     tx.commit().await?;
-    let document = json!({"org": org, "approved": waiting});
-    context.output.answer(&document, || {
-        if waiting.is_empty() {
-            return format!("Nothing that is remembered was removed from '{org}' without approval.");
-        }
-        let list: Vec<_> = waiting.iter().map(|(entity_type, count)| format!("{count} {entity_type}")).collect();
-        format!("Approved for '{org}': {}.\nLocal servers apply it at their next sync.", list.join(", "))
-    })
+    Ok(waiting)
 }

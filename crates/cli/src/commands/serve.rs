@@ -1,5 +1,7 @@
 //! `taosync serve`: runs the server of this node until it is told to stop.
 
+mod desk;
+
 use std::path::Path;
 
 use clap::Args;
@@ -66,9 +68,10 @@ pub async fn serve_node(
         role: node.identity.role.as_str().to_owned(),
         pid: std::process::id(),
     };
+    let desk = desk::of(node);
     let router = match node.identity.role {
-        Role::Central => central_router(central(node, &serving).await?),
-        Role::Local => local_router(local(node).await?),
+        Role::Central => central_router(central(node, &serving).await?.with_desk(desk)),
+        Role::Local => local_router(local(node).await?.with_desk(desk)),
     };
     write_serving(&node.place, &serving)?;
     told(&serving)?;

@@ -1,6 +1,6 @@
 //! `taosync status`: ready or not, and why.
 
-mod central;
+pub mod central;
 
 use clap::Args;
 use taosync_store::settings::Role;

@@ -96,6 +96,11 @@ impl Options {
 /// Does a sync while a person watches, and keeps what it means for readiness.
 pub async fn synchronise(context: &Context, node: &Node, plan: &Plan) -> Result<Summary, Failure> {
     let _locks = locks(node, plan.what)?;
+    locked(context, node, plan).await
+}
+
+/// As [`synchronise`], by whoever holds the locks.
+pub async fn locked(context: &Context, node: &Node, plan: &Plan) -> Result<Summary, Failure> {
     let hands_in = plan.mode == Mode::Apply && plan.what != What::Data;
     // What TAO's own database refuses holds up nothing else; it is told when everything else is done.
     let taken = if hands_in { tao::push::before_hand_in(node).await } else { Ok(()) };
@@ -137,7 +142,8 @@ struct Answer<'a> {
     dry_run: bool,
 }
 
-fn locks(node: &Node, what: What) -> Result<Vec<Lock>, Failure> {
+/// The locks of a sync, or who holds them.
+pub fn locks(node: &Node, what: What) -> Result<Vec<Lock>, Failure> {
     let ways: &[Way] = match what {
         What::Data => &[Way::Down],
         What::Results => &[Way::Up],

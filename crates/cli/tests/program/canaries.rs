@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use taosync_model::vocabulary;
 use tempfile::TempDir;
 
+use super::browser::{Browser, add_account};
 use super::node::{Node, Server};
 use super::people::{MATHS, taker_uri};
 use super::run::arg;
@@ -84,6 +85,12 @@ impl Stage {
 fn nothing_that_people_entered_is_readable_on_any_disk() {
     let mut stage = Stage::new();
     bring_in(&mut stage);
+    let account = |stage: &Stage, role: &str| {
+        let node = if role == "central" { &stage.central } else { &stage.local };
+        add_account(node, &planted("account"), &planted("account password"), &["--role", "administrator"]);
+    };
+    account(&stage, "central");
+    account(&stage, "local");
     stage.search("central is filled");
     let server = stage.central.serve();
     join(&mut stage);
@@ -91,6 +98,7 @@ fn nothing_that_people_entered_is_readable_on_any_disk() {
     let school = stage.local.serve();
     let runner = RunnerClient::new(&stage.local, &school);
     hold_exam(&stage, &runner);
+    visit(&mut stage, &server, &school);
     assert!(
         stage.home.path().join("local/taosync.sqlite-wal").metadata().unwrap().len() > 0,
         "the log is searched too"
@@ -157,6 +165,20 @@ fn keys_are_rotated(stage: &mut Stage) {
     stage.stop(school);
     stage.stop(server);
     stage.search("after the rotation");
+}
+
+/// Somebody looks at the pages of both servers, and mistypes.
+fn visit(stage: &mut Stage, central: &Server, school: &Server) {
+    for (node, server) in [(&stage.central, central), (&stage.local, school)] {
+        let mut browser = Browser::new(node, server);
+        browser.sign_in(&planted("account"), &planted("wrong password"));
+        assert!(!browser.is_signed_in());
+        browser.sign_in(&planted("account"), &planted("account password"));
+        assert!(browser.page("/overview").contains(MARK), "the page shows whose session it is");
+        browser.page("/history");
+        browser.page("/audit");
+        stage.needles.push(Needle::new("cookie", browser.token()));
+    }
 }
 
 /// The same search, with something to be found.

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accounts;
 mod audit;
 mod backups;
 mod bad;
+mod browser;
 mod canaries;
 mod candidate;
 mod contract;

@@ -1,13 +1,16 @@
 //! What anybody may see: whether the server is well, and a page for a person who opens its address in a browser.
 
 use axum::extract::State;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use http::{Method, StatusCode};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
+use maud::html;
 use serde::Serialize;
 use taosync_store::Store;
 use taosync_store::settings::Role;
 
+use crate::pages::layout;
 use crate::routes::{Access, Endpoint, Route};
 use crate::{VERSION, routes};
 
@@ -37,6 +40,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 fn table() -> Vec<Route<Face>> {
     vec![
         Route::new(Method::GET, "/", Access::Anybody, page),
+        Route::new(Method::GET, "/api/v1/openapi.json", Access::Anybody, openapi),
+        Route::new(Method::GET, layout::STYLE, Access::Anybody, layout::style),
         Route::new(Method::GET, "/healthz", Access::Anybody, health),
     ]
 }
@@ -53,23 +58,31 @@ async fn health(State(face): State<Face>) -> Response {
     (code, Json(Health { status, role: face.role.as_str(), version: VERSION })).into_response()
 }
 
-async fn page(State(face): State<Face>) -> Html<String> {
-    let next = match face.role {
-        Role::Central => {
-            "<p>Local servers meet this server with <code>taosync sync all</code>. To connect one, run \
-             <code>taosync oauth generate --org ORG --cmd</code> here, and on the local server the command it \
-             prints.</p>\n<p>To see which local servers are ready: <code>taosync status</code>.</p>"
-        }
-        Role::Local => {
-            "<p>To fetch data and hand in results, run <code>taosync sync all</code> on this server.</p>\n\
-             <p>To see whether everything is ready for the exam: <code>taosync status</code>.</p>"
+/// What this server can be asked, for programs that test or call it.
+async fn openapi(State(face): State<Face>) -> impl IntoResponse {
+    let document = match face.role {
+        Role::Central => include_str!("../../../../docs/openapi/central.json"),
+        Role::Local => include_str!("../../../../docs/openapi/local.json"),
+    };
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], document)
+}
+
+async fn page(State(face): State<Face>) -> Response {
+    let role = face.role;
+    let content = html! {
+        p { "Version " (VERSION) "." }
+        @match role {
+            Role::Central => {
+                p { "Local servers meet this server with " code { "taosync sync all" } ". To connect one, run "
+                    code { "taosync oauth generate --org ORG --cmd" } " here, and on the local server the command it prints." }
+                p { a href="/login" { "Sign in" } " to see which local servers are ready." }
+            }
+            Role::Local => {
+                p { "To fetch data and hand in results, run " code { "taosync sync all" } " on this server." }
+                p { a href="/login" { "Sign in" } " to see whether everything is ready for the exam, and to synchronize." }
+            }
         }
     };
-    let role = face.role;
-    Html(format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>taosync {role}</title>\n\
-         </head>\n<body>\n<main>\n<h1>taosync {role} is running</h1>\n<p>Version {VERSION}.</p>\n{next}\n\
-         </main>\n</body>\n</html>\n"
-    ))
+    let page = layout::bare(&format!("taosync {role} is running"), &content);
+    ([(CONTENT_SECURITY_POLICY, HeaderValue::from_static(layout::POLICY))], page).into_response()
 }

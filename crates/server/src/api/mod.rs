@@ -17,21 +17,24 @@ use taosync_wire::v1::{
 
 use crate::routes::{Access, Endpoint, Route};
 use crate::state::Central;
-use crate::{envelope, oauth, routes};
+use crate::{envelope, oauth, pages, routes};
 
 /// Everything a central answers.
-pub fn central_router(central: Central) -> Router {
+pub fn central_router(mut central: Central) -> Router {
+    let desk = central.desk.take();
     let (store, clock) = (central.store.clone(), central.store.clock().clone());
     let central = Arc::new(central);
     let protocol = routes::router(protocol())
         .layer(middleware::from_fn_with_state(central.clone(), oauth::proof::next_nonce))
         .with_state(central.clone());
-    envelope::wrap(protocol.merge(tao::router(&central)).merge(face::router(store, Role::Central)), clock)
+    let pages = desk.map_or_else(Router::new, |desk| pages::router(store.clone(), Role::Central, desk));
+    let router = protocol.merge(tao::router(&central)).merge(face::router(store, Role::Central)).merge(pages);
+    envelope::wrap(router, clock)
 }
 
 /// Every endpoint of a central, without a base path before TAO's.
 pub fn central_endpoints() -> Vec<Endpoint> {
-    [routes::endpoints(&protocol()), tao::endpoints(), face::endpoints()].concat()
+    [routes::endpoints(&protocol()), tao::endpoints(), face::endpoints(), pages::endpoints(Role::Central)].concat()
 }
 
 /// The protocol for local servers.

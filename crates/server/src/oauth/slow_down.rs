@@ -56,6 +56,14 @@ impl SlowDown {
         lock(&self.of_network).note(network, now);
     }
 
+    /// Takes back a try that was noted as wrong before it was known, and turned out right.
+    pub fn take_back(&self, peer: IpAddr, name: &str) {
+        self.right(peer, name);
+        if let Some(record) = lock(&self.of_network).records.get_mut(&network_of(peer)) {
+            record.wrong = record.wrong.saturating_sub(1);
+        }
+    }
+
     /// Forgets the wrong tries of a name after a right one.
     pub fn right(&self, peer: IpAddr, name: &str) {
         lock(&self.of_name).records.remove(&key(network_of(peer), name));
@@ -147,6 +155,17 @@ mod tests {
         assert_eq!(slow.check(ip(1), "x", now), Err(1));
         assert_eq!(slow.check(ip(2), "x", now), Ok(()));
         assert_eq!(slow.check(ip(1), "x", now + Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn right_tries_that_were_noted_first_cost_nothing() {
+        let slow = SlowDown::new(5, 50);
+        let now = Instant::now();
+        for number in 0..200 {
+            assert_eq!(slow.check(ip(1), "a", now), Ok(()), "{number}");
+            slow.wrong(ip(1), "a", now);
+            slow.take_back(ip(1), "a");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use taosync_store::settings::Role;
 use crate::api::face;
 use crate::routes::{Access, Endpoint, Route};
 use crate::state::Local;
-use crate::{envelope, routes};
+use crate::{envelope, pages, routes};
 
 /// Most bytes of a request of a runner.
 pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -32,18 +32,20 @@ pub(crate) const MAX_BODY: usize = 4 * 1024 * 1024;
 const BASE: &str = "/api/v1/runner";
 
 /// Everything a local server answers.
-pub fn local_router(local: Local) -> Router {
+pub fn local_router(mut local: Local) -> Router {
+    let desk = local.desk.take();
     let (store, clock) = (local.store.clone(), local.store.clock().clone());
     let local = Arc::new(local);
     let runner = routes::router(table())
         .route_layer(middleware::from_fn_with_state(Arc::clone(&local), key::check))
         .with_state(local);
-    envelope::wrap(runner.merge(face::router(store, Role::Local)), clock)
+    let pages = desk.map_or_else(Router::new, |desk| pages::router(store.clone(), Role::Local, desk));
+    envelope::wrap(runner.merge(face::router(store, Role::Local)).merge(pages), clock)
 }
 
 /// Every endpoint of a local server.
 pub fn local_endpoints() -> Vec<Endpoint> {
-    [routes::endpoints(&table()), face::endpoints()].concat()
+    [routes::endpoints(&table()), face::endpoints(), pages::endpoints(Role::Local)].concat()
 }
 
 fn table() -> Vec<Route<Arc<Local>>> {

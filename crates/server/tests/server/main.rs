@@ -4,8 +4,11 @@
 mod access;
 mod chunks;
 mod client;
+mod desk;
 mod hand_in;
 mod limits;
+mod openapi;
+mod pages;
 mod place;
 mod problems;
 mod room;
@@ -14,5 +17,6 @@ mod runner_document;
 mod runner_packages;
 mod signatures;
 mod sizes;
+mod surface;
 mod tao;
 mod tokens;

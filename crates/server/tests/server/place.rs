@@ -31,6 +31,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use crate::desk::{Acts, desk};
+
 /// A running server; dropping it leaves the socket to the end of the test.
 pub struct Place {
     pub store: Store,
@@ -75,7 +77,7 @@ impl Place {
             for name in ["a", "b"] {
                 publish(&store, &blobs, name, &[content(name)]).await;
             }
-            central_router(Central::new(store, blobs, identity))
+            central_router(Central::new(store, blobs, identity).with_desk(desk(Acts::default())))
         })
         .await
     }

@@ -24,6 +24,7 @@ use taosync_vault::{passwords, random};
 use uuid::Uuid;
 
 use crate::client::{Answer, bearer};
+use crate::desk::{Acts, desk};
 use crate::place::{Place, org};
 
 pub const ANNA: &str = "http://example/anna";
@@ -50,7 +51,7 @@ impl Room {
     pub async fn open() -> Self {
         let place = Place::open(Role::Local, ListenLimits::default(), async |store, blobs, _| {
             let runner = Runner::open(store.clone(), SignedDuration::from_hours(24)).await.unwrap();
-            local_router(Local::new(store, blobs, runner))
+            local_router(Local::new(store, blobs, runner).with_desk(desk(Acts::default())))
         })
         .await;
         let key = random::token();

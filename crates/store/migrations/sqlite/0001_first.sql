@@ -661,6 +661,28 @@ CREATE TABLE runner_key (
     revoked_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
+-- Who may sign in at the pages of this server; login and password hash are sealed.
+CREATE TABLE account (
+    id           BLOB    NOT NULL PRIMARY KEY,
+    login_index  BLOB    NOT NULL UNIQUE,
+    login        BLOB    NOT NULL,
+    role         TEXT    NOT NULL,
+    orgs         TEXT    NOT NULL,
+    password     BLOB    NOT NULL,
+    created_at   INTEGER NOT NULL,
+    password_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Signed in now: an account of this server, or a sync manager by URI. The mark changes with the password.
+CREATE TABLE account_session (
+    hash         BLOB    NOT NULL PRIMARY KEY,
+    account      BLOB,
+    manager      TEXT,
+    mark         BLOB    NOT NULL,
+    opened_at    INTEGER NOT NULL,
+    used_at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- ---------------------------------------------------------------- what happened
 
 -- One record a sync, on both sides. outcome: running | success | partial | failed | interrupted.

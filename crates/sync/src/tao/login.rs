@@ -30,6 +30,11 @@ pub enum LoginRefused {
 }
 
 impl Manager {
+    /// The manager, as central holds them.
+    pub const fn entity(&self) -> &Entity {
+        &self.entity
+    }
+
     /// The login.
     pub fn login(&self) -> &str {
         self.entity.first(v::USER_LOGIN).unwrap_or_default()
@@ -67,7 +72,7 @@ pub async fn manager(
 }
 
 /// The organisations named on the manager, and those of the manager's centers.
-async fn orgs_of(store: &Store, manager: &Entity) -> Result<Vec<OrgId>, StoreError> {
+pub(crate) async fn orgs_of(store: &Store, manager: &Entity) -> Result<Vec<OrgId>, StoreError> {
     let centers: Vec<Key> = manager.values(v::ASSIGNED_SYNC_USER).iter().map(|c| Key::Uri(c.text.clone())).collect();
     let centers = store.entities_find(&centers).await?;
     let centers = centers.values().flatten().flat_map(|center| center.entity.values(v::ORGANISATION_ID));

@@ -14,10 +14,13 @@ pub enum Who {
     TaoToken,
     SyncManager,
     TestRunner,
+    Administrator,
+    Auditor,
+    ManagerSession,
 }
 
 impl Who {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Nobody,
         Self::ClientSecret,
         Self::Consumer,
@@ -25,9 +28,24 @@ impl Who {
         Self::TaoToken,
         Self::SyncManager,
         Self::TestRunner,
+        Self::Administrator,
+        Self::Auditor,
+        Self::ManagerSession,
     ];
-    const HEAD: [&'static str; 7] =
-        ["nobody", "client secret", "consumer", "void", "TAO token", "sync manager", "test runner"];
+    /// Whoever is signed in at the pages.
+    pub const SIGNED_IN: [Self; 3] = [Self::Administrator, Self::Auditor, Self::ManagerSession];
+    const HEAD: [&'static str; 10] = [
+        "nobody",
+        "client secret",
+        "consumer",
+        "void",
+        "TAO token",
+        "sync manager",
+        "test runner",
+        "administrator",
+        "auditor",
+        "manager session",
+    ];
 }
 
 /// What the table says.
@@ -38,7 +56,7 @@ pub enum Cell {
     Yes,
 }
 
-pub struct Matrix(BTreeMap<String, [Cell; 7]>);
+pub struct Matrix(BTreeMap<String, [Cell; 10]>);
 
 pub fn document() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/ACCESS.md")).unwrap()

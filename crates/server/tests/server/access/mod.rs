@@ -2,6 +2,7 @@
 
 mod matrix;
 mod own;
+mod pages;
 
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -10,17 +11,19 @@ use taosync_model::{Entity, EntityType, vocabulary as v};
 use taosync_server::routes::{Access, Endpoint};
 use taosync_server::{central_endpoints, local_endpoints};
 use taosync_store::runner_keys::RunnerScope;
-use taosync_vault::tokens::TokenHash;
+use taosync_vault::tokens::{self, TokenHash};
 use taosync_vault::{passwords, random};
 
 use crate::client::{Answer, bearer, dpop};
+use crate::pages::{People, cookie};
 use crate::place::{Machine, Place, content};
 use crate::room::Room;
 use crate::tao;
-use matrix::{Cell, Matrix, Who};
+pub use matrix::Who;
+use matrix::{Cell, Matrix};
 
 const MANAGER: &str = "manager-a";
-const PASSWORD: &str = "correct horse";
+pub const PASSWORD: &str = "correct horse";
 
 /// What everybody shows in the header.
 struct Credentials {
@@ -30,6 +33,7 @@ struct Credentials {
     tao: String,
     runner: String,
     secret: SecretString,
+    people: People,
 }
 
 impl Credentials {
@@ -46,7 +50,9 @@ impl Credentials {
         place.store.consumer_revoke("consumer-b").await.unwrap();
         let secret = place.consumer("of-tao", &["a"]).await;
         tao::issue(&place, "of-tao", "plain").await;
-        Self { place, consumer, void, tao: "plain".into(), runner: random::token().expose_secret().into(), secret }
+        let people = People::of(&place).await;
+        let runner = random::token().expose_secret().into();
+        Self { place, consumer, void, tao: "plain".into(), runner, secret, people }
     }
 
     async fn at_local() -> Self {
@@ -57,14 +63,15 @@ impl Credentials {
         place.store.runner_key_revoke(&name).await.unwrap();
         let [runner, void] = [runner, void].map(|key| key.expose_secret().to_owned());
         let consumer = random::token().expose_secret().to_owned();
-        Self { place, consumer, void, tao: "plain".into(), runner, secret: random::token() }
+        let people = People::of(&place).await;
+        Self { place, consumer, void, tao: "plain".into(), runner, secret: random::token(), people }
     }
 
     fn header(&self, who: Who) -> Option<String> {
         use base64::Engine as _;
         let token = |token: &str| Some(bearer(token).1);
         match who {
-            Who::Nobody | Who::ClientSecret => None,
+            Who::Nobody | Who::ClientSecret | Who::Administrator | Who::Auditor | Who::ManagerSession => None,
             Who::Consumer => Some(dpop(&self.consumer).1),
             Who::Void => Some(dpop(&self.void).1),
             Who::TaoToken => token(&self.tao),
@@ -98,12 +105,38 @@ impl Credentials {
             (Access::SyncManager, _) => {
                 ("application/json", json!({"login": format!("{who:?}"), "password": "x"}).to_string())
             }
+            (Access::Account, who) => {
+                let login = match who {
+                    Who::SyncManager => MANAGER.to_owned(),
+                    // Each has a name of its own, so that none is slowed down for another.
+                    who if Who::SIGNED_IN.contains(&who) => People::login(who).to_owned(),
+                    who => format!("{who:?}"),
+                };
+                (form, format!("login={login}&password={}", People::password(who).replace(' ', "+")))
+            }
+            (Access::Visitor | Access::Overseer | Access::Administrator | Access::Operator, _) => {
+                (form, format!("node={}&org=a", random::uuid()))
+            }
             _ => ("application/json", "{}".to_owned()),
+        };
+        let session = match who {
+            Who::Administrator | Who::Auditor | Who::ManagerSession => {
+                Some(self.people.session(&self.place, who).await)
+            }
+            _ => None,
+        };
+        let body = match &session {
+            Some(token) if media_type == form => format!("{body}&form_token={}", tokens::derived("form", token)),
+            _ => body,
         };
         let mut request = self.place.request(endpoint.method.as_str(), &path).header("content-type", media_type);
         if let Some(header) = self.header(who) {
             request = request.header("authorization", header);
         }
+        if let Some(token) = &session {
+            request = request.header("cookie", cookie(token));
+        }
+        request = request.header("sec-fetch-site", "same-origin");
         if (endpoint.access, who) == (Access::ClientSecret, Who::ClientSecret) {
             request = request.header("dpop", Machine::new().proof(&self.place));
         }
@@ -117,6 +150,9 @@ impl Credentials {
             code.as_i64().or_else(|| code.as_str()?.parse().ok())
         });
         assert_ne!(answer.status, 429, "the test itself was slowed down: {endpoint:?}");
+        if endpoint.access == Access::Account {
+            return answer.status == 303 && answer.headers.contains_key("set-cookie");
+        }
         // Where credentials are given up for others, only getting these counts: a malformed request is refused before them.
         if matches!(endpoint.access, Access::ClientSecret | Access::SyncManager) {
             return (200..300).contains(&answer.status) && tao_code.is_none();
@@ -160,6 +196,14 @@ fn the_document_gives_no_more_than_the_table_of_routes() {
                 Access::TestRunner => &[Who::TestRunner],
                 Access::SyncManager => &[Who::SyncManager],
                 Access::TaoClient => &[Who::TaoToken, Who::SyncManager],
+                // Sync managers among central's people sign in there.
+                Access::Account if heading == "## Central" => {
+                    &[Who::SyncManager, Who::Administrator, Who::Auditor, Who::ManagerSession]
+                }
+                Access::Account | Access::Visitor => &Who::SIGNED_IN,
+                Access::Overseer => &[Who::Administrator, Who::Auditor],
+                Access::Administrator => &[Who::Administrator],
+                Access::Operator => &[Who::Administrator, Who::ManagerSession],
             };
             assert_eq!(let_in, expected, "{endpoint:?}");
         }

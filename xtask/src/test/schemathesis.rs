@@ -1,0 +1,108 @@
+//! `--long`: schemathesis makes up requests after the OpenAPI documents of both servers, and checks each answer against
+//! them. It comes from PyPI, into a folder of its own below `target/`.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, ensure};
+
+use super::summary::{Outcome, Report};
+use crate::workspace::cargo;
+
+/// Name of the step.
+pub const NAME: &str = "schemathesis";
+
+const FOLDER: &str = "target/schemathesis";
+/// The major version whose options these are.
+const PACKAGE: &str = "schemathesis>=4,<5";
+/// Answers are checked for all of this but what no test runner or node would send. That odd methods are answered with 405
+/// and that credentials are asked for is shown by our own tests, endpoint by endpoint.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance";
+
+/// A server that is killed when this is dropped.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; its exit code is of no interest.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs it on a central and a local server; skipped where it is not installed.
+pub fn run(install: bool) -> Report {
+    let start = Instant::now();
+    let Some(program) = installed().or_else(|| install.then(fetch).flatten()) else {
+        return Report::skipped(NAME, "schemathesis is not installed: cargo xtask test --long --install");
+    };
+    match both(&program) {
+        Ok(true) => Report::of(NAME, Outcome::Passed, start.elapsed()),
+        Ok(false) => Report::of(NAME, Outcome::Failed, start.elapsed()),
+        Err(error) => Report::failed(NAME, &format!("{error:#}"), start.elapsed()),
+    }
+}
+
+fn installed() -> Option<PathBuf> {
+    let own = Path::new(FOLDER).join("bin/schemathesis");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("schemathesis"));
+    std::iter::once(own).chain(found).find(|program| program.is_file())
+}
+
+fn fetch() -> Option<PathBuf> {
+    let done = |program: &Path, arguments: &[&str]| {
+        Command::new(program).args(arguments).stdin(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    let made = done(Path::new("python3"), &["-m", "venv", FOLDER]);
+    let pip = Path::new(FOLDER).join("bin/pip");
+    (made && done(&pip, &["install", "--quiet", PACKAGE])).then(installed).flatten()
+}
+
+fn both(schemathesis: &Path) -> anyhow::Result<bool> {
+    let built = cargo().args(["build", "--locked", "--package", "taosync-cli"]).status()?;
+    ensure!(built.success(), "the program cannot be built");
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let taosync = Path::new(&target).join("debug/taosync").canonicalize().context("the program that was built")?;
+    let mut all = true;
+    for role in ["central", "local"] {
+        let home = tempfile::tempdir()?;
+        let server = serve(&taosync, role, home.path())?;
+        // A runner key opens most of a local server; central is met as a stranger would meet it.
+        let mut command = Command::new(schemathesis);
+        command.args(["run", &format!("{}/api/v1/openapi.json", server.url), "--url", &server.url]);
+        command.args(["--checks", CHECKS, "--max-examples", "50", "--seed", "1", "--no-color", "--workers", "2"]);
+        if let Ok(key) = std::fs::read_to_string(home.path().join("keys/runner.key")) {
+            command.args(["--header", &format!("Authorization: Bearer {}", key.trim())]);
+        }
+        command.args(["--header", "Sec-Fetch-Site: same-origin"]);
+        eprintln!("\n── {NAME}: {role}");
+        all &= command.stdin(Stdio::null()).current_dir(home.path()).status()?.success();
+    }
+    Ok(all)
+}
+
+/// A fresh node that listens on loopback, without TLS: what is spoken above it is the same.
+fn serve(taosync: &Path, role: &str, home: &Path) -> anyhow::Result<Server> {
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(taosync);
+        command.arg("--dir").arg(home).arg("--json").args(arguments);
+        command.stderr(Stdio::null());
+        command
+    };
+    let made = run(&["init", role, "--listen", "127.0.0.1:0", "--plain-http"]).stdout(Stdio::null()).status()?;
+    ensure!(made.success(), "a node cannot be made");
+    let mut child = run(&["serve"]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let stdout = child.stdout.take().context("a piped output")?;
+    let mut server = Server { child, url: String::new() };
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    let told: serde_json::Value = serde_json::from_str(&line).context("the server says where it listens")?;
+    server.url = told["listening"].as_str().context("an address")?.trim_end_matches('/').to_owned();
+    Ok(server)
+}
