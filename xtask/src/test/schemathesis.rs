@@ -1,7 +1,8 @@
 //! `--long`: schemathesis makes up requests after the OpenAPI documents of both servers, and checks each answer against
 //! them. It comes from PyPI, into a folder of its own below `target/`.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -17,6 +18,9 @@ pub const NAME: &str = "schemathesis";
 const FOLDER: &str = "target/schemathesis";
 /// The major version whose options these are.
 const PACKAGE: &str = "schemathesis>=4,<5";
+/// Looks at everything and changes nothing, so that no made-up request does any harm.
+const LOGIN: &str = "auditor";
+const PASSWORD: &str = "made-up-for-this-run";
 /// Answers are checked for all of this but what no test runner or node would send. That odd methods are answered with 405
 /// and that credentials are asked for is shown by our own tests, endpoint by endpoint.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance";
@@ -73,18 +77,42 @@ fn both(schemathesis: &Path) -> anyhow::Result<bool> {
     for role in ["central", "local"] {
         let home = tempfile::tempdir()?;
         let server = serve(&taosync, role, home.path())?;
-        // A runner key opens most of a local server; central is met as a stranger would meet it.
+        // A runner key opens most of a local server and a session the pages; central's protocol is met as a stranger would
+        // meet it, who can sign no request. TAO's addresses answer in TAO's words, also with its 500.
         let mut command = Command::new(schemathesis);
         command.args(["run", &format!("{}/api/v1/openapi.json", server.url), "--url", &server.url]);
         command.args(["--checks", CHECKS, "--max-examples", "50", "--seed", "1", "--no-color", "--workers", "2"]);
         if let Ok(key) = std::fs::read_to_string(home.path().join("keys/runner.key")) {
             command.args(["--header", &format!("Authorization: Bearer {}", key.trim())]);
         }
-        command.args(["--header", "Sec-Fetch-Site: same-origin"]);
+        command.args([
+            "--header",
+            "Sec-Fetch-Site: same-origin",
+            "--header",
+            &format!("Cookie: {}", session(&server)?),
+        ]);
+        command.args(["--exclude-path-regex", "^/(tao|logout)"]);
         eprintln!("\n── {NAME}: {role}");
         all &= command.stdin(Stdio::null()).current_dir(home.path()).status()?.success();
     }
     Ok(all)
+}
+
+/// Signs in as a browser would, and gives the cookie.
+fn session(server: &Server) -> anyhow::Result<String> {
+    let address = server.url.trim_start_matches("http://");
+    let form = format!("login={LOGIN}&password={PASSWORD}");
+    let head = format!(
+        "POST /login HTTP/1.1\r\nhost: {address}\r\nsec-fetch-site: same-origin\r\nconnection: close\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(head.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let line = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).context("nobody was signed in")?;
+    Ok(line.split(';').next().unwrap_or_default().to_owned())
 }
 
 /// A fresh node that listens on loopback, without TLS: what is spoken above it is the same.
@@ -97,6 +125,10 @@ fn serve(taosync: &Path, role: &str, home: &Path) -> anyhow::Result<Server> {
     };
     let made = run(&["init", role, "--listen", "127.0.0.1:0", "--plain-http"]).stdout(Stdio::null()).status()?;
     ensure!(made.success(), "a node cannot be made");
+    let mut account = run(&["account", "add", LOGIN, "--role", "auditor"]);
+    let mut account = account.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+    account.stdin.take().context("a piped input")?.write_all(PASSWORD.as_bytes())?;
+    ensure!(account.wait()?.success(), "an account cannot be made");
     let mut child = run(&["serve"]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let stdout = child.stdout.take().context("a piped output")?;
     let mut server = Server { child, url: String::new() };

@@ -84,7 +84,7 @@ fn an_administrator_sees_the_fleet_and_shuts_a_machine_out_and_a_school_synchron
     assert!(fleet.contains(&id) && fleet.contains("just now"), "{fleet}");
     assert_eq!(office.act("/acts/revoke-node", &format!("node={id}")).1, "/overview?said=revoke-node");
     assert_eq!(central.run(&["node", "list"]).done()["nodes"][0]["state"], "shut out");
-    local.run(&["sync", "data"]).failed(1, "TS-210");
+    assert_eq!(local.run(&["sync", "data"]).exits(1).json()["code"], "TS-210");
     assert_eq!(office.act("/acts/approve-node", &format!("node={id}")).0, 303);
     local.sync();
     assert_eq!(office.act("/acts/approve-removals", "org=A").0, 303);

@@ -58,6 +58,6 @@ fn row(entry: &AuditRecord) -> Vec<Markup> {
         html! { span.id { (entry.actor) } },
         layout::text(&entry.act),
         html! { span.id { (entry.object) } },
-        html! { code { (entry.detail) } },
+        html! { @if entry.detail != "{}" { code { (entry.detail) } } },
     ]
 }

@@ -34,21 +34,14 @@ pub(super) async fn overview(pages: &Pages, signed_in: &SignedIn, readiness: &Re
             rows.push(silent(signed_in, &status.node));
         }
     }
-    let head = [
-        "State",
-        "Organisation",
-        "Local server",
-        "Last success",
-        "Last sync",
-        "Not handed in",
-        "Removals held",
-        "Version",
-        "Acts",
-    ];
+    let mut head =
+        vec!["State", "Organisation", "Local server", "Last success", "Last sync", "Not handed in", "Removals held"];
+    if signed_in.visitor.may_administer() {
+        head.push("Access");
+    }
     Ok(html! {
         @if signed_in.visitor.sees_all() { (overview::sentence(readiness)) }
         (held(signed_in, &nodes))
-        h2 { "Local servers" }
         @if rows.is_empty() {
             p { "No local server has met this central yet." }
         } @else {
@@ -75,7 +68,7 @@ fn row(signed_in: &SignedIn, node: &Node, org: &NodeOrg, success: Option<Timesta
     let number = |name: &str| report.and_then(|report| report[name].as_u64());
     let outcome = report.and_then(|report| report["outcome"].as_str()).unwrap_or("no report yet");
     let (level, words) = state(node, org, success, now);
-    vec![
+    let mut cells = vec![
         html! { (layout::mark(level)) @if !words.is_empty() { div.quiet { (words) } } },
         layout::text(org.org.as_str()),
         identity(node),
@@ -83,9 +76,9 @@ fn row(signed_in: &SignedIn, node: &Node, org: &NodeOrg, success: Option<Timesta
         html! { (outcome) @if let Some(at) = org.reported_at { div.quiet { (layout::time(at)) } } },
         number("pending").map_or_else(layout::nothing, |waiting| layout::text(waiting.to_string())),
         number("held").map_or_else(layout::nothing, |held| layout::text(held.to_string())),
-        layout::text(&node.version),
-        acts(signed_in, node),
-    ]
+    ];
+    cells.extend(access(signed_in, node));
+    cells
 }
 
 /// A server that asked for a token and has said nothing yet.
@@ -93,15 +86,19 @@ fn silent(signed_in: &SignedIn, node: &Node) -> Vec<Markup> {
     let (level, words) =
         if node.revoked_at.is_some() { (Level::Critical, "shut out") } else { (Level::Warning, "has not synced yet") };
     let state = html! { (layout::mark(level)) div.quiet { (words) } };
-    let version = layout::text(&node.version);
     let none = layout::nothing;
-    vec![state, none(), identity(node), layout::text("never"), none(), none(), none(), version, acts(signed_in, node)]
+    let mut cells = vec![state, none(), identity(node), layout::text("never"), none(), none(), none()];
+    cells.extend(access(signed_in, node));
+    cells
 }
 
 /// Short, as the first characters tell machines apart; whole for who hovers or copies.
 fn identity(node: &Node) -> Markup {
     let id = node.id.to_string();
-    html! { span.id title=(id) { (id.get(..13).unwrap_or(&id)) "…" } }
+    html! {
+        span.id.short title=(id) { (id.get(..13).unwrap_or(&id)) "…" }
+        div.quiet { "version " (node.version) }
+    }
 }
 
 /// The worst that is known, as `node list` says it too.
@@ -143,14 +140,14 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// Shutting out takes two steps, so that no slip does it.
-fn acts(signed_in: &SignedIn, node: &Node) -> Markup {
+fn access(signed_in: &SignedIn, node: &Node) -> Option<Markup> {
     if !signed_in.visitor.may_administer() {
-        return layout::nothing();
+        return None;
     }
     let field = html! { (layout::form_token(signed_in)) input type="hidden" name="node" value=(node.id); };
-    html! {
+    Some(html! {
         details {
-            summary { "Let in or shut out" }
+            summary { "Change" }
             @if node.revoked_at.is_none() {
                 form method="post" action="/acts/revoke-node" {
                     (field)
@@ -164,7 +161,7 @@ fn acts(signed_in: &SignedIn, node: &Node) -> Markup {
                 button.plain type="submit" { "Let in" }
             }
         }
-    }
+    })
 }
 
 /// Removals that local servers hold back because nobody approved them, by organisation.

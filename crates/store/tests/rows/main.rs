@@ -1,6 +1,7 @@
 //! The nouns of the store, each on a real database in a directory of its own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accounts;
 mod answers;
 mod audit;
 mod blobs;
