@@ -1,6 +1,5 @@
 //! Any flipped bit anywhere is refused, in what is not checked so beside its own code: tokens, signatures of receipts and
 //! of what is handed in, the texts of an audit entry, sealed files and backups.
-#![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
 
 use std::io::{Read as _, Write as _};
 use std::sync::LazyLock;
@@ -17,6 +16,7 @@ use taosync_vault::node_key::{self, NodeKey};
 use taosync_vault::sealed_file::{decrypt, encrypt_to};
 use taosync_vault::tokens::TokenHash;
 use taosync_vault::{item_proof, random};
+use uuid::Uuid;
 
 static IDENTITY: LazyLock<NodeIdentity> = LazyLock::new(NodeIdentity::generate);
 
@@ -67,13 +67,28 @@ proptest! {
     #[test]
     fn the_signature_of_what_is_handed_in_is_itself_or_nothing(payload: Vec<u8>, bit: prop::sample::Index) {
         let key = NodeKey::generate();
-        let org = OrgId::new("a").unwrap();
-        let mut envelope = Envelope::first(ItemKind::Attempt, random::uuid(), org, random::uuid(), &payload);
-        item_proof::sign(&key, &mut envelope);
-        prop_assert!(item_proof::verify(&key.public(), &envelope).is_ok());
-        let mut other = envelope.clone();
-        other.digest = Digest(flipped(&envelope.digest.0, bit).try_into().unwrap());
-        prop_assert!(item_proof::verify(&key.public(), &other).is_err());
+        let envelope = |number: u128| {
+            let (item, origin) = (Uuid::from_u128(number), Uuid::from_u128(9));
+            Envelope::first(ItemKind::Attempt, item, OrgId::new("a").unwrap(), origin, &payload)
+        };
+        let envelopes = [envelope(1), envelope(2), envelope(3)];
+        let leaves: Vec<Digest> = envelopes.iter().map(item_proof::leaf_of).collect();
+        let text = item_proof::sign_batch(&key, &leaves);
+        let signature = item_proof::verify_batch(&key.public(), &text, &leaves).unwrap();
+        let other = hex::encode(flipped(&signature, bit));
+        prop_assert!(item_proof::verify_batch(&key.public(), &other, &leaves).is_err());
+        let proof = item_proof::proof_of(&key.public(), &signature, &leaves, 1).unwrap();
+        let [_, second, _] = envelopes;
+        prop_assert!(item_proof::verify(&key.public(), &second, &proof).is_ok());
+        let changed = |digest: &Digest| Digest(flipped(&digest.0, bit).try_into().unwrap());
+        let mut wrong = second.clone();
+        wrong.digest = changed(&second.digest);
+        prop_assert!(item_proof::verify(&key.public(), &wrong, &proof).is_err());
+        for step in 0..proof.path.len() {
+            let mut wrong = proof.clone();
+            wrong.path[step] = changed(&proof.path[step]);
+            prop_assert!(item_proof::verify(&key.public(), &second, &wrong).is_err());
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Answers that are published: what we call Ed25519, SHA-256 and BLAKE3 is what everybody calls so. Others stand beside
 //! what they belong to: XChaCha20-Poly1305 (`seal`), Argon2id (`account_passwords`), thumbprints and signatures in JWS
 //! (`node_key`, `proof`), Merkle trees (`receipts`).
-#![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
 
 use secrecy::SecretString;
 use taosync_model::Digest;
