@@ -322,6 +322,8 @@ mod tests {
         "class",
         "digest",
         "shown",
+        // Of a TAO import, a digest; that of a package is sealed.
+        "tree",
         "login_index",
         "label_index",
         "subject",
