@@ -78,8 +78,8 @@ impl Store {
         let sql = snapshot.sql();
         let found: Vec<(String, i64, Vec<u8>)> = sqlx::query_as(
             "SELECT e.uri, e.scope, e.digest FROM
-                 (SELECT DISTINCT uri FROM replica_entry WHERE uri > $2 AND type = $1 ORDER BY uri LIMIT $3) page
-             CROSS JOIN replica_entry e ON e.uri = page.uri AND e.type = $1 ORDER BY e.uri, e.scope",
+                 (SELECT DISTINCT uri FROM replica_entry WHERE uri > $2 AND +type = $1 ORDER BY uri LIMIT $3) page
+             CROSS JOIN replica_entry e ON e.uri = page.uri AND +e.type = $1 ORDER BY e.uri, e.scope",
         )
         .bind(entity_type.code())
         .bind(after)

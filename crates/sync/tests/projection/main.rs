@@ -7,3 +7,4 @@ mod golden;
 mod kills;
 mod own;
 mod place;
+mod variants;
