@@ -22,6 +22,8 @@ pub struct Mark {
     pub now: Digest,
     /// The same when it was given; none before that.
     pub given: Option<Digest>,
+    /// Values it has in long lists, over all orgs.
+    pub links: u64,
 }
 
 impl Mark {
@@ -93,11 +95,12 @@ impl Store {
             part(hasher, &scope.to_le_bytes());
             part(hasher, &digest);
         }
-        add_links(&mut snapshot, &mut hashers).await?;
+        let links = add_links(&mut snapshot, &mut hashers).await?;
         let given = given(snapshot.conn(), entity_type, hashers.keys()).await.map_err(&sql)?;
         let mark = |(uri, hasher): (String, blake3::Hasher)| {
             let given = given.get(&uri).and_then(|bytes| Digest::from_slice(bytes).ok());
-            Mark { uri, now: Digest(*hasher.finalize().as_bytes()), given }
+            let links = links.get(&uri).copied().unwrap_or(0);
+            Mark { uri, now: Digest(*hasher.finalize().as_bytes()), given, links }
         };
         Ok(hashers.into_iter().map(mark).collect())
     }
@@ -209,9 +212,14 @@ async fn given<'a>(
     Ok(found.into_iter().collect())
 }
 
-/// Adds the links of these entities, and the values that count because the other side's removal is held.
-async fn add_links(snapshot: &mut Snapshot, hashers: &mut BTreeMap<String, blake3::Hasher>) -> Result<(), StoreError> {
+/// Adds the links of these entities, and the values that count because the other side's removal is held. Says how many
+/// links each has.
+async fn add_links(
+    snapshot: &mut Snapshot,
+    hashers: &mut BTreeMap<String, blake3::Hasher>,
+) -> Result<HashMap<String, u64>, StoreError> {
     let sql = snapshot.sql();
+    let mut numbers = HashMap::new();
     let keys: Vec<Uuid> = hashers.keys().map(|uri| owner_key(uri)).collect();
     let links: Vec<(String, i64, i64, Uuid)> = sqlx::query_as(
         "SELECT l.owner, l.scope, l.predicate, l.value_key FROM replica_scope s CROSS JOIN json_each($1) j
@@ -225,6 +233,7 @@ async fn add_links(snapshot: &mut Snapshot, hashers: &mut BTreeMap<String, blake
     for (owner, scope, predicate, key) in links {
         let Some(hasher) = hashers.get_mut(&owner) else { continue };
         hasher.update(&scope.to_le_bytes()).update(&predicate.to_le_bytes()).update(key.as_bytes());
+        *numbers.entry(owner).or_default() += 1;
     }
     let held: Vec<(String, i64, String, String)> = sqlx::query_as(
         "SELECT v.owner, v.scope, v.predicate, v.value FROM held_value v
@@ -242,7 +251,7 @@ async fn add_links(snapshot: &mut Snapshot, hashers: &mut BTreeMap<String, blake
         part(hasher, predicate.as_bytes());
         part(hasher, value.as_bytes());
     }
-    Ok(())
+    Ok(numbers)
 }
 
 /// Adds bytes so that no two lists of parts look the same.

@@ -11,6 +11,7 @@ mod deliveries;
 mod entities;
 mod outcome;
 mod place;
+mod release;
 mod removals;
 
 use std::collections::BTreeSet;
@@ -30,6 +31,7 @@ use crate::packages::contents::ContentsError;
 use crate::session::Mode;
 
 pub use outcome::{DeliveryOutcome, DeliveryState, Projected, Tally, Waiting};
+pub use release::hand_back;
 
 /// What was given and where the sync counter stood then, hashed: nothing has to be looked at while it stays.
 const STANDING: &str = "tao_projected";

@@ -8,7 +8,7 @@ use taosync_packages::archive::pack::pack;
 use taosync_packages::demo_package;
 use taosync_store::projection::ImportState;
 use taosync_sync::session::Mode;
-use taosync_sync::tao_database::projection::{DeliveryOutcome, DeliveryState, Projected, Reach};
+use taosync_sync::tao_database::projection::{DeliveryOutcome, DeliveryState, Projected, Reach, hand_back};
 use taosync_testbed::{Kind, tao};
 
 use crate::own::{STATUS, beside_both, execution, school, uri};
@@ -20,6 +20,7 @@ beside_both!(
     a_new_package_waits_for_running_attempts_and_a_broken_one_leaves_the_old,
     a_run_that_died_during_an_import_is_done_again,
     what_a_delivery_waits_for_is_said,
+    what_tao_has_not_imported_is_handed_back_to_tao_sync,
 );
 
 /// Another package: the same files with a comment more in the style sheet.
@@ -190,4 +191,24 @@ async fn what_a_delivery_waits_for_is_said(kind: Kind) {
         assert!(!is_offered(&place, name).await);
     }
     assert!(done.waits());
+}
+
+async fn what_tao_has_not_imported_is_handed_back_to_tao_sync(kind: Kind) {
+    let Some((mut place, fake)) = begin(kind).await else { return };
+    let (done, _) = tokio::join!(place.project(), fake.import_well(&place));
+    assert_eq!(of(&done, "maths").state, DeliveryState::Imported);
+    let package = place.package(&uri("arts"), &demo_package()).await;
+    give(&place, "arts", Some(package)).await;
+    place.command = None;
+    place.project().await;
+    let maths = place.statements(&uri("maths")).await;
+    assert!(!place.statements(&uri("arts")).await.is_empty());
+    assert_eq!(hand_back(&place.store, &place.database, &place.schema).await.unwrap(), 1);
+    assert!(place.statements(&uri("arts")).await.is_empty(), "taoSync brings it anew");
+    assert_eq!(place.statements(&uri("maths")).await, maths);
+    assert_eq!(place.objects(&uri("anna"), v::USER_LOGIN).await, ["anna"]);
+    // Adopted again, it goes on.
+    place.command = Some(fake.command());
+    let (done, _) = tokio::join!(place.project(), fake.import_well(&place));
+    assert_eq!(of(&done, "arts").state, DeliveryState::Imported, "{done:?}");
 }

@@ -217,28 +217,30 @@ pub async fn touch(
     change.execute(&statement).await
 }
 
-/// Entities of a type that a sync has brought and none has removed, after a URI, at most so many.
+/// Entities of a type that a sync has brought and none has removed, after a row of the history, at most so many: the row
+/// and the URI.
 pub async fn brought(
     reading: &mut Reading,
     schema: &Schema,
     entity_type: EntityType,
-    after: &str,
+    after: i64,
     limit: i64,
-) -> Result<Vec<String>, TaoError> {
+) -> Result<Vec<(i64, String)>, TaoError> {
     if schema.history == History::Absent {
         return Ok(Vec::new());
     }
-    let statement = Statement::new("SELECT entity_id FROM synchronisation WHERE ")
+    let statement = Statement::new("SELECT id, entity_id FROM synchronisation WHERE ")
         .name("type")
         .push(" = ")
         .bind(entity_type.as_str())
         .push(" AND action <> ")
         .bind(Action::Deleted.as_str())
-        .push(" AND entity_id > ")
+        .push(" AND id > ")
         .bind(after)
-        .push(" GROUP BY entity_id ORDER BY entity_id LIMIT ")
+        .push(" ORDER BY id LIMIT ")
         .bind(limit);
-    reading.rows(&statement).await?.iter().map(|row| row.text(0).map(str::to_owned)).collect()
+    let entity = |row: &Row| Ok((row.integer(0)?, row.text(1)?.to_owned()));
+    reading.rows(&statement).await?.iter().map(entity).collect()
 }
 
 /// Of these entities of a type, those that a sync has brought and none has removed.

@@ -16,6 +16,9 @@ use taosync_tao::write::wanted::Wanted;
 use super::{ProjectionError, Run};
 use crate::session::Mode;
 
+/// Values of long lists that are in memory at once.
+const LINKS: u64 = 50_000;
+
 /// An entity that TAO's database was not given as it is.
 struct Due {
     projectable: Projectable,
@@ -36,10 +39,13 @@ enum Step {
 impl Run<'_> {
     /// Classes, parents first, then all types.
     pub(super) async fn types(&mut self) -> Result<(), ProjectionError> {
-        let classes = self.marks(EntityType::Class).await?;
-        let classes = self.due(EntityType::Class, &classes).await?;
-        let classes = parents_first(classes);
-        for page in pages(classes) {
+        let classes = self.all_classes().await?;
+        let due = self.sift(EntityType::Class, &classes);
+        let mut list = Vec::with_capacity(due.len());
+        for part in parts(&due) {
+            list.extend(self.due(EntityType::Class, part).await?);
+        }
+        for page in pages(parents_first(list)) {
             self.write_page(EntityType::Class, page).await?;
         }
         for entity_type in EntityType::SYNCED {
@@ -48,19 +54,21 @@ impl Run<'_> {
                 let marks = self.plan.store.projection_marks(entity_type, &after).await?;
                 let Some(last) = marks.last() else { break };
                 after.clone_from(&last.uri);
-                let due = self.due(entity_type, &marks).await?;
-                self.write_page(entity_type, due).await?;
+                for part in parts(&self.sift(entity_type, &marks)) {
+                    let due = self.due(entity_type, part).await?;
+                    self.write_page(entity_type, due).await?;
+                }
             }
         }
         Ok(())
     }
 
-    /// All marks of a type; there are few classes.
-    async fn marks(&self, entity_type: EntityType) -> Result<Vec<Mark>, ProjectionError> {
+    /// All classes; there are few.
+    async fn all_classes(&self) -> Result<Vec<Mark>, ProjectionError> {
         let mut all: Vec<Mark> = Vec::new();
         loop {
             let after = all.last().map_or("", |mark| mark.uri.as_str());
-            let page = self.plan.store.projection_marks(entity_type, after).await?;
+            let page = self.plan.store.projection_marks(EntityType::Class, after).await?;
             if page.is_empty() {
                 return Ok(all);
             }
@@ -68,22 +76,25 @@ impl Run<'_> {
         }
     }
 
-    /// Those that have to be looked at, with what is wanted of them.
-    async fn due(&mut self, entity_type: EntityType, marks: &[Mark]) -> Result<Vec<Due>, ProjectionError> {
-        let is_due = |mark: &&Mark| self.is_doubted || !mark.is_given();
-        let due: HashMap<&str, &Mark> = marks.iter().filter(is_due).map(|mark| (mark.uri.as_str(), mark)).collect();
+    /// Those that have to be looked at; the others are counted.
+    fn sift(&mut self, entity_type: EntityType, marks: &[Mark]) -> Vec<Mark> {
+        let due: Vec<Mark> = marks.iter().filter(|mark| self.is_doubted || !mark.is_given()).cloned().collect();
         self.outcome.tally(entity_type).unchanged += (marks.len() - due.len()) as u64;
-        let uris: Vec<&str> = due.keys().copied().collect();
+        due
+    }
+
+    /// What is wanted of some entities.
+    async fn due(&self, entity_type: EntityType, marks: &[Mark]) -> Result<Vec<Due>, ProjectionError> {
+        let now: HashMap<&str, Digest> = marks.iter().map(|mark| (mark.uri.as_str(), mark.now)).collect();
+        let uris: Vec<&str> = now.keys().copied().collect();
         let given = self.plan.store.projection_given(entity_type, &uris).await?;
         let mut given: HashMap<String, Given> = given.into_iter().map(|given| (given.uri.clone(), given)).collect();
-        let mut list = Vec::with_capacity(due.len());
-        for part in uris.chunks(PAGE) {
-            for projectable in self.plan.store.projection_bodies(entity_type, part).await? {
-                let Some(mark) = due.get(projectable.entity.uri.as_str()) else { continue };
-                let given = given.remove(&projectable.entity.uri);
-                let wanted = self.wanted(entity_type, &projectable, given.as_ref());
-                list.push(Due { projectable, mark: mark.now, given, wanted });
-            }
+        let mut list = Vec::with_capacity(uris.len());
+        for projectable in self.plan.store.projection_bodies(entity_type, &uris).await? {
+            let Some(mark) = now.get(projectable.entity.uri.as_str()).copied() else { continue };
+            let given = given.remove(&projectable.entity.uri);
+            let wanted = self.wanted(entity_type, &projectable, given.as_ref());
+            list.push(Due { projectable, mark, given, wanted });
         }
         Ok(list)
     }
@@ -223,6 +234,23 @@ fn given(due: Due, edit: &Edit) -> Given {
     }
 }
 
+/// Cuts entities so that what is in memory at once is bounded: by their number, and by their long lists.
+fn parts(marks: &[Mark]) -> Vec<&[Mark]> {
+    let (mut parts, mut rest) = (Vec::new(), marks);
+    while !rest.is_empty() {
+        let mut links = 0;
+        let fitting = rest.iter().take(PAGE).take_while(|mark| {
+            links += mark.links;
+            links <= LINKS
+        });
+        // One alone may be larger: it is written whole.
+        let (part, others) = rest.split_at(fitting.count().max(1));
+        parts.push(part);
+        rest = others;
+    }
+    parts
+}
+
 fn pages(mut due: Vec<Due>) -> Vec<Vec<Due>> {
     let mut pages = Vec::new();
     while !due.is_empty() {
@@ -245,4 +273,21 @@ fn parents_first(due: Vec<Due>) -> Vec<Due> {
     let mut due: Vec<(usize, Due)> = due.into_iter().map(|due| (depth(&due), due)).collect();
     due.sort_by(|(a, x), (b, y)| (a, &x.wanted.subject).cmp(&(b, &y.wanted.subject)));
     due.into_iter().map(|(_, due)| due).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entities_are_cut_by_number_and_by_their_long_lists() {
+        let mark = |links| Mark { uri: String::new(), now: Digest::default(), given: None, links };
+        let sizes = |links: &[u64]| {
+            let marks: Vec<Mark> = links.iter().copied().map(mark).collect();
+            parts(&marks).iter().map(|part| part.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&[0; PAGE + 1]), [PAGE, 1]);
+        assert_eq!(sizes(&[LINKS - 1, 1, 1, LINKS + 1, 1]), [2, 1, 1, 1]);
+        assert!(sizes(&[]).is_empty());
+    }
 }

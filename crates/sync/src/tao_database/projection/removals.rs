@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use taosync_model::{EntityType, vocabulary as v};
+use taosync_model::{Digest, EntityType, vocabulary as v};
 use taosync_store::projection::PAGE;
 use taosync_store::scopes::Turnover;
 use taosync_tao::read::open_attempts::{Hold, Holds, attempts_of, holds};
@@ -74,21 +74,23 @@ impl Run<'_> {
         entity_type: EntityType,
         known: &BTreeSet<String>,
     ) -> Result<BTreeSet<String>, ProjectionError> {
-        let (mut all, mut strangers, mut after) = (0, BTreeSet::new(), String::new());
+        let (mut all, mut strangers, mut after) = (BTreeSet::new(), BTreeSet::new(), 0);
         if entity_type == EntityType::Class || !self.is_doubted || !self.is_complete {
             return Ok(strangers);
         }
         let mut reading = self.reading().await?;
         loop {
             let schema = self.plan.schema;
-            let page = history::brought(&mut reading, schema, entity_type, &after, PAGE as i64).await?;
-            let Some(last) = page.last() else { break };
-            after.clone_from(last);
-            all += page.len() as u64;
-            let uris: Vec<&str> = page.iter().map(String::as_str).collect();
+            let page = history::brought(&mut reading, schema, entity_type, after, PAGE as i64).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = *last;
+            let uris: Vec<&str> = page.iter().map(|(_, uri)| uri.as_str()).collect();
             let here = self.plan.store.replica_holds(entity_type, &uris).await?;
-            strangers.extend(page.into_iter().filter(|uri| !here.contains(uri) && !known.contains(uri)));
+            all.extend(page.iter().map(|(_, uri)| Digest::of(uri.as_bytes())));
+            let is_stranger = |uri: &String| !here.contains(uri) && !known.contains(uri);
+            strangers.extend(page.into_iter().map(|(_, uri)| uri).filter(is_stranger));
         }
+        let all = all.len() as u64;
         let left = strangers.len() as u64;
         let is_large = left > 0 && Turnover { entered: 0, left, before: all }.is_large_removal(entity_type);
         if is_large && self.plan.removals == Removals::Guarded {
