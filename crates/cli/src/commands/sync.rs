@@ -8,11 +8,13 @@ use taosync_sync::down::guard::Removals;
 use taosync_sync::link::patience::Patience;
 use taosync_sync::session::summary::DeliveryCounts;
 use taosync_sync::session::{self, Mode, Plan, Summary, What};
+use taosync_sync::tao_database::Installation;
+use taosync_sync::tao_database::projection::Reach;
 use taosync_sync::up::UpLimits;
 use taosync_vault::random;
 
 use crate::chores;
-use crate::commands::tao;
+use crate::commands::tao::{pull, push};
 use crate::config::ResultService;
 use crate::context::Context;
 use crate::failure::{CODES, Exit, Failure};
@@ -103,21 +105,38 @@ pub async fn synchronise(context: &Context, node: &Node, plan: &Plan) -> Result<
 pub async fn locked(context: &Context, node: &Node, plan: &Plan) -> Result<Summary, Failure> {
     let hands_in = plan.mode == Mode::Apply && plan.what != What::Data;
     // What TAO's own database refuses holds up nothing else; it is told when everything else is done.
-    let taken = if hands_in { tao::push::before_hand_in(node).await } else { Ok(()) };
+    let taken = if hands_in { push::before_hand_in(node).await } else { Ok(()) };
     let bar = Bar::phase(context.output, "connecting with central");
     let watched = bar.clone();
     let result = session::run(&node.store, plan, &move |progress| watched.follow(&progress)).await;
     bar.end();
-    let summary = result?;
-    let told = if hands_in { tao::push::after_hand_in(node).await } else { Ok(()) };
+    let mut summary = result?;
+    let told = if hands_in { push::after_hand_in(node).await } else { Ok(()) };
     if plan.mode == Mode::Apply && summary.code.is_none() {
         look_again(node).await?;
+        if plan.what != What::Results && Installation::is_adopted(&node.store).await? {
+            into_tao(node, plan.removals, &mut summary).await;
+        }
     }
     // Central may have said just now that what it holds is in a backup.
     chores::purge_confirmed(node).await?;
     readiness::note(node).await?;
     taken.and(told)?;
     Ok(summary)
+}
+
+/// What came is written into TAO's own database too. The sync itself has succeeded, whatever becomes of that.
+async fn into_tao(node: &Node, removals: Removals, summary: &mut Summary) {
+    match pull::local(node, Mode::Apply, removals, Reach::Changes).await {
+        Ok(projected) => summary.tao = Some(projected),
+        Err(failure) => {
+            "partial".clone_into(&mut summary.status);
+            summary.code = Some(failure.code.to_owned());
+            summary.temporary = failure.exit == Exit::Later;
+            summary.reason = Some(failure.message);
+            summary.advice.push(failure.advice);
+        }
+    }
 }
 
 /// After damage, only another look says whether the sync has mended it.
@@ -217,6 +236,9 @@ fn to_text(summary: &Summary, mode: Mode) -> String {
                 results.sent, results.pending, results.refused
             ),
         );
+    }
+    if let Some(tao) = summary.tao.as_ref().filter(|tao| tao.is_change() || tao.waits()) {
+        text.push_str(&pull::to_text(tao));
     }
     text.push_str(&sentence(summary, mode));
     text.extend(summary.advice.iter().map(|advice| format!("  → {advice}\n")));

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use taosync_store::settings::Role;
 use taosync_sync::session::Mode;
 
 use crate::changes::ChangeOptions;
@@ -107,6 +108,9 @@ async fn release(context: &Context) -> Result<(), Failure> {
     let known = node.store.tao_installation().await?;
     let known = known.ok_or(taosync_sync::tao_database::TaoDatabaseError::NotConnected)?;
     if known.adopted_at.is_some() {
+        if node.identity.role == Role::Local {
+            pull::hand_back(&node).await?;
+        }
         node.store.tao_release().await?;
         node.audit("tao.release", "tao", json!({})).await?;
     }

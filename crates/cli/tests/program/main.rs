@@ -30,5 +30,6 @@ mod runner_keys;
 mod tao;
 mod tao_database;
 mod tao_import;
+mod tao_projection;
 mod versions;
 mod whole_test;

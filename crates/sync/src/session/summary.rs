@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::held::HeldGroup;
 use crate::down::compare::Comparison;
+use crate::tao_database::projection::Projected;
 
 /// A sync in figures. With several orgs: counts are sums, `orgs` has each.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct Summary {
     pub deliveries: DeliveryCounts,
     /// Results and other items.
     pub results: ResultCounts,
+    /// What was written into TAO's own database, where this node has adopted one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tao: Option<Projected>,
     /// Removals that wait for a person.
     #[serde(default)]
     pub held_removals: u64,

@@ -12,7 +12,7 @@ use super::Flow;
 use crate::changes::{self, ChangeOptions, Report};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::locks;
+use crate::locks::{self, Way};
 use crate::node::Node;
 use crate::output;
 
@@ -25,6 +25,8 @@ pub(super) async fn run(context: &Context, flow: Flow) -> Result<(), Failure> {
             context.output.answer(&answer, || answer.to_text())
         }
         Role::Local => {
+            // Not while a sync goes on, which writes into TAO at its end.
+            let _lock = locks::sync_lock(node.place.dir(), Way::Down, &*node.clock)?;
             let removals = if flow.yes { Removals::Accepted } else { Removals::Guarded };
             let projected = local(&node, flow.mode(), removals, Reach::Everything).await?;
             context.output.answer(&projected, || to_text(&projected))
@@ -101,7 +103,21 @@ pub async fn local(node: &Node, mode: Mode, removals: Removals, reach: Reach) ->
     Ok(projected.map_err(TaoDatabaseError::from)?)
 }
 
-fn to_text(projected: &Projected) -> String {
+/// Leaves TAO so that taoSync can go on.
+pub async fn hand_back(node: &Node) -> Result<(), Failure> {
+    let _lock = locks::sync_lock(node.place.dir(), Way::Down, &*node.clock)?;
+    let Installation { database, schema, .. } = Installation::open_adopted(&node.store).await?;
+    let done = projection::hand_back(&node.store, &database, &schema).await;
+    database.close().await;
+    done.map_err(TaoDatabaseError::from)?;
+    Ok(())
+}
+
+/// The answer for people.
+pub fn to_text(projected: &Projected) -> String {
+    if projected.types.is_empty() && projected.deliveries.is_empty() && projected.held.is_empty() {
+        return "TAO has everything as it is here.\n".to_owned();
+    }
     let rows = projected.types.iter().map(|(entity_type, tally)| {
         let numbers = [tally.created, tally.updated, tally.removed, tally.recognised + tally.unchanged];
         let numbers = numbers.map(|number| number.to_string());

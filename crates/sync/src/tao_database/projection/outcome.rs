@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use taosync_model::EntityType;
 
 /// Entities of a type.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// New to TAO.
     pub created: u64,
@@ -21,7 +21,7 @@ pub struct Tally {
 }
 
 /// A removal that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// Type.
     #[serde(rename = "type")]
@@ -33,7 +33,7 @@ pub struct Waiting {
 }
 
 /// Where a delivery stands in TAO.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveryState {
     /// TAO has it from the package central has.
@@ -47,7 +47,7 @@ pub enum DeliveryState {
 }
 
 /// A delivery in TAO.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeliveryOutcome {
     /// URI.
     pub uri: String,
@@ -56,12 +56,12 @@ pub struct DeliveryOutcome {
     /// Where it stands.
     pub state: DeliveryState,
     /// Why it waits or failed, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 /// What a projection did, or would do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Projected {
     /// Nothing was written.
     pub dry_run: bool,
