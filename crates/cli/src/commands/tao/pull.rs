@@ -5,7 +5,7 @@ use taosync_store::settings::Role;
 use taosync_sync::down::guard::Removals;
 use taosync_sync::session::Mode;
 use taosync_sync::tao_database::central_pull::{self, Found};
-use taosync_sync::tao_database::projection::{self, Projected, Projection, Reach};
+use taosync_sync::tao_database::projection::{self, DeliveryState, Projected, Projection, Reach};
 use taosync_sync::tao_database::{Installation, Outcome, TaoDatabaseError};
 
 use super::Flow;
@@ -124,9 +124,14 @@ pub fn to_text(projected: &Projected) -> String {
         [entity_type.to_string()].into_iter().chain(numbers).collect()
     });
     let mut text = output::table(&["into TAO", "created", "updated", "removed", "as it was"], rows);
-    for delivery in projected.deliveries.iter().filter(|delivery| delivery.reason.is_some()) {
-        let reason = delivery.reason.as_deref().unwrap_or_default();
-        output::add(&mut text, format_args!("{} ({}): {reason}\n", delivery.label, delivery.uri));
+    for delivery in &projected.deliveries {
+        let told = match (&delivery.reason, delivery.state) {
+            (Some(reason), _) => reason,
+            (None, DeliveryState::Imported) if projected.dry_run => "to be imported by TAO",
+            (None, DeliveryState::Imported) => "imported by TAO",
+            (None, _) => continue,
+        };
+        output::add(&mut text, format_args!("{} ({}): {told}\n", delivery.label, delivery.uri));
     }
     for waiting in &projected.waiting {
         output::add(
