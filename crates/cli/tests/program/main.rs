@@ -31,5 +31,6 @@ mod tao;
 mod tao_database;
 mod tao_import;
 mod tao_projection;
+mod tao_results;
 mod versions;
 mod whole_test;

@@ -1,6 +1,7 @@
 //! Results between a TAO's own database and ours, with real servers: a local TAO's executions travel up, and land in a
 //! central TAO.
 
+mod cuts;
 mod golden;
-mod own;
+pub mod own;
 mod pair;

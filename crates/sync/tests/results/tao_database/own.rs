@@ -13,16 +13,16 @@ const FIELDS: &str = "http://www.tao.lu/Ontologies/TAODelivery.rdf#";
 const TYPE: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type";
 const LABEL: &str = "http://www.w3.org/2000/01/rdf-schema#label";
 
-async fn pair(kind: Kind) -> Option<Pair> {
+pub async fn pair(kind: Kind) -> Option<Pair> {
     Pair::of(kind, &tao::small_client(), &tao::small_central()).await
 }
 
-fn id(number: u32) -> String {
+pub fn id(number: u32) -> String {
     format!("http://box.example/tao.rdf#ie{number}")
 }
 
 /// An execution of Anna in the ontology, and what it scored.
-async fn execution(tao: &TestDatabase, number: u32, state: &str) {
+pub async fn execution(tao: &TestDatabase, number: u32, state: &str) {
     let id = id(number);
     let triples = [
         (LABEL.to_owned(), "Maths, first try".to_owned(), "en-US"),
@@ -44,7 +44,7 @@ async fn execution(tao: &TestDatabase, number: u32, state: &str) {
     variable(tao, &id, "SCORE", "MQ==").await;
 }
 
-async fn variable(tao: &TestDatabase, id: &str, identifier: &str, value: &str) {
+pub async fn variable(tao: &TestDatabase, id: &str, identifier: &str, value: &str) {
     let json = format!(
         r#"{{"identifier":"{identifier}","cardinality":"single","baseType":"float","epoch":"0.10000000 1778576300","type":"outcomeVariable","externallyGraded":false,"normalMinimum":null,"normalMaximum":1,"value":"{value}"}}"#
     );
@@ -55,7 +55,7 @@ async fn variable(tao: &TestDatabase, id: &str, identifier: &str, value: &str) {
     .await;
 }
 
-async fn log(tao: &TestDatabase, id: &str, event: &str) {
+pub async fn log(tao: &TestDatabase, id: &str, event: &str) {
     tao.execute(&format!(
         "INSERT INTO delivery_log (delivery_execution_id, event_id, data, created_at, created_by)
          VALUES ('{id}', '{event}', '[]', '1778576000.25', 'cli')"

@@ -64,6 +64,11 @@ impl Pair {
     }
 }
 
+/// Finished executions, as by default.
+pub fn taking(mode: Mode) -> Taking {
+    Taking { states: vec![ExecutionState::Finished], window: SignedDuration::from_hours(24), mode }
+}
+
 pub async fn write(store: &Store, tao: &TestDatabase) -> WrittenUp {
     write_as(store, tao, Mode::Apply).await
 }
