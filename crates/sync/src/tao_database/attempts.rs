@@ -243,3 +243,42 @@ impl<'a> Homes<'a> {
         Ok(version)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(value: &str) -> StoredVariable {
+        StoredVariable { call_id_test: None, call_id_item: None, test: None, item: None, value: value.to_owned() }
+    }
+
+    #[test]
+    fn an_execution_with_too_many_or_too_large_variables_is_named() {
+        let names = QtiNames::default();
+        let execution = Execution::default();
+        let many = vec![stored("{}"); MAX_VARIABLES + 1];
+        assert_eq!(result_of(&execution, &many[1..], &names).unwrap().variables.len(), MAX_VARIABLES);
+        assert!(result_of(&execution, &many, &names).unwrap_err().contains("more than"));
+        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_PLAIN as usize / 2 - 8));
+        let at_limit = [stored(&large), stored(&large)];
+        assert_eq!(at_limit.iter().map(|s| s.value.len() as u64).sum::<u64>(), MAX_PLAIN);
+        result_of(&execution, &at_limit, &names).unwrap();
+        let error = result_of(&execution, &[stored(&large), stored(&large), stored("{}")], &names).unwrap_err();
+        assert!(error.contains("bytes"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_said_without_being_shown() {
+        let error = result_of(&Execution::default(), &[stored("O:8:secret")], &QtiNames::default()).unwrap_err();
+        assert!(error.contains("not stored as JSON") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn older_variables_are_known_by_what_only_they_have() {
+        let class = |json: &str| class_of(serde_json::from_str::<Value>(json).unwrap().as_object().unwrap());
+        assert_eq!(class(r#"{"candidateResponse":"x"}"#), RESPONSE);
+        assert_eq!(class(r#"{"trace":"x"}"#), TRACE);
+        assert_eq!(class(r#"{"value":"x"}"#), OUTCOME);
+        assert_eq!(class(r#"{"type":"templateVariable","value":"x"}"#), TEMPLATE);
+    }
+}

@@ -16,16 +16,12 @@ use crate::node::Node;
 pub(super) async fn run(context: &Context, flow: Flow, identity: Given) -> Result<(), Failure> {
     let node = Node::open(context).await?;
     let identities = identity.with_those_of(&node)?;
-    let outcome = push_with(&node, flow.mode(), &identities).await?;
+    let outcome = push(&node, flow.mode(), &identities).await?;
     context.output.answer(&outcome, || outcome.to_text())
 }
 
-/// Pushes, whichever way this role does; what is sealed is opened with the keys of this node.
-pub async fn push(node: &Node, mode: Mode) -> Result<Outcome, Failure> {
-    push_with(node, mode, node.keyring.results()).await
-}
-
-async fn push_with(node: &Node, mode: Mode, identities: &ResultsIdentities) -> Result<Outcome, Failure> {
+/// Pushes, whichever way this role does.
+pub async fn push(node: &Node, mode: Mode, identities: &ResultsIdentities) -> Result<Outcome, Failure> {
     // Two pushes at once would both take what neither has marked.
     let _lock = locks::sync_lock(node.place.dir(), Way::Up, &*node.clock)?;
     within(node, mode, identities).await
