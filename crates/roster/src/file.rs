@@ -55,7 +55,9 @@ impl RosterFile {
         while rows.len() < most
             && let Some((_, row)) = reader.next(&mut nothing)
         {
-            row.into_iter().for_each(|row| rows.append(row));
+            if let Some(row) = row {
+                rows.append(row);
+            }
         }
         // A file without rows is one empty part.
         if rows.len() == 0 && place.is_some() {

@@ -99,6 +99,33 @@ fn a_wrong_line_is_named_and_changes_nothing() {
     assert_eq!((state(&central), central.count("test-taker")), before);
 }
 
+/// A file is planned and written in parts of 2,000 rows.
+#[test]
+fn what_is_wrong_far_below_undoes_what_was_written_above() {
+    const ROWS: usize = 4_100;
+    let central = Node::central_with(&[("test-centers", centers(&["A"])), ("test-takers", takers(0..1))]);
+    central.bring("administrators", &staff("admin", "test centers", "Center A")).done();
+    let before = (state(&central), central.count("test-taker"));
+    // The first row names taker 0 by its login only; far below the same one is named by its URI, with another login.
+    let rows = takers(0..ROWS).replacen(&taker_uri(0), "", 1);
+    let twin = format!("Twin,fr-FR,other,secret,F,L,m@x.example,{}\n", taker_uri(0));
+    let admin = "Ada,fr-FR,admin,secret,F,L,m@x.example,urn:ada\n";
+    let document = central.bring("test-takers", &format!("{rows}{twin}{admin}")).exits(1).json();
+    let told: Vec<(u64, &str)> = document["errors"].as_array().unwrap().iter().map(said).collect();
+    let line = ROWS as u64 + 2;
+    assert!(
+        matches!(told[..], [(a, twice), (b, taken)] if a == line && twice.contains("as on line 2")
+        && b == line + 1 && taken.contains("the login belongs to")),
+        "{told:?}"
+    );
+    assert_eq!((state(&central), central.count("test-taker")), before);
+    assert_eq!(central.bring("test-takers", &rows).done()["created"], ROWS - 1);
+}
+
+fn said(error: &Value) -> (u64, &str) {
+    (error["line"].as_u64().unwrap(), error["message"].as_str().unwrap())
+}
+
 #[test]
 fn separators_marks_and_encodings() {
     let central = Node::init("central");

@@ -52,7 +52,7 @@ async fn a_page_far_from_the_start_takes_no_more_steps_than_the_first() {
     let store = with_takers(dir.path()).await;
     let steps = counting(&store).await;
     let scope = TaoScope::Seen(OrgId::new("a").unwrap());
-    let mut page = async |after: i64, skip: u32| {
+    let page = async |after: i64, skip: u32| {
         steps.store(0, Ordering::Relaxed);
         let page = store.tao_page(&scope, EntityType::TestTaker, after, skip, 101).await.unwrap();
         assert_eq!(page.len(), 101);
