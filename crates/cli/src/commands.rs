@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod entity;
 mod execution;
+mod handshake;
 mod history;
 pub mod import;
 pub mod init;
@@ -63,6 +64,8 @@ pub enum Command {
     Entity(entity::Options),
     /// Connect a local server with central
     Oauth(oauth::Options),
+    /// Connect a fresh local server with a sync manager's login (local)
+    Handshake(handshake::Options),
     /// Whether and how central speaks TAO's protocol (central)
     Compat(compat::Options),
     /// Work on a TAO installation's own database
@@ -112,6 +115,7 @@ impl Command {
             Self::Delivery(options) => options.run(&context).await,
             Self::Entity(options) => options.run(&context).await,
             Self::Oauth(options) => options.run(&context).await,
+            Self::Handshake(options) => options.run(&context).await,
             Self::Compat(options) => options.run(&context).await,
             Self::Tao(options) => options.run(&context).await,
             Self::Scope(options) => options.run(&context).await,

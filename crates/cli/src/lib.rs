@@ -19,6 +19,7 @@ mod memory;
 pub mod node;
 pub mod output;
 mod progress;
+mod question;
 mod readiness;
 mod verification;
 

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use crate::failure::Failure;
 use crate::node::Node;
 
-pub use checks::{disk, whole};
+pub use checks::{clock, disk, whole};
+pub use facts::clock_ahead;
 pub use taosync_model::readiness::{Check, Level, Readiness};
 
 /// Settings: whether the node was ready when last looked at, and since when that is so.

@@ -66,6 +66,14 @@ impl Roster {
         self.kind
     }
 
+    /// Label and organisation id of each row of a file of test centers; nothing of any other file.
+    pub fn places(&self) -> Vec<(&str, &str)> {
+        match &self.rows {
+            rows::Rows::Centers(rows) => rows.iter().map(|row| (&*row.label, &*row.organisation_id)).collect(),
+            rows::Rows::People(_) | rows::Rows::Eligibilities(_) => Vec::new(),
+        }
+    }
+
     /// Rows in the file, without the header and blank lines.
     pub fn row_count(&self) -> usize {
         self.rows.len()

@@ -51,6 +51,8 @@ pub struct Central {
     /// Addresses under which local servers reach this central, such as `https://central.example/`; proofs must name one
     /// of them. Empty: the address the request itself names.
     pub public_urls: Vec<Url>,
+    /// SHA-256 of the private authority of the certificate it serves with, hexadecimal; none with another certificate.
+    pub authority: Option<String>,
     /// Path before TAO's own paths; empty, or with a slash at its beginning.
     pub tao_base_path: String,
     /// How long a token lives.
@@ -79,6 +81,7 @@ impl Central {
             questions: Semaphore::new(QUESTIONS),
             hand_ins: Semaphore::new(HAND_INS),
             tao_walks: Walks::default(),
+            authority: None,
             tao_base_path: String::new(),
             public_urls: Vec::new(),
             token_lifetime: TOKEN_LIFETIME,

@@ -48,6 +48,10 @@ pub struct Consumer {
     pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// While its secret is being changed: until when the one before is taken too.
+    pub rotating_until: Option<Timestamp>,
+    /// How often its secret was changed.
+    pub secret_no: i64,
 }
 
 /// A machine that came with the secret of a consumer that is not its own.
@@ -68,6 +72,8 @@ pub struct ConsumerLogin {
     pub consumer: Consumer,
     /// Hash of its secret.
     pub secret_hash: Vec<u8>,
+    /// Hash of the secret before, while that one is taken too.
+    pub old_hash: Option<Vec<u8>>,
 }
 
 impl std::fmt::Debug for ConsumerLogin {
@@ -139,8 +145,11 @@ impl Store {
                 .await
                 .map_err(StoreError::sql("consumer_login"))?;
         let Some(row) = row else { return Ok(None) };
-        let secret_hash = Record::new("consumer", &row).get("secret_hash")?;
-        Ok(Some(ConsumerLogin { consumer: self.consumer(&row)?, secret_hash }))
+        let record = Record::new("consumer", &row);
+        let (secret_hash, old_hash): (_, Option<Vec<u8>>) = (record.get("secret_hash")?, record.get("old_hash")?);
+        let consumer = self.consumer(&row)?;
+        let old_hash = old_hash.filter(|_| consumer.rotating_until.is_some_and(|until| until > self.clock.now()));
+        Ok(Some(ConsumerLogin { consumer, secret_hash, old_hash }))
     }
 
     /// Lets the next machine that comes with the secret have the consumer, in place of those that had it: their tokens
@@ -156,10 +165,7 @@ impl Store {
         .fetch_optional(tx.conn())
         .await
         .map_err(&sql)?;
-        let id = id.ok_or_else(|| StoreError::NotFound {
-            what: format!("consumer '{client_key}' that is not revoked"),
-            advice: "see 'taosync oauth list'",
-        })?;
+        let id = id.ok_or_else(|| no_consumer(client_key))?;
         for statement in ["DELETE FROM consumer_key WHERE consumer = $1", "DELETE FROM token WHERE consumer = $1"] {
             sqlx::query(statement).bind(id).execute(tx.conn()).await.map_err(&sql)?;
         }
@@ -182,7 +188,12 @@ impl Store {
             what: format!("consumer '{client_key}'"),
             advice: "see 'taosync oauth list'",
         })?;
-        sqlx::query("DELETE FROM token WHERE consumer = $1").bind(id).execute(tx.conn()).await.map_err(&sql)?;
+        for statement in [
+            "DELETE FROM token WHERE consumer = $1",
+            "DELETE FROM enrolment_code WHERE consumer = $1 AND used_at IS NULL",
+        ] {
+            sqlx::query(statement).bind(id).execute(tx.conn()).await.map_err(&sql)?;
+        }
         tx.commit().await
     }
 }
@@ -213,6 +224,8 @@ impl Store {
             created_at: row.time("created_at")?,
             last_used_at: row.time_or_none("last_used_at")?,
             revoked_at: row.time_or_none("revoked_at")?,
+            rotating_until: row.time_or_none("old_until")?,
+            secret_no: row.get("secret_no")?,
         })
     }
 }
@@ -232,6 +245,13 @@ impl Tx {
             query.execute(self.conn()).await.map_err(sql)?;
         }
         Ok(())
+    }
+}
+
+pub(crate) fn no_consumer(client_key: &str) -> StoreError {
+    StoreError::NotFound {
+        what: format!("consumer '{client_key}' that is not revoked"),
+        advice: "see 'taosync oauth list'",
     }
 }
 

@@ -2,18 +2,21 @@
 //!
 //! * [`tx`]: every transaction: named, flushed or relaxed, one writer at a time.
 //! * Central: [`entities`] (what is true), [`scopes`] (who may see what, and the feed's sequence numbers), [`feed`]
-//!   (reading it), [`received`] (results that came in), [`results_keys`] (who opens them), [`consumers`] and their [`tokens`], [`nodes`], [`tao`]
-//!   (what TAO clients ask).
+//!   (reading it), [`received`] (results that came in), [`results_keys`] (who opens them), [`consumers`] and their [`tokens`], how they
+//!   come to machines ([`enrolment`]) and get other secrets ([`rotation`]), the [`authorities`] of central's certificate, [`nodes`],
+//!   [`tao`] (what TAO clients ask).
 //! * Local: [`remotes`], [`replica`], [`executions`], [`outbox`], [`projection`] (what TAO's own database was given).
 //! * Both: [`packages`], when they open ([`releases`]), which of them stay ([`retention`]), their [`chunks`], [`blobs`], [`intact`], [`history`], [`accounts`], [`audit`], [`settings`], [`copies`],
 //!   [`reseal`] (after a key was rotated), [`tao_results`] (beside a TAO's own database).
 
 pub mod accounts;
 pub mod audit;
+pub mod authorities;
 pub mod blobs;
 pub mod chunks;
 pub mod consumers;
 pub mod copies;
+pub mod enrolment;
 pub mod entities;
 mod error;
 pub mod executions;
@@ -36,6 +39,7 @@ pub mod reported_runs;
 pub mod reseal;
 pub mod results_keys;
 pub mod retention;
+pub mod rotation;
 mod rows;
 pub mod runner_keys;
 pub mod scopes;

@@ -2,9 +2,11 @@
 
 mod admission;
 mod continuation;
+mod lost;
 
 pub use admission::{FormerThumbprint, NodeSeen};
 pub use continuation::WENT_BACK_AT;
+pub use lost::{HeldKey, HeldLock, LostConsumer, LostNode};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -55,6 +57,8 @@ pub struct Node {
     pub last_seen: Timestamp,
     /// When it was shut out.
     pub revoked_at: Option<Timestamp>,
+    /// Since when it is known to be lost or stolen.
+    pub lost_at: Option<Timestamp>,
 }
 
 /// A local server with what it last said about each organisation.
@@ -137,7 +141,7 @@ impl Store {
     pub async fn node_approve(&self, id: Uuid) -> Result<(), StoreError> {
         let mut tx = self.write("node_approve", Durability::Flushed).await?;
         let sql = tx.sql();
-        let query = sqlx::query("UPDATE node SET revoked_at = NULL WHERE id = $1").bind(id);
+        let query = sqlx::query("UPDATE node SET revoked_at = NULL, lost_at = NULL WHERE id = $1").bind(id);
         if query.execute(tx.conn()).await.map_err(&sql)?.rows_affected() == 0 {
             return Err(unknown_node(id));
         }
@@ -181,6 +185,7 @@ fn node(row: &SqliteRow) -> Result<Node, StoreError> {
         first_seen: row.time("first_seen")?,
         last_seen: row.time("last_seen")?,
         revoked_at: row.time_or_none("revoked_at")?,
+        lost_at: row.time_or_none("lost_at")?,
     })
 }
 

@@ -107,6 +107,19 @@ impl Store {
         tx.commit().await
     }
 
+    /// Central: a machine was given the keys of these packages.
+    pub async fn keys_note(&self, packages: &[Uuid], node: Uuid) -> Result<(), StoreError> {
+        let mut tx = self.write("keys_note", Durability::Flushed).await?;
+        let (sql, now) = (tx.sql(), self.now_ms());
+        let head = "INSERT INTO package_given (package, node, at) ";
+        rows::insert(tx.conn(), head, packages, "ON CONFLICT DO NOTHING", |mut row, package| {
+            row.push_bind(*package).push_bind(node).push_bind(now);
+        })
+        .await
+        .map_err(sql)?;
+        tx.commit().await
+    }
+
     /// Central: the machines that hold the key of a package under their code and are not shut out.
     pub async fn codes_given(&self, package: Uuid) -> Result<Vec<Coded>, StoreError> {
         let rows = sqlx::query(

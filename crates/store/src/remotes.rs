@@ -70,6 +70,8 @@ pub struct Remote {
     pub client_key: String,
     /// SHA-256 of central's private certificate authority, pinned.
     pub ca_fingerprint: Option<String>,
+    /// Further authorities it announced while it changes its own.
+    pub announced: Vec<String>,
     /// What it speaks.
     pub kind: RemoteKind,
     /// Central's node id, once it was met.
@@ -78,6 +80,14 @@ pub struct Remote {
     pub central_key: Option<[u8; 32]>,
     /// When it was added.
     pub added_at: Timestamp,
+}
+
+impl Remote {
+    /// Every authority that may have signed its certificate; none: those that this machine trusts.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &String> {
+        let announced = self.announced.iter().filter(|_| self.ca_fingerprint.is_some());
+        self.ca_fingerprint.iter().chain(announced)
+    }
 }
 
 /// A central with the secret to log in there.
@@ -107,7 +117,7 @@ impl Store {
              ON CONFLICT (id) DO UPDATE SET
                  central = CASE WHEN root_url = excluded.root_url THEN central END,
                  central_key = CASE WHEN root_url = excluded.root_url THEN central_key END,
-                 root_url = excluded.root_url, token_url = excluded.token_url, secret = excluded.secret,
+                 root_url = excluded.root_url, token_url = excluded.token_url, secret = excluded.secret, announced = NULL,
                  ca_fingerprint = excluded.ca_fingerprint, tao_version = excluded.tao_version,
                  results_recipients = CASE WHEN root_url = excluded.root_url AND excluded.tao_version IS NULL
                      THEN results_recipients END",
@@ -139,7 +149,7 @@ impl Store {
         let mut tx = self.write("remote_renew", Durability::Flushed).await?;
         let sql = tx.sql();
         let renewed = sqlx::query(
-            "UPDATE remote SET root_url = $4, token_url = $5, client_key = $6, secret = $7, ca_fingerprint = $8
+            "UPDATE remote SET root_url = $4, token_url = $5, client_key = $6, secret = $7, ca_fingerprint = $8, announced = NULL
              WHERE id = $1 AND central = $2 AND central_key = $3
                AND NOT EXISTS (SELECT 1 FROM remote other WHERE other.client_key = $6 AND other.id <> $1)",
         )
@@ -291,6 +301,7 @@ fn remote(row: &SqliteRow) -> Result<Remote, StoreError> {
         token_url: row.get("token_url")?,
         client_key: row.get("client_key")?,
         ca_fingerprint: row.get("ca_fingerprint")?,
+        announced: row.json_or_none("announced")?.unwrap_or_default(),
         kind: version.map_or(RemoteKind::Taosync, |version| RemoteKind::Tao { version }),
         central: row.get("central")?,
         central_key: central_key.map_err(|_| StoreError::damaged("remote.central_key"))?,

@@ -353,6 +353,7 @@ mod tests {
         "origin",
         "handed_in_by",
         "secret_hash",
+        "old_hash",
         "consumer",
         "hash",
         "node",

@@ -6,7 +6,7 @@ mod installation;
 mod listing;
 mod runs;
 
-pub use handshake::{Handshake, NewHandshake};
+pub use handshake::{Handshake, MACHINES_OF_MANAGER, NewHandshake};
 pub use installation::{Installation, NewInstallation, Pulled, TaoPackage};
 pub use listing::{Listed, TaoScope};
 pub use runs::{TaoBox, TaoRun};

@@ -3,9 +3,11 @@
 
 mod connect;
 mod count;
+mod enrol;
 mod error;
 pub mod patience;
 mod request;
+mod time;
 mod token;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +21,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use taosync_model::{Clock, OrgId};
 use taosync_vault::keyring::Keyring;
 use taosync_vault::proof::{Proof, ProofClaims};
-use taosync_vault::tls::Fingerprint;
+use taosync_vault::tls::{Dates, Pin};
 use taosync_wire::{Problem, v1};
 use url::Url;
 use uuid::Uuid;
@@ -44,8 +46,10 @@ pub struct Address {
     pub client_key: String,
     /// OAuth2 client secret.
     pub secret: SecretString,
-    /// Pinned certificate authority.
-    pub pin: Option<Fingerprint>,
+    /// Pinned certificate authorities: any of them may have signed. None: those the machine trusts.
+    pub pins: Vec<Pin>,
+    /// Who central is, once it was met: its word is needed when the clock here is wrong.
+    pub central: Option<Central>,
     /// The org tokens are asked for; needed when the consumer has several.
     pub org: Option<OrgId>,
     /// Proxy, when configured; otherwise `HTTPS_PROXY` and its kin are honoured.
@@ -65,11 +69,14 @@ pub struct Caller {
     pub version: String,
 }
 
+type HttpClient = Client<connect::Connector, Full<Bytes>>;
+
 /// A way to one central for one org.
 pub struct Link {
     address: Address,
     caller: Caller,
-    client: Client<connect::Connector, Full<Bytes>>,
+    client: HttpClient,
+    clock: Arc<time::CorrectedClock>,
     traffic: Arc<count::Counters>,
     access: tokio::sync::Mutex<Option<Access>>,
     /// The nonce that came with central's last answer.
@@ -86,16 +93,13 @@ impl Link {
             connect::check_scheme(url)?;
         }
         let traffic = Arc::new(count::Counters::default());
-        let connector = connect::Connector::new(&address, traffic.clone())?;
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(50))
-            .pool_max_idle_per_host(8)
-            .build(connector);
+        let clock = Arc::new(time::CorrectedClock::new(caller.clock.clone()));
+        let client = client(&address, Dates::Clock(clock.clone()), &traffic)?;
         Ok(Self {
             address,
             caller,
             client,
+            clock,
             traffic,
             access: tokio::sync::Mutex::default(),
             nonce: Mutex::default(),
@@ -221,15 +225,42 @@ impl Link {
     }
 
     async fn answer_to(&self, request: http::Request<Full<Bytes>>) -> Result<Response, LinkError> {
-        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let host = host_of(&request);
+        let (head, body) = self.request(request).await?.into_parts();
+        Ok(Response::new(head.status, head.headers, body, host, self.silence))
+    }
+
+    /// Sends a request; once more when nothing was sent as the clock here is wrong, by central's time then.
+    async fn request(
+        &self,
+        request: http::Request<Full<Bytes>>,
+    ) -> Result<http::Response<hyper::body::Incoming>, LinkError> {
+        let answer = match self.call(&self.client, request.clone()).await {
+            Err(refused @ LinkError::Dates { .. }) => {
+                self.learn_time(refused).await?;
+                self.call(&self.client, request).await
+            }
+            other => other,
+        }?;
+        self.note_nonce(answer.headers());
+        Ok(answer)
+    }
+
+    async fn call(
+        &self,
+        client: &HttpClient,
+        request: http::Request<Full<Bytes>>,
+    ) -> Result<http::Response<hyper::body::Incoming>, LinkError> {
+        let host = host_of(&request);
         self.traffic.count_request();
-        let answer = tokio::time::timeout(self.silence, self.client.request(request))
+        tokio::time::timeout(self.silence, client.request(request))
             .await
             .map_err(|_| LinkError::Silent { host: host.clone(), seconds: self.silence.as_secs() })?
-            .map_err(|error| LinkError::from_client(&host, error))?;
-        let (head, body) = answer.into_parts();
-        self.note_nonce(&head.headers);
-        Ok(Response::new(head.status, head.headers, body, host, self.silence))
+            .map_err(|error| LinkError::from_client(&host, error))
+    }
+
+    fn client_by(&self, dates: Dates) -> Result<HttpClient, LinkError> {
+        client(&self.address, dates, &self.traffic)
     }
 
     /// Signs a request with the node key, with the nonce of central's last answer.
@@ -255,6 +286,19 @@ impl Link {
     fn url(&self, path: &str) -> Result<Url, LinkError> {
         self.address.root.join(path).map_err(|_| LinkError::Request(path.to_owned()))
     }
+}
+
+fn client(address: &Address, dates: Dates, traffic: &Arc<count::Counters>) -> Result<HttpClient, LinkError> {
+    let connector = connect::Connector::new(address, dates, traffic.clone())?;
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(50))
+        .pool_max_idle_per_host(8)
+        .build(connector))
+}
+
+fn host_of(request: &http::Request<Full<Bytes>>) -> String {
+    request.uri().authority().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The code of an answer that asks for the nonce it brings.

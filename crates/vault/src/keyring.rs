@@ -81,17 +81,18 @@ impl Keyring {
         })
     }
 
-    /// Gives the node in `dir` a fresh key and a fresh identity. What was sealed for the old identity does not open any
-    /// more; sealed columns do. The key it had is kept: it says to central what the new one is for.
-    pub fn renew_node(dir: &Path, follows: Follows) -> Result<(), VaultError> {
-        key_files::check_dir(dir)?;
-        let had = key_files::read(&dir.join(NODE_KEY))?;
-        let before = read_or_nothing(&dir.join(FORMER))?;
-        let had = Zeroizing::new(format!("{} {}", follows.as_str(), had.trim_ascii()));
-        // First, so that a renewal that is cut leaves the word of a key that central knows.
-        let former: Vec<&str> = std::iter::once(had.as_str()).chain(before.lines()).take(MAX_FORMER).collect();
-        key_files::write(&dir.join(FORMER), Zeroizing::new(former.join("\n")).as_bytes())?;
+    /// Makes the node in `dir`, a copy, a node of its own: with a fresh key and a fresh identity. What was sealed for the old
+    /// identity does not open any more; sealed columns do. The key it had is kept: it says to central what the new one is for.
+    pub fn renew_node(dir: &Path) -> Result<(), VaultError> {
+        keep_former(dir, Follows::AnotherNode)?;
         write_identity(&dir.join(NODE_IDENTITY))?;
+        key_files::write(&dir.join(NODE_KEY), key_files::key_to_text(&fresh_key()).as_bytes())
+    }
+
+    /// Gives the node in `dir` a fresh key, for which the one it had vouches. Its identity stays: what was sealed for it, such as
+    /// a test before its release, still opens.
+    pub fn rekey_node(dir: &Path) -> Result<(), VaultError> {
+        keep_former(dir, Follows::SameNode)?;
         key_files::write(&dir.join(NODE_KEY), key_files::key_to_text(&fresh_key()).as_bytes())
     }
 
@@ -136,9 +137,10 @@ impl Keyring {
         &self.index
     }
 
-    /// The secret of a consumer that handshakes give, by its client key: the same at every handshake, and kept nowhere.
-    pub fn handshake_secret(&self, client_key: &str) -> SecretString {
-        self.index.secret("taosync handshake secret 1", client_key)
+    /// A secret of a consumer, by its client key and how often the secret was changed: it can be told again, as after a lost
+    /// answer, and is kept nowhere.
+    pub fn consumer_secret(&self, client_key: &str, number: i64) -> SecretString {
+        self.index.secret("taosync consumer secret 1", &format!("{client_key} {number}"))
     }
 
     /// Identities that open results, as far as they are kept here.
@@ -155,6 +157,17 @@ impl Keyring {
     pub fn chunks(&self) -> &ChunkSecret {
         &self.chunks
     }
+}
+
+/// Keeps the key of a node before it gets another one. First, so that a change that is cut leaves the word of a key that
+/// central knows.
+fn keep_former(dir: &Path, follows: Follows) -> Result<(), VaultError> {
+    key_files::check_dir(dir)?;
+    let had = key_files::read(&dir.join(NODE_KEY))?;
+    let before = read_or_nothing(&dir.join(FORMER))?;
+    let had = Zeroizing::new(format!("{} {}", follows.as_str(), had.trim_ascii()));
+    let former: Vec<&str> = std::iter::once(had.as_str()).chain(before.lines()).take(MAX_FORMER).collect();
+    key_files::write(&dir.join(FORMER), Zeroizing::new(former.join("\n")).as_bytes())
 }
 
 fn read_results(path: &Path) -> Result<ResultsIdentities, VaultError> {

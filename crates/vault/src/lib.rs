@@ -17,6 +17,8 @@
 //! Who may come in
 //! * [`account_passwords`]: Argon2id for accounts of our own; [`passwords`]: TAO's form of a password; [`tokens`]: hashes of access tokens and client secrets.
 //! * [`proof`]: signed requests (DPoP, RFC 9449), and [`nonces`] for them; [`receipts`]: central's signed word that it holds an item.
+//! * [`enrolment_code`]: what connects a fresh machine from a sheet of paper.
+//! * [`announcement`]: central's word about its authorities.
 //! * [`succession`]: a new key of a node follows the one before.
 //! * [`audit_chain`]: the chain of an audit log.
 //! * [`backup_seal`]: backups as one sealed stream.
@@ -25,12 +27,15 @@
 //! [`random`] is the only place that asks the operating system for randomness.
 
 pub mod account_passwords;
+pub mod announcement;
 pub mod audit_chain;
 pub mod backup_seal;
 pub mod chunk;
+mod code_text;
 mod column_keys;
 pub mod columns;
 pub mod delivery_key;
+pub mod enrolment_code;
 pub mod error;
 pub mod index;
 pub mod item_proof;

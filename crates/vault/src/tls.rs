@@ -5,12 +5,14 @@ mod client;
 mod distrust;
 mod fingerprint;
 mod server;
+mod window;
 
 pub use authority::{CertificateAuthority, ServerCertificate};
-pub use client::client_config;
+pub use client::{Dates, client_config, client_config_by};
 pub use distrust::{Distrust, OtherAuthority};
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, PIN_BYTES, Pin};
 pub use server::Tls;
+pub use window::Window;
 
 use std::sync::Arc;
 

@@ -8,18 +8,12 @@ use std::str::FromStr;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::code_text::{SYMBOLS, check_of, line_of, symbol_of};
 use crate::delivery_key::DeliveryKey;
 use crate::node_identity::NodeIdentity;
 use crate::seal::{self, KEY_BYTES, NONCE_BYTES, TAG_BYTES};
 use crate::{VaultError, random, sealed_file};
 
-/// Characters without the one that checks the others: 15 of 5 bits each. Nobody chooses them, so that trying codes is
-/// hopeless without a slow hash.
-const SYMBOLS: usize = 15;
-/// Crockford's base 32: no letters that look like digits.
-const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// Characters between two hyphens.
-const GROUP: usize = 4;
 /// Characters that are looked at, with all hyphens and spaces a person may put.
 const MAX_TYPED: usize = 64;
 
@@ -44,7 +38,8 @@ impl Locked<'_> {
     }
 }
 
-/// A code. Wiped from memory when dropped.
+/// A code: a line of 75 random bits. Nobody chooses them, so that trying codes is hopeless without a slow hash. Wiped from
+/// memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UnlockCode(Zeroizing<[u8; SYMBOLS]>);
 
@@ -65,14 +60,7 @@ pub enum CodeError {
 impl UnlockCode {
     /// `XXXX-XXXX-XXXX-XXXX`, to be read out. The last character checks the others.
     pub fn to_text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(SYMBOLS + 1 + SYMBOLS / GROUP));
-        for (place, symbol) in self.0.iter().copied().chain([check_of(&self.0)]).enumerate() {
-            if place > 0 && place % GROUP == 0 {
-                text.push('-');
-            }
-            text.push(char::from(ALPHABET[usize::from(symbol)]));
-        }
-        text
+        line_of(&self.0)
     }
 
     fn key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
@@ -101,28 +89,6 @@ impl fmt::Debug for UnlockCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UnlockCode(…)")
     }
-}
-
-fn symbol_of(typed: char) -> Option<u8> {
-    let letter = match typed.to_ascii_uppercase() {
-        'O' => '0',
-        'I' | 'L' => '1',
-        other => other,
-    };
-    ALPHABET.iter().position(|known| char::from(*known) == letter).map(|place| place as u8)
-}
-
-/// Luhn's algorithm to the base 32 (ISO/IEC 7812-1 for digits): every wrong character shows, and nearly every swap of
-/// two neighbours.
-fn check_of(symbols: &[u8; SYMBOLS]) -> u8 {
-    let doubled = |symbol: u16| symbol * 2 / 32 + symbol * 2 % 32;
-    let sum: u16 = symbols
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(place, symbol)| if place % 2 == 0 { doubled(u16::from(*symbol)) } else { u16::from(*symbol) })
-        .sum();
-    ((32 - sum % 32) % 32) as u8
 }
 
 impl DeliveryKey {
@@ -170,6 +136,7 @@ impl NodeIdentity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code_text::ALPHABET;
     use proptest::prelude::*;
 
     fn locked(node: u8) -> Locked<'static> {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use jiff::{Timestamp, ToSpan as _};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConnection, StreamOwned};
-use taosync_model::clock::{Clock as _, SystemClock};
+use taosync_model::clock::{Clock as _, ShiftedClock, SystemClock};
 use taosync_vault::VaultError;
-use taosync_vault::tls::{Distrust, Tls, client_config};
+use taosync_vault::tls::{Dates, Distrust, Fingerprint, Pin, Tls, client_config, client_config_by};
 use tempfile::TempDir;
 
 /// A directory as the keyring makes it.
@@ -173,4 +173,79 @@ fn keys_of_tls_are_closed_to_others() {
     }
     std::fs::set_permissions(dir.join("server.key"), std::fs::Permissions::from_mode(0o640)).unwrap();
     assert!(matches!(Tls::open(&dir), Err(VaultError::TooOpen { mode: 0o640, .. })));
+}
+
+/// A client whose clock is off: it looks at the certificate's own dates, for the one question what time it is.
+fn in_doubt(tls: &Tls, clock: ShiftedClock) -> Arc<ClientConfig> {
+    let pin = Pin::Whole(tls.fingerprint().parse().unwrap());
+    client_config_by(&[pin], Dates::InDoubt(Arc::new(clock))).unwrap()
+}
+
+fn off_by(years: i64) -> ShiftedClock {
+    let clock = ShiftedClock::default();
+    clock.shift(years * 31_556_952);
+    clock
+}
+
+#[test]
+fn a_clock_in_doubt_excuses_dates_and_nothing_else() {
+    let ((_a, a), (_b, b)) = (keys(), keys());
+    let (ours, _) = (Tls::create(&a, &hosts(), now()).unwrap(), Tls::create(&b, &hosts(), now()).unwrap());
+    let mut chain = std::fs::read_to_string(b.join("server.pem")).unwrap();
+    chain.push_str(&std::fs::read_to_string(a.join("ca.pem")).unwrap());
+    std::fs::write(b.join("server.pem"), chain).unwrap();
+    let impostor = Tls::open(&b).unwrap();
+    let (_c, c) = keys();
+    let stranger = Tls::create(&c, &hosts(), now()).unwrap();
+    for years in [-100, -56, 0, 73] {
+        let client = || in_doubt(&ours, off_by(years));
+        assert_eq!(exchange(&ours, client(), "central.example").unwrap(), "pong", "{years}");
+        assert_eq!(distrust(&ours, client(), "other.example"), Some(Distrust::OtherHost), "{years}");
+        assert_eq!(distrust(&impostor, client(), "central.example"), Some(Distrust::UnknownIssuer), "{years}");
+        assert_eq!(distrust(&stranger, client(), "central.example"), Some(Distrust::OtherAuthority), "{years}");
+    }
+}
+
+#[test]
+fn by_a_clock_dates_count() {
+    let (_home, dir) = keys();
+    let tls = Tls::create(&dir, &hosts(), now()).unwrap();
+    let client = |years| {
+        let pin = Pin::Beginning(tls.fingerprint().parse::<Fingerprint>().unwrap().beginning());
+        client_config_by(&[pin], Dates::Clock(Arc::new(off_by(years)))).unwrap()
+    };
+    assert_eq!(exchange(&tls, client(0), "central.example").unwrap(), "pong", "half a fingerprint is enough");
+    assert_eq!(distrust(&tls, client(-100), "central.example"), Some(Distrust::NotYetValid));
+    assert_eq!(distrust(&tls, client(11), "central.example"), Some(Distrust::Expired));
+}
+
+#[test]
+fn the_next_authority_is_trusted_beside_the_first_and_takes_its_place() {
+    let (_home, dir) = keys();
+    let old = Tls::create(&dir, &hosts(), now()).unwrap();
+    let next = Tls::prepare_next(&dir, now()).unwrap();
+    assert_eq!(Tls::prepare_next(&dir, now()).unwrap(), next, "one at a time");
+    assert_eq!(Tls::open(&dir).unwrap().fingerprint(), old.fingerprint(), "not in use yet");
+    let pins = [old.fingerprint(), next.clone()].map(|text| Pin::Whole(text.parse().unwrap()));
+    let both = || client_config_by(&pins, Dates::Clock(Arc::new(SystemClock))).unwrap();
+    assert_eq!(exchange(&old, both(), "central.example").unwrap(), "pong");
+    let new = Tls::switch(&dir, &hosts(), now()).unwrap();
+    assert_eq!((new.fingerprint(), Tls::next_fingerprint(&dir).unwrap()), (next, None));
+    assert_eq!(exchange(&new, both(), "central.example").unwrap(), "pong");
+    assert_eq!(distrust(&new, pinned(&old), "central.example"), Some(Distrust::OtherAuthority));
+    assert_eq!(distrust(&old, pinned(&new), "central.example"), Some(Distrust::OtherAuthority), "the old one stops");
+    assert!(Tls::switch(&dir, &hosts(), now()).is_err(), "there is none to follow");
+}
+
+#[test]
+fn the_window_of_a_certificate_is_known() {
+    let (_home, dir) = keys();
+    Tls::create(&dir, &hosts(), now()).unwrap();
+    let window = Tls::window(&dir).unwrap();
+    assert!(window.from < now() && now().duration_since(window.from).as_hours() <= 48, "{window:?}");
+    let years = window.until.duration_since(window.from).as_hours() / 24 / 365;
+    assert_eq!(years, 10);
+    let later = days(400);
+    Tls::reissue(&dir, &hosts(), later).unwrap();
+    assert!(Tls::window(&dir).unwrap().until > window.until);
 }

@@ -1,14 +1,14 @@
 //! Where the passphrase of a backup comes from: a file, standard input, the environment, or a person at the terminal.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use secrecy::SecretString;
 
 use crate::bounded;
 use crate::failure::Failure;
+use crate::question::ask;
 
 /// Name of the variable.
 const VARIABLE: &str = "TAOSYNC_BACKUP_PASSPHRASE";
@@ -52,25 +52,4 @@ fn checked(text: &str, place: &str) -> Result<SecretString, Failure> {
         return Err(Failure::wrong_text(message, "its first line is the passphrase"));
     }
     Ok(SecretString::from(line.to_owned()))
-}
-
-/// Asks without showing what is typed; an empty answer is none.
-pub fn ask(question: &str) -> Result<Option<SecretString>, Failure> {
-    let failed = |error: std::io::Error| Failure::new("TS-008", "the terminal cannot be read", "").because(error);
-    let terminal = std::io::stdin();
-    eprint!("{question}: ");
-    std::io::stderr().flush().map_err(failed)?;
-    let before = tcgetattr(&terminal).map_err(|error| failed(error.into()))?;
-    let mut hidden = before.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&terminal, OptionalActions::Flush, &hidden).map_err(|error| failed(error.into()))?;
-    let mut line = String::new();
-    let read = terminal.lock().read_line(&mut line);
-    // The person wants to see what is typed afterwards, whatever happened.
-    let shown = tcsetattr(&terminal, OptionalActions::Now, &before);
-    eprintln!();
-    read.map_err(failed)?;
-    shown.map_err(|error| failed(error.into()))?;
-    let line = line.trim_end_matches(['\r', '\n']);
-    Ok((!line.is_empty()).then(|| SecretString::from(line.to_owned())))
 }

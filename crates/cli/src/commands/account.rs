@@ -11,12 +11,12 @@ use taosync_store::accounts::{Account, AccountRole, MAX_LOGIN, NewAccount};
 use taosync_sync::accounts::MAX_PASSWORD;
 use taosync_vault::account_passwords;
 
-use crate::backup::secret;
 use crate::bounded;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::node::{ACTOR, Node};
 use crate::output;
+use crate::question;
 
 /// Characters of a password at least.
 const SHORTEST: usize = 12;
@@ -180,8 +180,8 @@ fn asked(login: &str) -> Result<SecretString, Failure> {
         )
     };
     let password = if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        let first = secret::ask(&format!("New password of {login}"))?.ok_or_else(too_short)?;
-        let second = secret::ask("Again")?.ok_or_else(too_short)?;
+        let first = question::ask(&format!("New password of {login}"))?.ok_or_else(too_short)?;
+        let second = question::ask("Again")?.ok_or_else(too_short)?;
         if first.expose_secret() != second.expose_secret() {
             return Err(Failure::wrong_text("the two are not the same", "try again"));
         }

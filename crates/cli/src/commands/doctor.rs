@@ -1,6 +1,6 @@
 //! `taosync doctor`: what could go wrong, and what to do about it. Works also when the node does not open.
 
-mod encryption;
+pub mod encryption;
 mod examine;
 mod line;
 
@@ -38,7 +38,7 @@ enum Verdict {
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Finding {
+pub struct Finding {
     name: &'static str,
     verdict: Verdict,
     text: String,

@@ -1,5 +1,6 @@
 //! `taosync keys`: the keys of this node, and those that open results.
 
+mod authority;
 mod carry;
 pub mod results;
 mod rotate;
@@ -17,6 +18,7 @@ use crate::failure::{Exit, Failure};
   taosync --dir /srv/central results rehearse --identity key-1.txt
   taosync --dir /srv/central keys results remove central
   taosync --dir /srv/local keys rotate
+  taosync --dir /srv/central keys authority prepare
   taosync --dir /srv/local keys export /mnt/stick/keys.age --recipient age1…")]
 pub struct Options {
     #[command(subcommand)]
@@ -29,6 +31,8 @@ enum Act {
     Results(results::Options),
     /// Seal the whole database anew with a fresh key, while the server runs
     Rotate(rotate::Options),
+    /// The authority of central's certificate: show, prepare the next one, switch to it (central)
+    Authority(authority::Options),
     /// Write the keys of this node into one sealed file
     Export(carry::Export),
     /// Put the keys of this node back from such a file
@@ -41,6 +45,7 @@ impl Options {
         match self.act {
             Act::Results(options) => options.run(context).await?,
             Act::Rotate(options) => options.run(context).await?,
+            Act::Authority(options) => options.run(context).await?,
             Act::Export(options) => options.run(context).await?,
             Act::Import(options) => options.run(context).await?,
         }

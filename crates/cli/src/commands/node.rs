@@ -2,6 +2,7 @@
 
 mod boxes;
 mod fleet;
+mod lost;
 mod machine;
 
 use clap::{Args, Subcommand};
@@ -19,7 +20,9 @@ use crate::output;
 #[command(after_help = "Examples:
   taosync --dir /srv/local node show --json
   taosync --dir /srv/local node adopt
-  taosync --dir /srv/central node revoke 01970000-0000-7000-8000-000000000000")]
+  taosync --dir /srv/local node rekey
+  taosync --dir /srv/central node revoke 01970000-0000-7000-8000-000000000000
+  taosync --dir /srv/central node lost 01970000-0000-7000-8000-000000000000")]
 pub struct Options {
     #[command(subcommand)]
     act: Act,
@@ -33,6 +36,8 @@ enum Act {
     Adopt,
     /// This is a copy of a machine that goes on elsewhere: give it an identity of its own (local)
     Renew,
+    /// Give this machine another key, which the one before vouches for (local)
+    Rekey,
     /// List the local servers and TAO boxes that have met this central
     List,
     /// Let a local server in again, and end the alarm that it was copied or restored (central)
@@ -45,6 +50,11 @@ enum Act {
         /// Its id, as 'node list' shows it
         node: Uuid,
     },
+    /// A local server was lost or stolen: shut it out with its keys, and say what it held (central)
+    Lost {
+        /// Its id, as 'node list' shows it
+        node: Uuid,
+    },
 }
 
 impl Options {
@@ -54,9 +64,11 @@ impl Options {
             Act::Show => show(context).await,
             Act::Adopt => machine::adopt(context).await,
             Act::Renew => machine::renew(context).await,
+            Act::Rekey => machine::rekey(context).await,
             Act::List => fleet::list(context).await,
             Act::Approve { node } => fleet::approve(context, node).await,
             Act::Revoke { node } => fleet::revoke(context, node).await,
+            Act::Lost { node } => lost::lost(context, node).await,
         }
     }
 }

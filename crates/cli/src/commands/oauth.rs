@@ -2,10 +2,14 @@
 
 pub mod generate;
 pub mod import;
+mod rotate;
+mod sheets;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde_json::json;
 use taosync_store::consumers::Consumer;
+use taosync_store::enrolment::EnrolmentCode;
 use taosync_store::settings::Role;
 
 use crate::context::Context;
@@ -18,6 +22,8 @@ use crate::output;
 #[command(after_help = "Examples:
   taosync --dir /srv/central oauth generate --org School-7 --cmd
   taosync --dir /srv/local oauth import -k KEY -s - -tu TOKEN_URL -u ROOT_URL --ca-fingerprint F < secret.txt
+  taosync --dir /srv/local oauth import --code -
+  taosync --dir /srv/central oauth rotate KEY
   taosync --dir /srv/central oauth rebind KEY
   taosync --dir /srv/central oauth revoke KEY")]
 pub struct Options {
@@ -33,6 +39,8 @@ enum Act {
     Import(import::Options),
     /// List keys (central), or the centrals this server knows (local)
     List,
+    /// Give a key another secret, which its machine takes by itself (central)
+    Rotate(rotate::Options),
     /// Let the next machine that comes with a key and its secret have it, in place of the one that had it (central)
     Rebind {
         /// The key, as 'oauth list' shows it
@@ -51,6 +59,7 @@ impl Options {
         match self.act {
             Act::Generate(options) => options.run(context).await?,
             Act::Import(options) => options.run(context).await?,
+            Act::Rotate(options) => options.run(context).await?,
             Act::List => list(context).await?,
             Act::Rebind { key } => rebind(context, &key).await?,
             Act::Revoke { key } => revoke(context, &key).await?,
@@ -69,6 +78,8 @@ async fn list(context: &Context) -> Result<(), Failure> {
 
 async fn list_consumers(context: &Context, node: &Node) -> Result<(), Failure> {
     let consumers = node.store.consumers_list().await?;
+    let codes = node.store.codes_list().await?;
+    let code_of = |consumer: &Consumer| codes.iter().rev().find(|code| code.consumer == consumer.id);
     let document: Vec<_> = consumers
         .iter()
         .map(|c| {
@@ -76,29 +87,46 @@ async fn list_consumers(context: &Context, node: &Node) -> Result<(), Failure> {
                 "key": c.client_key, "orgs": c.orgs, "user": c.user, "role": c.role, "created_at": c.created_at,
                 "last_used_at": c.last_used_at, "revoked_at": c.revoked_at, "thumbprints": c.thumbprints,
                 "second_machine": c.stranger.as_ref().map(|s| json!({"node": s.node, "thumbprint": s.thumbprint, "at": s.at})),
+                "rotating_until": c.rotating_until,
+                "code": code_of(c).map(|code| json!({
+                    "made_at": code.made_at, "expires_at": code.expires_at, "used_at": code.used_at, "used_by": code.used_by,
+                })),
             })
         })
         .collect();
+    let now = node.clock.now();
     context.output.answer(&json!({"consumers": document}), || {
         output::table(
             &["key", "orgs", "user", "role", "made", "last used", "state"],
-            consumers.iter().map(consumer_row),
+            consumers.iter().map(|consumer| consumer_row(consumer, code_of(consumer), now)),
         )
     })
 }
 
-fn consumer_row(consumer: &Consumer) -> Vec<String> {
+fn consumer_row(consumer: &Consumer, code: Option<&EnrolmentCode>, now: Timestamp) -> Vec<String> {
     let orgs = consumer.orgs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let role = consumer.role.rsplit('#').next().unwrap_or_default().to_owned();
     let used = consumer.last_used_at.map_or_else(|| "never".to_owned(), output::time);
-    let user = consumer.user.clone();
-    let state = match (&consumer.revoked_at, &consumer.stranger, &consumer.last_used_at) {
-        (Some(_), ..) => "revoked",
-        (None, Some(_), _) => "in use; another machine tried it",
-        (None, None, None) => "not used yet",
-        (None, None, Some(_)) => "in use",
-    };
-    vec![consumer.client_key.clone(), orgs, user, role, output::time(consumer.created_at), used, state.to_owned()]
+    let state = state(consumer, code, now);
+    let made = output::time(consumer.created_at);
+    vec![consumer.client_key.clone(), orgs, consumer.user.clone(), role, made, used, state]
+}
+
+fn state(consumer: &Consumer, code: Option<&EnrolmentCode>, now: Timestamp) -> String {
+    let waiting = code.filter(|code| code.used_at.is_none());
+    match (&consumer.revoked_at, &consumer.stranger, waiting, &consumer.last_used_at) {
+        (Some(_), ..) => "revoked".to_owned(),
+        (None, Some(_), ..) => "in use; another machine tried it".to_owned(),
+        (None, None, Some(code), _) if code.expires_at > now => {
+            format!("code good until {}", output::time(code.expires_at))
+        }
+        (None, None, Some(_), _) => "code is over".to_owned(),
+        (None, None, None, None) => "not used yet".to_owned(),
+        (None, None, None, Some(_)) if consumer.rotating_until.is_some_and(|until| until > now) => {
+            "in use; has not taken its new secret yet".to_owned()
+        }
+        (None, None, None, Some(_)) => "in use".to_owned(),
+    }
 }
 
 async fn list_remotes(context: &Context, node: &Node) -> Result<(), Failure> {

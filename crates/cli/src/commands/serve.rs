@@ -95,6 +95,7 @@ async fn central(node: &Node, serving: &Serving) -> Result<Central, Failure> {
     if let Some(public) = &node.config.public_url {
         central.public_urls = vec![public.clone(), serving.listening.clone()];
     }
+    central.authority = node.tls()?.map(|tls| tls.fingerprint());
     central.token_lifetime = jiff::SignedDuration::from_secs(node.config.oauth.token_lifetime_seconds.into());
     central.tao_base_path = Compat::load(&node.store).await?.base_path;
     central.chunk_size = node.config.sync_service.chunk_size as usize;

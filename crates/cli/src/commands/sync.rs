@@ -14,6 +14,7 @@ use taosync_sync::up::UpLimits;
 use taosync_vault::random;
 
 use crate::chores;
+use crate::commands::doctor::encryption;
 use crate::commands::tao::{pull, push};
 use crate::config::ResultService;
 use crate::context::Context;
@@ -183,6 +184,7 @@ fn plan(node: &Node, what: What, common: Common) -> Plan {
         up: up_limits(&node.config.result_service),
         actor: ACTOR.to_owned(),
         version: VERSION.to_owned(),
+        encrypted: encryption::is_encrypted(node.place.dir()),
         proxy: node.proxy(),
     }
 }

@@ -24,6 +24,8 @@ const LITTLE_ROOM: u64 = 1024 * 1024 * 1024;
 /// Seconds of clock difference that are worth a look, and that make periods of tests wrong.
 const CLOCK_OFF: u64 = 60;
 const CLOCK_WRONG: u64 = 900;
+/// Seconds of a day.
+const DAY: u64 = 86_400;
 
 /// All lines, in the order a person reads them.
 pub(super) fn of(facts: &Facts) -> Vec<Check> {
@@ -34,7 +36,7 @@ pub(super) fn of(facts: &Facts) -> Vec<Check> {
         executions(facts),
         removals(facts),
         disk(facts.free_bytes),
-        clock(facts),
+        clock(facts.clock),
         whole(facts.pass.as_ref(), facts.now),
         version(facts),
         line(facts),
@@ -171,18 +173,20 @@ pub fn disk(free: u64) -> Check {
     Check::new("disk", level, format!("{} free{advice}", bytes(free)), json!({"free_bytes": free}))
 }
 
-fn clock(facts: &Facts) -> Check {
-    let value = json!({"ahead_seconds": facts.clock});
-    let Some(ahead) = facts.clock else {
+/// How far this clock is from central's; also for `doctor`.
+pub fn clock(ahead: Option<i64>) -> Check {
+    let value = json!({"ahead_seconds": ahead});
+    let Some(ahead) = ahead else {
         return Check::new("clock", Level::Ok, "not compared with central's yet", value);
     };
     let off = ahead.unsigned_abs();
     let side = if ahead < 0 { "behind" } else { "ahead of" };
+    let shown = if off > 2 * DAY { format!("{} days", off / DAY) } else { format!("{off} s") };
     match off {
         0..=CLOCK_OFF => Check::new("clock", Level::Ok, format!("{off} s {side} central's"), value),
         _ => {
             let level = if off > CLOCK_WRONG { Level::Critical } else { Level::Warning };
-            Check::new("clock", level, format!("{off} s {side} central's: set this machine's clock"), value)
+            Check::new("clock", level, format!("{shown} {side} central's: set this machine's clock"), value)
         }
     }
 }

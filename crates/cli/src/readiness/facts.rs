@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use taosync_model::OrgId;
 use taosync_model::execution::ExecutionState;
-use taosync_store::history::SyncOutcome;
+use taosync_store::Store;
+use taosync_store::history::{SyncOutcome, SyncRun};
 use taosync_store::outbox::OutboxCounts;
 use taosync_store::packages::PackageState;
 use taosync_store::releases::Release;
@@ -91,11 +92,20 @@ pub(super) async fn gather(node: &Node) -> Result<Facts, Failure> {
         executions: store.executions_count().await?,
         held: held::groups(store).await?,
         free_bytes: node.blobs().await?.free_bytes().await?,
-        clock: runs.iter().find_map(|run| run.summary.get("clock_ahead")?.as_i64()),
+        clock: measured_clock(&runs),
         line: runs.iter().find_map(|run| run.summary.get("line_speed")?.as_u64()),
         pass: verification::last(store).await?,
         version: VERSION,
     })
+}
+
+/// Seconds this clock is ahead of central's, as the last sync that could measure it says.
+pub async fn clock_ahead(store: &Store) -> Result<Option<i64>, Failure> {
+    Ok(measured_clock(&store.sync_list(None, LOOK_BACK).await?))
+}
+
+fn measured_clock(runs: &[SyncRun]) -> Option<i64> {
+    runs.iter().find_map(|run| run.summary.get("clock_ahead")?.as_i64())
 }
 
 async fn tests(node: &Node) -> Result<Vec<Test>, Failure> {

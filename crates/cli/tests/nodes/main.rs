@@ -26,3 +26,4 @@ mod support;
 mod tao_remote;
 mod versions;
 mod went_back;
+mod wrong_clock;

@@ -12,6 +12,7 @@ mod candidate;
 mod contract;
 mod damage;
 mod disk_full;
+mod enrolment;
 mod exam;
 mod flushes;
 mod hostile_zips;

@@ -6,6 +6,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::enrolment::fed;
 use crate::node::Node;
 use crate::people::school;
 use crate::run::{Run, says};
@@ -44,7 +45,17 @@ fn answer(asked: &str, versions: &[&str]) -> (u16, Value) {
     let failure = |words: &str| json!({"success": false, "errorCode": 0, "errorMsg": words, "version": "x"});
     let asks_token =
         asked.starts_with("POST /taoOauth/TokenApi/requestToken") || asked.starts_with("POST /give/me/a/token");
-    if asks_token && asked.contains("client_secret=right") {
+    if asked.starts_with("POST /taoSync/HandShake") {
+        // A failed handshake has status 200 too.
+        if !asked.contains("\"password\":\"correct horse\"") {
+            return (200, json!({"success": false, "errorCode": "401", "errorMsg": "not you", "version": "x"}));
+        }
+        let host = asked.to_lowercase().split("host: ").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
+        let token_url = format!("http://{host}/taoOauth/TokenApi/requestToken");
+        let org = json!({"http://www.taotesting.com/ontologies/synchro.rdf#organisationId": "School-7"});
+        let user = json!({"id": "http://x/#i1", "checksum": "0", "properties": org});
+        (200, json!({"syncUser": user, "oauthInfo": {"key": "key", "secret": "right", "tokenUrl": token_url}}))
+    } else if asks_token && asked.contains("client_secret=right") {
         (200, json!({"access_token": "token", "expires": 1}))
     } else if asks_token {
         (401, failure("You are not authorized to perform this operation"))
@@ -96,6 +107,23 @@ fn a_tao_central_behind_other_addresses_is_known_by_its_answers() {
     let ours = Node::init("local");
     let told = ours.import_with(&generated, &["--organisation-id", "A"]).failed(2, "TS-010");
     says(&told, &["for a TAO central"]);
+}
+
+#[test]
+fn a_sync_managers_login_connects_with_a_tao_central() {
+    let root = tao(&["2023.12"]);
+    let shake = |local: &Node, password: &str, more: &[&str]| {
+        let words = ["handshake", "--url", &root, "anna"];
+        fed(local, &[&words[..], more].concat(), password)
+    };
+    let local = Node::init("local");
+    says(&shake(&local, "wrong\n", &["--remote", "tao"]).failed(1, "TS-414"), &["not you"]);
+    let done = shake(&local, "correct horse\n", &[]).done();
+    assert_eq!((&done["kind"], &done["org"]), (&json!("tao"), &json!("School-7")), "known as TAO by its answers");
+    let other = Node::init("local");
+    let done = shake(&other, "correct horse\n", &["--remote", "tao", "--organisation-id", "School-8"]).done();
+    assert_eq!(done["org"], json!("School-8"));
+    shake(&other, "", &[]).failed(2, "TS-010");
 }
 
 #[test]

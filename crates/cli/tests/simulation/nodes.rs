@@ -403,7 +403,7 @@ impl Nodes {
         let store = machine.store();
         machine.run(async move { store.identity_renew().await.unwrap() }).await;
         machine.kill().await;
-        Keyring::renew_node(&machine.dir.join("keys"), taosync_vault::succession::Follows::AnotherNode).unwrap();
+        Keyring::renew_node(&machine.dir.join("keys")).unwrap();
         machine.start().await;
     }
 

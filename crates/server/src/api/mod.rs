@@ -11,8 +11,8 @@ use axum::middleware;
 use http::Method;
 use taosync_store::settings::Role;
 use taosync_wire::v1::{
-    PATH_CHUNKS, PATH_COMPARE, PATH_COMPARE_LISTING, PATH_COMPARE_ROUND, PATH_DELIVERY_KEYS, PATH_FEED, PATH_OUTBOX,
-    PATH_REPORT, PATH_TOKEN,
+    PATH_CHUNKS, PATH_COMPARE, PATH_COMPARE_LISTING, PATH_COMPARE_ROUND, PATH_DELIVERY_KEYS, PATH_ENROL, PATH_FEED,
+    PATH_HANDSHAKE, PATH_OUTBOX, PATH_REPORT, PATH_TIME, PATH_TOKEN,
 };
 
 use crate::routes::{Access, Endpoint, Route};
@@ -44,6 +44,9 @@ fn protocol() -> Vec<Route<Arc<Central>>> {
     let consumer = Access::Consumer;
     vec![
         Route::new(post.clone(), path(PATH_TOKEN), Access::ClientSecret, oauth::token::token),
+        Route::new(post.clone(), path(PATH_HANDSHAKE), Access::SyncManager, oauth::enrol::handshake),
+        Route::new(post.clone(), path(PATH_ENROL), Access::ClientSecret, oauth::enrol::enrol),
+        Route::new(get.clone(), path(PATH_TIME), Access::Anybody, v1::time::time),
         Route::new(get.clone(), path(PATH_FEED), consumer, v1::feed::feed),
         Route::new(post.clone(), path(PATH_COMPARE_ROUND), consumer, v1::compare::round),
         Route::new(post.clone(), path(PATH_COMPARE_LISTING), consumer, v1::compare::listing),

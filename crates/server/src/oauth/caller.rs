@@ -104,7 +104,7 @@ fn invalid(code: &str, detail: &str, advice: &str) -> ApiError {
 }
 
 /// 401 for a request whose proof is not taken (RFC 9449 §7.1, §9).
-fn problem(refused: ProofRefused) -> ApiError {
+pub(super) fn problem(refused: ProofRefused) -> ApiError {
     let (code, challenge, detail, advice) = match refused {
         ProofRefused::Store(error) => return error.into(),
         ProofRefused::Missing => (

@@ -58,21 +58,32 @@ fn form_decoded(part: &str) -> Option<String> {
     }
 }
 
-/// The consumer, if the secret is its own. An unknown consumer costs as much as a wrong secret, and both count.
+/// Which of a consumer's secrets was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// The one it has.
+    Current,
+    /// The one before, while that is taken too.
+    Former,
+}
+
+/// The consumer, if the secret is its own, and which of its secrets it is. An unknown consumer costs as much as a wrong secret, and both count.
 pub(crate) async fn authenticate(
     central: &Central,
     peer: IpAddr,
     credentials: &Credentials,
     now: Instant,
-) -> Result<Consumer, Refusal> {
+) -> Result<(Consumer, Shown), Refusal> {
     central.wrong_secrets.check(peer, &credentials.key, now).map_err(Refusal::SlowDown)?;
     let login = central.store.consumer_login(&credentials.key).await?;
     let kept = login.as_ref().map_or(NOBODYS_HASH.as_slice(), |login| &login.secret_hash);
-    let right = TokenHash::matches(&credentials.secret, kept);
+    let former = login.as_ref().and_then(|login| login.old_hash.as_deref()).unwrap_or(&NOBODYS_HASH);
+    let is_current = TokenHash::matches(&credentials.secret, kept);
+    let is_former = TokenHash::matches(&credentials.secret, former);
     match login {
-        Some(login) if right => {
+        Some(login) if is_current || is_former => {
             central.wrong_secrets.right(peer, &credentials.key);
-            Ok(login.consumer)
+            Ok((login.consumer, if is_current { Shown::Current } else { Shown::Former }))
         }
         _ => {
             central.wrong_secrets.wrong(peer, &credentials.key, now);

@@ -3,6 +3,7 @@
 pub(crate) mod authorization;
 mod caller;
 mod client;
+pub(crate) mod enrol;
 mod form;
 mod node;
 pub(crate) mod proof;
@@ -11,6 +12,6 @@ mod slow_down;
 pub(crate) mod token;
 
 pub(crate) use caller::{Caller, CallerOnce};
-pub(crate) use client::{Credentials, authenticate};
+pub(crate) use client::{Credentials, Shown, authenticate};
 pub(crate) use refusal::Refusal;
 pub(crate) use slow_down::SlowDown;

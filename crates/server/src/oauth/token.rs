@@ -12,13 +12,15 @@ use taosync_model::OrgId;
 use taosync_store::StoreError;
 use taosync_store::consumers::Consumer;
 use taosync_store::tokens::NewToken;
+use taosync_vault::announcement::announce_authorities;
 use taosync_vault::tokens::TokenHash;
 use taosync_vault::{random, results_keys};
 use taosync_wire::v1::PATH_TOKEN;
-use taosync_wire::v1::token::{ResultsKeys, TOKEN_TYPE, TokenAnswer};
+use taosync_wire::v1::token::{Authorities, ResultsKeys, TOKEN_TYPE, TokenAnswer};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::client::Shown;
 use super::proof::{self, Signed};
 use super::refusal::Refusal;
 use super::{client, form, node};
@@ -46,14 +48,30 @@ async fn grant(central: &Central, peer: Peer, headers: &HeaderMap, body: Body) -
         return Err(Refusal::GrantType);
     }
     let credentials = client::credentials(headers, &mut form)?;
-    let consumer = client::authenticate(central, peer.address.ip(), &credentials, Instant::now()).await?;
+    let (consumer, shown) = client::authenticate(central, peer.address.ip(), &credentials, Instant::now()).await?;
     tracing::Span::current().record("consumer", consumer.client_key.as_str());
     let org = choose_org(&consumer, form.organisation.as_deref())?;
     let path = format!("/{PATH_TOKEN}");
     let proof = proof::prove(central, &Signed { peer, headers, method: "POST", path: &path, token: None })?;
     proof::take(central, &proof).await?;
     let node = node::note(central, consumer.id, proof).await?;
-    issue(central, &consumer, org, node).await
+    let answer = issue(central, &consumer, org, node).await?;
+    Ok(TokenAnswer { new_secret: rotate(central, &consumer, shown).await?, ..answer })
+}
+
+/// While the secret of a consumer is changed: tells its machine the new one, and ends the old one once the new one is used.
+async fn rotate(central: &Central, consumer: &Consumer, shown: Shown) -> Result<Option<String>, Refusal> {
+    match (shown, consumer.rotating_until) {
+        (Shown::Current, None) => Ok(None),
+        (Shown::Current, Some(_)) => {
+            central.store.consumer_rotated(consumer.id).await?;
+            Ok(None)
+        }
+        (Shown::Former, _) => {
+            let secret = central.store.consumer_secret(consumer).await?;
+            Ok(secret.map(|secret| secret.expose_secret().to_owned()))
+        }
+    }
 }
 
 /// The org that is asked for, or the first one the consumer may act for. The answer names them all.
@@ -82,16 +100,23 @@ async fn issue(central: &Central, consumer: &Consumer, org: &OrgId, node: Uuid) 
         Err(error) => return Err(error.into()),
     }
     let recipients = central.store.results_recipients().await?;
-    let signature = results_keys::announce(central.store.keyring().node_key(), central.identity.node, &recipients);
+    let (key, id) = (central.store.keyring().node_key(), central.identity.node);
+    let signature = results_keys::announce(key, id, &recipients);
+    let authorities = central.store.authorities_announced().await?.map(|announced| {
+        let fingerprints = announced.fingerprints;
+        Authorities { signature: announce_authorities(key, id, &fingerprints), fingerprints }
+    });
     Ok(TokenAnswer {
         access_token: token.expose_secret().to_owned(),
         token_type: TOKEN_TYPE.to_owned(),
         expires_in: central.token_lifetime.as_secs().unsigned_abs(),
         organisation_id: org.to_string(),
         organisations: consumer.orgs.iter().map(ToString::to_string).collect(),
-        central: central.identity.node,
-        central_key: hex::encode(central.store.keyring().node_key().public()),
+        central: id,
+        central_key: hex::encode(key.public()),
         version: VERSION.to_owned(),
         results: Some(ResultsKeys { recipients, signature }),
+        authorities,
+        new_secret: None,
     })
 }

@@ -5,6 +5,7 @@ mod access;
 mod chunks;
 mod client;
 mod desk;
+mod enrol;
 mod hand_in;
 mod limits;
 mod openapi;

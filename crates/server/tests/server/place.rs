@@ -192,6 +192,12 @@ impl Machine {
         Proof::sign(key, method, &url, now, None, Some(&token), ProofClaims::default())
     }
 
+    /// A proof for a request by which this machine is to become known.
+    pub fn proof_for(&self, place: &Place, path: &str) -> String {
+        let url = format!("https://localhost:{}{path}", place.address.port());
+        Proof::sign(self.keys.node_key(), "POST", &url, place.clock.now(), None, None, self.claims())
+    }
+
     /// A proof of another time than it is here.
     pub fn proof_at(&self, place: &Place, made: Timestamp, nonce: Option<&str>) -> String {
         Proof::sign(self.keys.node_key(), "POST", &place.token_url(), made, nonce, None, self.claims())

@@ -173,7 +173,8 @@ CREATE TABLE tao_package (
 -- ---------------------------------------------------------------- local: the replica, per remote and org
 
 -- tao_version: none at a taosync central; at a TAO central the version of TAO this server says it is. results_recipients:
--- for whom central wants results sealed, a list; none until it said so.
+-- for whom central wants results sealed, a list; none until it said so. announced: further authorities that may have signed
+-- central's certificate, a list of fingerprints, while it changes its own.
 CREATE TABLE remote (
     id             BLOB    NOT NULL PRIMARY KEY,
     root_url       TEXT    NOT NULL,
@@ -181,6 +182,7 @@ CREATE TABLE remote (
     client_key     TEXT    NOT NULL UNIQUE,
     secret         BLOB    NOT NULL,
     ca_fingerprint TEXT,
+    announced      TEXT,
     central        BLOB,
     central_key    BLOB,
     tao_version    TEXT,
@@ -363,6 +365,15 @@ CREATE TABLE package_coded (
     at      INTEGER NOT NULL,
     PRIMARY KEY (package, node)
 ) STRICT, WITHOUT ROWID;
+
+-- Central: machines that were given the key of a package to open it at once.
+CREATE TABLE package_given (
+    package BLOB    NOT NULL,
+    node    BLOB    NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (package, node)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX package_given_node ON package_given (node);
 
 -- Ciphertext chunks in the object store; dying_at is set while garbage collection waits.
 CREATE TABLE chunk (
@@ -572,11 +583,15 @@ CREATE INDEX tao_written_item ON tao_written (item);
 -- ---------------------------------------------------------------- who is who
 
 -- A person or program allowed to ask this central for tokens. stranger: key of the last machine that was refused because the
--- consumer is another's.
+-- consumer is another's. secret_no: how often the secret was changed. old_hash, old_until: the secret before, good until then
+-- or until the new one is used.
 CREATE TABLE consumer (
     id           BLOB    NOT NULL PRIMARY KEY,
     client_key   TEXT    NOT NULL UNIQUE,
     secret_hash  BLOB    NOT NULL,
+    secret_no    INTEGER NOT NULL DEFAULT 0,
+    old_hash     BLOB,
+    old_until    INTEGER,
     user         BLOB    NOT NULL,
     role         TEXT    NOT NULL,
     stranger     TEXT,
@@ -585,8 +600,9 @@ CREATE TABLE consumer (
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER,
     revoked_at   INTEGER,
-    -- URI of the sync manager whose handshakes give this consumer to TAO boxes.
-    handshake_of TEXT
+    -- URI of the sync manager whose handshakes give this consumer: to all TAO boxes, or to the machine with this key.
+    handshake_of  TEXT,
+    handshake_key TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE consumer_org (
@@ -603,6 +619,17 @@ CREATE TABLE consumer_key (
     PRIMARY KEY (consumer, thumbprint)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX consumer_key_thumbprint ON consumer_key (thumbprint);
+
+-- Codes that give a consumer to one machine, once. hash: of the secret in the code; used_by: key of the machine that used it.
+CREATE TABLE enrolment_code (
+    hash       BLOB    NOT NULL PRIMARY KEY,
+    consumer   BLOB    NOT NULL,
+    made_at    INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used_at    INTEGER,
+    used_by    TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX enrolment_code_consumer ON enrolment_code (consumer);
 
 -- Proofs of requests that are taken once only. id: hash of key and identity of the proof.
 CREATE TABLE proof_seen (
@@ -622,7 +649,7 @@ CREATE TABLE token (
 CREATE INDEX token_consumer ON token (consumer, node, org, issued_at);
 CREATE INDEX token_expires ON token (expires_at);
 
--- Local servers as central knows them.
+-- Local servers as central knows them. lost_at: since when the machine is known to be lost or stolen.
 CREATE TABLE node (
     id         BLOB    NOT NULL PRIMARY KEY,
     thumbprint TEXT    NOT NULL,
@@ -632,7 +659,8 @@ CREATE TABLE node (
     version    TEXT    NOT NULL,
     first_seen INTEGER NOT NULL,
     last_seen  INTEGER NOT NULL,
-    revoked_at INTEGER
+    revoked_at INTEGER,
+    lost_at    INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX node_consumer ON node (consumer);
 

@@ -150,6 +150,7 @@ impl Store {
             "INSERT INTO consumer_key (consumer, thumbprint, bound_at)
              SELECT consumer, $2, $3 FROM consumer_key WHERE thumbprint = $4 ON CONFLICT DO NOTHING",
             "DELETE FROM consumer_key WHERE thumbprint = $4",
+            "UPDATE consumer SET handshake_key = $2 WHERE handshake_key = $4",
             "DELETE FROM token WHERE node = $5",
         ] {
             let query = sqlx::query(statement).bind(node.consumer).bind(&node.thumbprint).bind(self.now_ms());

@@ -5,6 +5,7 @@ mod accounts;
 mod answers;
 mod audit;
 mod blobs;
+mod enrolment;
 mod executions;
 mod history;
 mod outbox;

@@ -13,6 +13,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use taosync_vault::tls::{Dates, client_config_by};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -53,8 +54,8 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub fn new(address: &Address, counters: Arc<Counters>) -> Result<Self, LinkError> {
-        let config = taosync_vault::tls::client_config(address.pin)
+    pub fn new(address: &Address, dates: Dates, counters: Arc<Counters>) -> Result<Self, LinkError> {
+        let config = client_config_by(&address.pins, dates)
             .map_err(|error| LinkError::Certificate { host: address.root.to_string(), reason: error.to_string() })?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);

@@ -39,6 +39,15 @@ pub enum LinkError {
         /// In a few words.
         reason: String,
     },
+    /// The dates of the certificate are not those of this machine's clock, and central could not tell its time: nobody
+    /// met it yet, or its own time is outside of them too.
+    #[error("the certificate of {host} is not accepted: {reason}")]
+    Dates {
+        /// Host and port.
+        host: String,
+        /// In a few words.
+        reason: String,
+    },
     /// Central stopped talking.
     #[error("{host} was silent for {seconds} seconds; what arrived is kept, try again")]
     Silent {
@@ -109,7 +118,7 @@ impl LinkError {
             Self::Request(_) => "TS-202",
             Self::Unreachable { .. } => "TS-203",
             Self::OtherAuthority { .. } => "TS-204",
-            Self::Certificate { .. } => "TS-205",
+            Self::Certificate { .. } | Self::Dates { .. } => "TS-205",
             Self::Silent { .. } => "TS-206",
             Self::Cut { .. } => "TS-207",
             Self::Stranger { .. } => "TS-208",
@@ -126,12 +135,12 @@ impl LinkError {
         if let Some(distrust) = Distrust::in_error(&error) {
             return match distrust {
                 Distrust::OtherAuthority | Distrust::UnknownIssuer => Self::OtherAuthority { host },
-                Distrust::Expired => Self::Certificate {
+                Distrust::Expired => Self::Dates {
                     host,
                     reason: "it has expired; check this machine's clock first, then renew central's certificate".into(),
                 },
                 Distrust::NotYetValid => {
-                    Self::Certificate { host, reason: "it is not valid yet; check this machine's clock".into() }
+                    Self::Dates { host, reason: "it is not valid yet; check this machine's clock".into() }
                 }
                 Distrust::OtherHost => Self::Certificate {
                     host,

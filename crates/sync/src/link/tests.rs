@@ -62,7 +62,8 @@ async fn link(token: Says, then: Says) -> (Link, tempfile::TempDir) {
         root,
         client_key: "key".into(),
         secret: SecretString::from("secret"),
-        pin: None,
+        pins: Vec::new(),
+        central: None,
         org: None,
         proxy: None,
     };

@@ -12,16 +12,22 @@ use serde::{Deserialize, Serialize};
 use taosync_model::OrgId;
 use taosync_vault::proof::ProofClaims;
 use taosync_vault::succession::vouch;
-use taosync_vault::{results_keys, sealed_file};
-use taosync_wire::v1::token::{ORG_PARAMETER, ResultsKeys, TOKEN_TYPE, TokenAnswer, TokenError};
+use taosync_vault::tls::Fingerprint;
+use taosync_vault::{announcement::verify_authorities, results_keys, sealed_file};
+use taosync_wire::v1::token::{Authorities, ORG_PARAMETER, ResultsKeys, TOKEN_TYPE, TokenAnswer, TokenError};
 use url::{Url, form_urlencoded};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::{Link, LinkError, USE_NONCE, read_small};
+use super::{Link, LinkError, USE_NONCE, host_of, read_small};
 
 /// Longest answer of a token endpoint.
 pub(super) const MAX_ANSWER: usize = 64 * 1024;
+
+/// Longest secret that is taken.
+const MAX_SECRET: usize = 1_024;
+/// Authorities that a central may name together.
+const MOST_AUTHORITIES: usize = 2;
 
 /// A token for one org, and what came with it.
 #[derive(Clone)]
@@ -35,6 +41,10 @@ pub struct Access {
     pub central: Central,
     /// For whom central wants results sealed, when it gave the token just now and said so; its signature holds.
     pub results: Option<Vec<String>>,
+    /// The secret to be used from now on, when central gave the token just now and changes the secret.
+    pub new_secret: Option<SecretString>,
+    /// Authorities of central's certificate, when it said so just now; its signature holds.
+    pub authorities: Option<Vec<String>>,
     renew_at: Timestamp,
     /// Given by central just now, not kept from an earlier sync.
     is_new: bool,
@@ -54,6 +64,8 @@ pub struct Central {
 struct Kept {
     token: String,
     node: Uuid,
+    #[serde(default)]
+    thumbprint: String,
     client_key: String,
     root: Url,
     org: OrgId,
@@ -82,6 +94,7 @@ impl Link {
     pub async fn take_up(&self, kept: &[u8]) {
         let Ok(kept) = serde_json::from_slice::<Kept>(kept) else { return };
         let is_ours = kept.node == self.caller.node
+            && kept.thumbprint == self.caller.keyring.node_key().thumbprint()
             && kept.client_key == self.address.client_key
             && kept.root == self.address.root;
         if is_ours {
@@ -89,8 +102,17 @@ impl Link {
             let token = Arc::new(SecretString::from(kept.token));
             let Kept { org, orgs, renew_at, nonce, .. } = kept;
             *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = nonce;
-            *self.access.lock().await =
-                Some(Access { token, org, orgs, central, results: None, renew_at, is_new: false });
+            *self.access.lock().await = Some(Access {
+                token,
+                org,
+                orgs,
+                central,
+                results: None,
+                new_secret: None,
+                authorities: None,
+                renew_at,
+                is_new: false,
+            });
         }
     }
 
@@ -100,6 +122,7 @@ impl Link {
         let kept = Kept {
             token: access.token.expose_secret().to_owned(),
             node: self.caller.node,
+            thumbprint: self.caller.keyring.node_key().thumbprint(),
             client_key: self.address.client_key.clone(),
             root: self.address.root.clone(),
             org: access.org,
@@ -141,13 +164,8 @@ impl Link {
     async fn ask_token_once(&self, org: Option<&OrgId>) -> Result<Access, LinkError> {
         let asked_at = self.caller.clock.now();
         let request = self.token_request(org)?;
-        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
-        self.traffic.count_request();
-        let answer = tokio::time::timeout(self.silence, self.client.request(request))
-            .await
-            .map_err(|_| LinkError::Silent { host: host.clone(), seconds: self.silence.as_secs() })?
-            .map_err(|error| LinkError::from_client(&host, error))?;
-        self.note_nonce(answer.headers());
+        let host = host_of(&request);
+        let answer = self.request(request).await?;
         let status = answer.status();
         let stranger = || LinkError::Stranger { host: host.clone(), status: status.as_u16() };
         let body = read_small(answer.into_body(), MAX_ANSWER, self.silence).await.ok_or_else(stranger)?;
@@ -159,17 +177,21 @@ impl Link {
         access_of(answer, asked_at)
     }
 
-    fn token_request(&self, org: Option<&OrgId>) -> Result<http::Request<Full<Bytes>>, LinkError> {
-        let url = &self.address.token;
+    /// What this node says about itself where it is not known yet.
+    pub(super) fn claims(&self) -> ProofClaims {
         let keyring = &self.caller.keyring;
         let public = keyring.node_key().public();
-        let claims = ProofClaims {
+        ProofClaims {
             node: Some(self.caller.node),
             recipient: Some(keyring.identity().recipient()),
             version: Some(self.caller.version.clone()),
             former: keyring.former().iter().map(|former| vouch(former, self.caller.node, &public)).collect(),
-        };
-        let proof = self.proof("POST", url, None, claims);
+        }
+    }
+
+    fn token_request(&self, org: Option<&OrgId>) -> Result<http::Request<Full<Bytes>>, LinkError> {
+        let url = &self.address.token;
+        let proof = self.proof("POST", url, None, self.claims());
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if let Some(org) = org {
@@ -207,6 +229,18 @@ fn keys_of(keys: ResultsKeys, central: Uuid, key: &[u8; 32]) -> Result<Vec<Strin
     if is_usable { Ok(keys.recipients) } else { Err(bad()) }
 }
 
+/// The authorities that central names, if it signed them.
+fn authorities_of(said: Authorities, central: Uuid, key: &[u8; 32]) -> Result<Vec<String>, LinkError> {
+    let bad = || LinkError::Protocol("the token answer has certificate authorities that central did not sign".into());
+    verify_authorities(key, central, &said.fingerprints, &said.signature).map_err(|_| bad())?;
+    let are_fingerprints = said.fingerprints.iter().all(|text| text.parse::<Fingerprint>().is_ok());
+    if are_fingerprints && (1..=MOST_AUTHORITIES).contains(&said.fingerprints.len()) {
+        Ok(said.fingerprints)
+    } else {
+        Err(bad())
+    }
+}
+
 fn access_of(answer: TokenAnswer, asked_at: Timestamp) -> Result<Access, LinkError> {
     let bad = |what: &str| LinkError::Protocol(format!("the token answer has {what}"));
     if !answer.token_type.eq_ignore_ascii_case(TOKEN_TYPE) {
@@ -223,6 +257,8 @@ fn access_of(answer: TokenAnswer, asked_at: Timestamp) -> Result<Access, LinkErr
         orgs,
         central: Central { id: answer.central, key },
         results: answer.results.map(|keys| keys_of(keys, answer.central, &key)).transpose()?,
+        new_secret: answer.new_secret.filter(|secret| secret.len() <= MAX_SECRET).map(SecretString::from),
+        authorities: answer.authorities.map(|said| authorities_of(said, answer.central, &key)).transpose()?,
         renew_at: asked_at.saturating_add(life * 4 / 5).unwrap_or(asked_at),
         is_new: true,
     })

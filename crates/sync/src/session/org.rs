@@ -8,17 +8,17 @@ use taosync_store::Store;
 use taosync_store::history::NewRun;
 use taosync_store::packages::PackageState;
 use taosync_store::replica::{Learned, ReplicaScope, Verdict};
-use taosync_vault::tls::Fingerprint;
+use taosync_vault::tls::{Fingerprint, Pin};
 use url::Url;
 
 use super::error::Divergence;
 use super::run::{Mode, Plan, What};
 use super::summary::{DeliveryCounts, OrgSummary, Progress, ResultCounts, Summary, TypeCounts};
-use super::{SyncError, held, report};
+use super::{SyncError, held, report, summary};
 use crate::down::apply::{self, PullPlan, Pulled};
 use crate::down::pull;
 use crate::down::showing::Showing;
-use crate::link::{Address, Caller, Link, LinkError};
+use crate::link::{Address, Caller, Central, Link, LinkError};
 use crate::packages::FetchOutcome;
 use crate::packages::ahead::look_ahead;
 use crate::packages::fetch;
@@ -70,10 +70,11 @@ pub(super) async fn sync(
         summary.held = held::groups(store).await?.into_iter().filter(|group| group.org == replica.org).collect();
     }
     advise(&mut summary, &done);
+    summary.advice.extend(link.clock_ahead().map(summary::clock_advice));
     summary.status = report::status_of(&summary).to_owned();
     summary.seconds = since.elapsed().as_secs_f64();
     if plan.mode == Mode::Apply {
-        report::end(store, plan, &replica, &link, &mut summary, started_at, &done).await?;
+        report::end(store, plan, &replica, &link, &mut summary, started_at).await?;
     }
     Ok(summary)
 }
@@ -102,13 +103,16 @@ pub(super) async fn transport(
     let login = store.remote_login(replica.remote).await?;
     let malformed = |text: &str| LinkError::Request(text.to_owned());
     let url = |text: &str| Url::parse(text).map_err(|_| malformed(text));
-    let pin = login.remote.ca_fingerprint.as_deref().map(str::parse::<Fingerprint>).transpose();
+    let pins = login.remote.fingerprints().map(|text| text.parse::<Fingerprint>().map(Pin::Whole));
+    let pins = pins.collect::<Result<Vec<_>, _>>();
+    let central = login.remote.central.zip(login.remote.central_key).map(|(id, key)| Central { id, key });
     let address = Address {
         root: url(&login.remote.root_url)?,
         token: url(&login.remote.token_url)?,
         client_key: login.remote.client_key.clone(),
         secret: login.secret,
-        pin: pin.map_err(|_| malformed("a central with a malformed fingerprint"))?,
+        pins: pins.map_err(|_| malformed("a central with a malformed fingerprint"))?,
+        central,
         org: Some(replica.org.clone()),
         proxy: proxy.map(ToOwned::to_owned),
     };
@@ -148,7 +152,7 @@ async fn steps(
     }
     let access = link.access().await?;
     store.remote_introduce(replica.remote, access.central.id, &access.central.key).await?;
-    hear_of_results_keys(store, replica, link).await?;
+    hear_of_keys(store, replica, link).await?;
     let mut replica = replica.clone();
     if access.org != replica.org {
         store.replica_rename(replica.id, &access.org).await?;
@@ -172,15 +176,23 @@ async fn steps(
         results(store, plan, &replica.org, link, done, progress).await?;
     }
     // A kept token may have been replaced on the way.
-    hear_of_results_keys(store, &replica, link).await
+    hear_of_keys(store, &replica, link).await
 }
 
-/// Keeps for whom results are sealed from now on, when central said so with a new token.
-async fn hear_of_results_keys(store: &Store, replica: &ReplicaScope, link: &Link) -> Result<(), SyncError> {
-    match link.access().await?.results {
-        Some(recipients) => Ok(store.remote_results(replica.remote, &recipients).await?),
-        None => Ok(()),
+/// Keeps what central said with a new token: for whom results are sealed from now on, another secret, and the authorities of
+/// its certificate.
+async fn hear_of_keys(store: &Store, replica: &ReplicaScope, link: &Link) -> Result<(), SyncError> {
+    let access = link.access().await?;
+    if let Some(recipients) = &access.results {
+        store.remote_results(replica.remote, recipients).await?;
     }
+    if let Some(secret) = &access.new_secret {
+        store.remote_secret(replica.remote, secret).await?;
+    }
+    if let Some(authorities) = &access.authorities {
+        store.remote_authorities(replica.remote, authorities).await?;
+    }
+    Ok(())
 }
 
 async fn results(
@@ -348,7 +360,7 @@ impl Done {
             types,
             deliveries: self.deliveries(),
             results: self.result_counts(),
-            clock_ahead: self.pulled.as_ref().map(|p| p.clock_ahead),
+            clock_ahead: self.clock_ahead(link),
             line_speed: self.line_speed(traffic.bytes_down),
             held_removals: self.pulled.as_ref().map_or(0, |p| p.held),
             requests: traffic.requests,
@@ -359,6 +371,11 @@ impl Done {
             orgs: vec![org],
             ..Summary::default()
         }
+    }
+
+    /// Seconds this machine is ahead of central, where that was measured.
+    pub(super) fn clock_ahead(&self, link: &Link) -> Option<i64> {
+        self.pulled.as_ref().map(|pulled| pulled.clock_ahead).or_else(|| link.clock_ahead())
     }
 
     /// Bytes a second, when enough was received to say.

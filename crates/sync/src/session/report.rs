@@ -12,7 +12,7 @@ use taosync_wire::v1::report::{HeldReport, Purged, Report, scope_digest};
 use taosync_wire::{Problem, v1};
 
 use super::SyncError;
-use super::org::{self, Done};
+use super::org;
 use super::run::Plan;
 use super::summary::Summary;
 use crate::down::apply;
@@ -45,9 +45,8 @@ pub(super) async fn end(
     link: &Link,
     summary: &mut Summary,
     started_at: Timestamp,
-    done: &Done,
 ) -> Result<(), SyncError> {
-    let report = report(store, plan, replica, summary, started_at, done).await?;
+    let report = report(store, plan, replica, summary, started_at).await?;
     let body = serde_json::to_value(&report).unwrap_or_default();
     store.report_add(replica.remote, &replica.org, &body).await?;
     if let Err(error) = send(store, replica, link).await {
@@ -84,7 +83,6 @@ async fn report(
     replica: &ReplicaScope,
     summary: &Summary,
     started_at: Timestamp,
-    done: &Done,
 ) -> Result<Report, SyncError> {
     let (deliveries, not_ready) = org::not_ready(store, &replica.org).await?;
     let (not_ready, more_not_ready) = named(not_ready);
@@ -113,8 +111,9 @@ async fn report(
         changed: [sum(|c| c.created), sum(|c| c.updated), sum(|c| c.removed)],
         sent: summary.results.sent,
         version: plan.version.clone(),
-        clock: done.pulled.as_ref().map_or(0, |p| p.clock_ahead),
+        clock: summary.clock_ahead.unwrap_or(0),
         disk,
+        encrypted: plan.encrypted,
         purged: purged(store, &replica.org).await?,
         line: summary.line_speed.unwrap_or(0),
     })

@@ -68,6 +68,8 @@ pub struct Plan {
     pub actor: String,
     /// Version of this program.
     pub version: String,
+    /// Whether the disk of this node is encrypted, for the report; none where the system does not say.
+    pub encrypted: Option<bool>,
     /// Proxy, when configured.
     pub proxy: Option<String>,
 }

@@ -177,3 +177,12 @@ pub enum Progress {
         of: u64,
     },
 }
+
+/// What a clock means that is outside of the dates of central's certificate.
+pub(super) fn clock_advice(ahead: i64) -> String {
+    let side = if ahead > 0 { "ahead of" } else { "behind" };
+    format!(
+        "this machine's clock is {} days {side} central's: its time was taken from central for this sync. Set the clock, and replace the battery of the machine if it forgets it",
+        ahead.unsigned_abs() / 86_400
+    )
+}

@@ -5,7 +5,7 @@ use taosync_model::scope::FieldChoice;
 use taosync_model::tao::Properties;
 use taosync_model::{Entity, EntityType, OrgId, vocabulary as v};
 use taosync_store::entities::Key;
-use taosync_store::tao::NewHandshake;
+use taosync_store::tao::{Handshake, NewHandshake};
 use taosync_store::{Store, StoreError};
 use taosync_vault::{passwords, random};
 use taosync_wire::tao::access::{HandshakeAnswer, OauthInfo};
@@ -38,6 +38,23 @@ impl Manager {
     /// The login.
     pub fn login(&self) -> &str {
         self.entity.first(v::USER_LOGIN).unwrap_or_default()
+    }
+
+    /// URI of the manager.
+    pub fn uri(&self) -> &str {
+        &self.entity.uri
+    }
+
+    /// What the store is asked for: a consumer for the machine with this key, or for all TAO boxes of the manager.
+    fn handshake<'a>(&'a self, client_key: &'a str, machine: Option<&'a str>) -> NewHandshake<'a> {
+        NewHandshake {
+            manager: &self.entity.uri,
+            login: self.login(),
+            role: v::ROLE_SYNC_MANAGER,
+            orgs: &self.orgs,
+            client_key,
+            machine,
+        }
     }
 }
 
@@ -83,6 +100,15 @@ pub(crate) async fn orgs_of(store: &Store, manager: &Entity) -> Result<Vec<OrgId
     Ok(orgs)
 }
 
+/// The consumer of one machine of ours that a manager connects: the same at every try.
+pub async fn connect(store: &Store, manager: &Manager, thumbprint: &str) -> Result<Handshake, StoreError> {
+    store.handshake(&manager.handshake(&client_key(), Some(thumbprint))).await
+}
+
+fn client_key() -> String {
+    hex::encode(random::bytes::<16>())
+}
+
 /// What a handshake gave.
 pub struct Given {
     /// For the box.
@@ -93,14 +119,7 @@ pub struct Given {
 
 /// The consumer of a manager's boxes, and who the manager is.
 pub async fn handshake(store: &Store, manager: &Manager, token_url: String) -> Result<Given, StoreError> {
-    let new = NewHandshake {
-        manager: &manager.entity.uri,
-        login: manager.login(),
-        role: v::ROLE_SYNC_MANAGER,
-        orgs: &manager.orgs,
-        client_key: &hex::encode(random::bytes::<16>()),
-    };
-    let consumer = store.tao_handshake(&new).await?;
+    let consumer = store.handshake(&manager.handshake(&client_key(), None)).await?;
     let uri = manager.entity.uri.clone();
     let base = uri.rsplit_once('#').map_or(uri.as_str(), |(base, _)| base);
     let mut entity = manager.entity.clone();

@@ -19,6 +19,38 @@ impl Fingerprint {
     }
 }
 
+/// The pin of an authority: its whole fingerprint, or the beginning of it where there is little room, as on paper. 128 bits
+/// are enough: nobody finds a second certificate with the same ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pin {
+    /// All of it.
+    Whole(Fingerprint),
+    /// The first half.
+    Beginning([u8; PIN_BYTES]),
+}
+
+/// Bytes of a pin that is only the beginning of a fingerprint.
+pub const PIN_BYTES: usize = 16;
+
+impl Pin {
+    /// Whether an authority with this fingerprint is the pinned one.
+    pub fn matches(&self, fingerprint: &Fingerprint) -> bool {
+        match self {
+            Self::Whole(whole) => whole == fingerprint,
+            Self::Beginning(beginning) => fingerprint.beginning() == *beginning,
+        }
+    }
+}
+
+impl Fingerprint {
+    /// The first half, for where there is little room.
+    pub fn beginning(&self) -> [u8; PIN_BYTES] {
+        let mut beginning = [0; PIN_BYTES];
+        beginning.copy_from_slice(&self.0[..PIN_BYTES]);
+        beginning
+    }
+}
+
 impl FromStr for Fingerprint {
     type Err = VaultError;
 

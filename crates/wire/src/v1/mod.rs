@@ -1,10 +1,12 @@
 //! Version 1 of the protocol between two taosync nodes. One file per endpoint family.
 
 pub mod compare;
+pub mod enrol;
 pub mod feed;
 pub mod outbox;
 pub mod packages;
 pub mod report;
+pub mod time;
 pub mod token;
 
 /// Version of the protocol, part of every path.
@@ -25,6 +27,12 @@ pub const DPOP_NONCE: &str = "dpop-nonce";
 
 /// Path of the token endpoint, relative to the root URL.
 pub const PATH_TOKEN: &str = "api/v1/oauth/token";
+/// Path at which a sync manager's login gives a machine credentials.
+pub const PATH_HANDSHAKE: &str = "api/v1/oauth/handshake";
+/// Path at which an enrolment code gives a machine credentials.
+pub const PATH_ENROL: &str = "api/v1/oauth/enrol";
+/// Path of central's signed time.
+pub const PATH_TIME: &str = "api/v1/time";
 /// Path of the feed.
 pub const PATH_FEED: &str = "api/v1/feed";
 /// Path of a comparison's last step: what differs is asked for by name.

@@ -60,6 +60,9 @@ pub struct Report {
     pub clock: i64,
     /// Free bytes on local's disk.
     pub disk: u64,
+    /// Whether that disk is encrypted, where the system says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypted: Option<bool>,
     /// What was erased here because central removed people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purged: Option<Purged>,

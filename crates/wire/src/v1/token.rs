@@ -31,6 +31,21 @@ pub struct TokenAnswer {
     /// For whom results are sealed; none from a central that does not know of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<ResultsKeys>,
+    /// Authorities that may sign central's certificate, while it changes its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<Authorities>,
+    /// The secret to be used from now on, when the one that was shown is on its way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_secret: Option<String>,
+}
+
+/// Authorities that may sign central's certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorities {
+    /// SHA-256 of their certificates, hexadecimal.
+    pub fingerprints: Vec<String>,
+    /// Central's signature over its node id and these (Ed25519, hex).
+    pub signature: String,
 }
 
 /// For whom results are sealed.

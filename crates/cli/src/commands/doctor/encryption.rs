@@ -25,11 +25,24 @@ enum Disk {
     Unknown(String),
 }
 
-/// The finding about a node's directory.
-pub fn finding(dir: &Path) -> Finding {
+/// Whether what lies in a directory is encrypted on its disk; none when that cannot be seen, or nothing stays there anyway.
+pub fn is_encrypted(dir: &Path) -> Option<bool> {
+    match disk_of(dir) {
+        Disk::Encrypted(_) => Some(true),
+        Disk::Plain(_) => Some(false),
+        Disk::InMemory | Disk::Unknown(_) => None,
+    }
+}
+
+fn disk_of(dir: &Path) -> Disk {
     let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    match below(&dir, &mounts, Path::new("/sys")) {
+    below(&dir, &mounts, Path::new("/sys"))
+}
+
+/// The finding about a node's directory.
+pub(super) fn finding(dir: &Path) -> Finding {
+    match disk_of(dir) {
         Disk::Encrypted(how) => Finding::ok(NAME, format!("the disk below {} is encrypted ({how})", dir.display())),
         Disk::InMemory => Finding::warn(
             NAME,

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use jiff::Timestamp;
 use taosync_model::Clock;
 use taosync_store::Store;
 use taosync_store::history::SyncOutcome;
@@ -11,9 +12,10 @@ use taosync_store::results_keys::in_use;
 use taosync_store::settings::Role;
 use taosync_sync::tao::Compat;
 use taosync_vault::Keyring;
-use taosync_vault::tls::Tls;
+use taosync_vault::tls::{Tls, Window};
 
 use super::{Finding, Verdict, encryption};
+use crate::certificate::WARN_DAYS;
 use crate::commands::serve;
 use crate::config::{Config, Place};
 use crate::context::Context;
@@ -34,7 +36,7 @@ pub async fn all(context: &Context) -> Vec<Finding> {
     let mut findings =
         vec![configuration(place, &config), keys(place), encryption::finding(place.dir()), clock(&*context.clock)];
     if let Ok(config) = &config {
-        findings.push(transport(place, config));
+        findings.push(transport(place, config, context.clock.now()));
         findings.push(port(place, config).await);
     }
     match Node::open(context).await {
@@ -43,6 +45,7 @@ pub async fn all(context: &Context) -> Vec<Finding> {
                 "database",
                 format!("opens; node {} is a {} server", node.identity.node, node.identity.role),
             ));
+            findings.push(offset(&node).await);
             findings.push(disk(&node).await);
             findings.push(whole(&node).await);
             findings.push(unfinished(&node).await);
@@ -120,7 +123,30 @@ fn clock(clock: &dyn Clock) -> Finding {
     Finding::ok("clock", format!("{} here", output::time(now)))
 }
 
-fn transport(place: &Place, config: &Config) -> Finding {
+/// How far this clock is from central's, as the last syncs measured it.
+async fn offset(node: &Node) -> Finding {
+    const NAME: &str = "central's clock";
+    if node.identity.role == Role::Central {
+        return Finding::ok(NAME, "local servers compare theirs with this one");
+    }
+    match readiness::clock_ahead(&node.store).await {
+        Err(failure) => Finding::of(NAME, &failure),
+        Ok(ahead) => {
+            let check = readiness::clock(ahead);
+            match check.level {
+                Level::Ok => Finding::ok(NAME, check.text),
+                Level::Warning => Finding::warn(NAME, check.text, "set this machine's clock"),
+                Level::Critical => Finding::fail(
+                    NAME,
+                    check.text,
+                    "set this machine's clock, and replace its battery if it forgets the time when it is switched off",
+                ),
+            }
+        }
+    }
+}
+
+fn transport(place: &Place, config: &Config, now: Timestamp) -> Finding {
     if config.plain_http {
         return Finding::warn(
             "plain http",
@@ -128,12 +154,27 @@ fn transport(place: &Place, config: &Config) -> Finding {
             "make a node without --plain-http",
         );
     }
-    match Tls::open(&place.keys()) {
-        Ok(tls) => {
-            Finding::ok("certificate", format!("fits its key; fingerprint of its authority {}", tls.fingerprint()))
-        }
+    let opened = Tls::open(&place.keys()).and_then(|tls| Ok((tls, Tls::window(&place.keys())?)));
+    match opened {
+        Ok((tls, window)) => certificate(&tls, window, now),
         Err(error) => Finding::of("certificate", &error.into()),
     }
+}
+
+fn certificate(tls: &Tls, window: Window, now: Timestamp) -> Finding {
+    const NAME: &str = "certificate";
+    let days = window.until.duration_since(now).as_hours() / 24;
+    let until = output::time(window.until);
+    if now < window.from || window.until <= now {
+        let text =
+            format!("by this machine's clock it is not valid: only from {} to {until}", output::time(window.from));
+        return Finding::fail(NAME, text, "check the clock first; then start the server again, which makes a new one");
+    }
+    if days < WARN_DAYS {
+        let text = format!("ends in {days} days, on {until}");
+        return Finding::warn(NAME, text, "start the server again: it makes a new one; what local servers pin stays");
+    }
+    Finding::ok(NAME, format!("fits its key, valid until {until}; fingerprint of its authority {}", tls.fingerprint()))
 }
 
 async fn port(place: &Place, config: &Config) -> Finding {
@@ -300,5 +341,26 @@ async fn partner(store: &Store, role: Role) -> Finding {
         }
         (Role::Central, Ok(number)) => Finding::ok("partners", format!("{number} keys for local servers")),
         (Role::Local, Ok(number)) => Finding::ok("partners", format!("{number} central(s) known")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan as _;
+    use taosync_model::clock::SystemClock;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_warned_of_before_its_end() {
+        let (dir, now) = (tempfile::tempdir().unwrap(), SystemClock.now());
+        let tls = Tls::create(dir.path(), &["localhost".to_owned()], now).unwrap();
+        let window = Tls::window(dir.path()).unwrap();
+        let verdict =
+            |days: i64| certificate(&tls, window, window.until.checked_sub((days * 24).hours()).unwrap()).verdict;
+        assert_eq!(verdict(WARN_DAYS + 1), Verdict::Ok);
+        assert_eq!(verdict(WARN_DAYS - 1), Verdict::Warn);
+        assert_eq!(verdict(-1), Verdict::Fail);
+        assert_eq!(verdict(11 * 365), Verdict::Fail, "the clock is before its beginning");
     }
 }

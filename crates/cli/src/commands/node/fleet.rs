@@ -50,7 +50,7 @@ fn to_json(status: &NodeStatus) -> Value {
         .collect();
     json!({
         "node": status.node.id, "version": status.node.version, "first_seen": status.node.first_seen,
-        "last_seen": status.node.last_seen, "revoked_at": status.node.revoked_at, "state": state(status), "orgs": orgs,
+        "last_seen": status.node.last_seen, "revoked_at": status.node.revoked_at, "lost_at": status.node.lost_at, "state": state(status), "orgs": orgs,
     })
 }
 
@@ -63,7 +63,9 @@ fn row(status: &NodeStatus) -> Vec<String> {
 /// The worst that is known.
 fn state(status: &NodeStatus) -> &'static str {
     let has = |is_so: fn(&NodeOrg) -> bool| status.orgs.iter().any(is_so);
-    if status.node.revoked_at.is_some() {
+    if status.node.lost_at.is_some() {
+        "lost; shut out"
+    } else if status.node.revoked_at.is_some() {
         "shut out"
     } else if has(|org| org.diverged.as_deref() == Some("copied")) {
         "copied: two machines have this identity"
@@ -92,7 +94,7 @@ pub async fn revoke(context: &Context, id: Uuid) -> Result<Exit, Failure> {
     node.audit("node.revoke", &id.to_string(), json!({})).await?;
     context.output.answer(&json!({"node": id, "revoked": true}), || {
         format!("Local server {id} is shut out; its tokens are void. 'node approve' lets it in again.\nIs it in wrong hands? \
-             Then revoke its key too ('taosync oauth list', 'taosync oauth revoke'): with it, it can get a new identity.\n"
+             Then say 'taosync node lost {id}': with its key, it can get a new identity.\n"
         )
     })?;
     Ok(Exit::Done)

@@ -1,5 +1,7 @@
 //! `taosync oauth generate`: a consumer for the local servers of an org, and the command to be run there.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -13,6 +15,7 @@ use taosync_vault::tokens::TokenHash;
 use taosync_wire::{tao, v1};
 use url::Url;
 
+use super::sheets;
 use crate::commands::{scope, serve};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -23,14 +26,28 @@ use crate::node::Node;
 #[command(after_help = "The secret is shown once and kept nowhere. Each local server gets its own key:
 keep one key for one machine.
 
+With --out, a sheet with an enrolment code for each machine is written instead:
+whoever stands before the machine types it there. A code is good once.
+
 Examples:
   taosync --dir /srv/central oauth generate --org School-7
   taosync --dir /srv/central oauth generate --org School-7 --org School-8 --user anna --cmd
-  taosync --dir /srv/central oauth generate --org School-7 --cmd tao")]
+  taosync --dir /srv/central oauth generate --org School-7 --cmd tao
+  taosync --dir /srv/central oauth generate --orgs centers.csv --out sheets --valid-days 14")]
 pub struct Options {
     /// Organisation the key is for; may be repeated; '*' for everything
-    #[arg(long = "org", visible_alias = "organisation-id", value_name = "ORG", required_unless_present = "all_orgs")]
+    #[arg(long = "org", visible_alias = "organisation-id", value_name = "ORG", required_unless_present_any = ["all_orgs", "machines"])]
     orgs: Vec<OrgId>,
+    /// One machine for each line of this file (CSV with label and organisation id, as for 'import test-centers')
+    #[arg(long = "orgs", value_name = "FILE.csv", conflicts_with_all = ["orgs", "all_orgs", "cmd"], requires = "out")]
+    machines: Option<PathBuf>,
+    /// Write a sheet with an enrolment code for each machine into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "cmd")]
+    out: Option<PathBuf>,
+    /// Days until a code that was not used is over
+    #[arg(long, value_name = "DAYS", default_value_t = sheets::VALID_DAYS, requires = "out",
+        value_parser = clap::value_parser!(u16).range(1..=366))]
+    valid_days: u16,
     /// For every organisation there is now
     #[arg(long, conflicts_with = "orgs")]
     all_orgs: bool,
@@ -65,7 +82,8 @@ pub struct Generated {
     pub root_url: Url,
     /// SHA-256 of its certificate authority; none with plain HTTP.
     pub ca_fingerprint: Option<String>,
-    orgs: Vec<OrgId>,
+    /// Its organisations.
+    pub orgs: Vec<OrgId>,
     user: String,
     role: &'static str,
     command: String,
@@ -76,6 +94,13 @@ impl Options {
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
         let node = Node::open_as(context, Role::Central).await?;
         let orgs = if self.all_orgs { every_org(&node).await? } else { self.orgs };
+        if let Some(out) = &self.out {
+            let machines = match &self.machines {
+                Some(file) => sheets::machines_of(file)?,
+                None => vec![sheets::Machine { label: self.user, orgs }],
+            };
+            return sheets::write_all(context, &node, machines, out, self.valid_days).await;
+        }
         let generated = generate_for(&node, orgs, self.user, self.cmd.unwrap_or_default()).await?;
         let only_command = self.cmd.is_some();
         context.output.answer(&generated, || if only_command { generated.command.clone() } else { to_text(&generated) })
@@ -109,7 +134,7 @@ async fn generate_for(node: &Node, orgs: Vec<OrgId>, user: String, client: Clien
     }
     let key = hex::encode(random::bytes::<12>());
     let secret = match client {
-        Client::Taosync => random::token(),
+        Client::Taosync => node.keyring.consumer_secret(&key, 0),
         // PHP reads arguments its own way: nothing may look like an option.
         Client::Tao => SecretString::from(hex::encode(random::bytes::<48>())),
     };
@@ -132,7 +157,7 @@ async fn generate_for(node: &Node, orgs: Vec<OrgId>, user: String, client: Clien
 }
 
 /// The root address of this central, and where it gives tokens, for one client or the other.
-async fn urls(node: &Node, client: Client) -> Result<(Url, Url), Failure> {
+pub(super) async fn urls(node: &Node, client: Client) -> Result<(Url, Url), Failure> {
     let mut root = root_url(node)?;
     let path = match client {
         Client::Taosync => v1::PATH_TOKEN,
@@ -181,13 +206,13 @@ fn no_address() -> Failure {
     Failure::new("TS-408", "the address of this server is not known: it takes any free port", advice)
 }
 
-fn command(key: &str, secret: &str, token_url: &Url, root_url: &Url, fingerprint: Option<&str>) -> String {
+pub(super) fn command(key: &str, secret: &str, token_url: &Url, root_url: &Url, fingerprint: Option<&str>) -> String {
     let pin = fingerprint.map(|pin| format!(" --ca-fingerprint {pin}")).unwrap_or_default();
     format!("taosync oauth import -k {key} -s {secret} -tu {token_url} -u {root_url}{pin}")
 }
 
 /// The command of TAO that takes credentials (WIRE §5.5).
-fn tao_command(key: &str, secret: &str, token_url: &Url, root_url: &Url) -> String {
+pub(super) fn tao_command(key: &str, secret: &str, token_url: &Url, root_url: &Url) -> String {
     let class = r"oat\taoSync\scripts\tool\oauth\ImportOauthCredentials";
     format!("php index.php '{class}' -k {key} -s {secret} -tu {token_url} -u {root_url}")
 }

@@ -1,6 +1,7 @@
 //! `taosync oauth import`: takes the key and secret that central made, and proves at once that they work.
 
-mod tao;
+pub mod code;
+pub mod tao;
 
 use std::str::FromStr;
 
@@ -11,7 +12,7 @@ use taosync_model::OrgId;
 use taosync_store::remotes::{NewRemote, Remote, RemoteKind};
 use taosync_store::settings::Role;
 use taosync_sync::link::{Access, Address, Link};
-use taosync_vault::tls::Fingerprint;
+use taosync_vault::tls::{Fingerprint, Pin};
 use url::Url;
 use uuid::Uuid;
 
@@ -27,7 +28,8 @@ const MAX_SECRET: u64 = 4_096;
 #[derive(Debug, Args)]
 #[command(after_help = "Nothing is kept unless central accepts the key: a token is asked for at once.
 
-Example:
+Examples:
+  taosync --dir /srv/local oauth import --code -
   taosync --dir /srv/local oauth import -k KEY -s - -tu https://central.example:8443/api/v1/oauth/token \\
       -u https://central.example:8443/ --ca-fingerprint F < secret.txt
 
@@ -35,18 +37,22 @@ A TAO central is known by its token URL, or else by what it answers:
   taosync --dir /srv/local oauth import -k KEY -s - -tu https://tao.example/taoOauth/TokenApi/requestToken \\
       -u https://tao.example/ --organisation-id School-7 < secret.txt")]
 pub struct Options {
+    /// The enrolment code from a sheet of the office, instead of everything below; '-' reads it from standard input
+    #[arg(long, value_name = "CODE", num_args = 1.., conflicts_with_all = ["key", "secret", "token_url", "root_url",
+        "ca_fingerprint", "remote", "organisation_id", "tao_version"])]
+    code: Vec<code::Typed>,
     /// The key
-    #[arg(short, long, value_name = "KEY")]
-    key: String,
+    #[arg(short, long, value_name = "KEY", required_unless_present = "code")]
+    key: Option<String>,
     /// The secret; '-' reads it from standard input, which other users of this machine cannot see
-    #[arg(short, long, value_name = "SECRET", allow_hyphen_values = true)]
-    secret: Secret,
+    #[arg(short, long, value_name = "SECRET", allow_hyphen_values = true, required_unless_present = "code")]
+    secret: Option<Secret>,
     /// Where central gives tokens (also: -tu)
-    #[arg(long, value_name = "TOKEN_URL")]
-    token_url: Url,
+    #[arg(long, value_name = "TOKEN_URL", required_unless_present = "code")]
+    token_url: Option<Url>,
     /// Where central is
-    #[arg(short = 'u', long, value_name = "ROOT_URL")]
-    root_url: Url,
+    #[arg(short = 'u', long, value_name = "ROOT_URL", required_unless_present = "code")]
+    root_url: Option<Url>,
     /// Fingerprint of central's certificate authority (SHA-256); without it, the authorities this machine trusts
     #[arg(long, value_name = "FINGERPRINT")]
     ca_fingerprint: Option<String>,
@@ -63,7 +69,7 @@ pub struct Options {
 
 /// What a central speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Speaks {
+pub enum Speaks {
     /// The protocol of taosync
     Taosync,
     /// That of TAO
@@ -92,6 +98,9 @@ impl Options {
     /// Imports the key.
     pub async fn run(self, context: &Context) -> Result<(), Failure> {
         let node = Node::open_as(context, Role::Local).await?;
+        if !self.code.is_empty() {
+            return code::import(context, &node, &self.code).await;
+        }
         let (told, at_tao) = (self.told(), tao::Choice::of(&self));
         let new = self.new_remote()?;
         let speaks = match told {
@@ -102,26 +111,14 @@ impl Options {
             return tao::import(context, &node, new, at_tao).await;
         }
         if at_tao != tao::Choice::default() {
-            return Err(Failure::wrong_text(
-                "--organisation-id and --tao-version are for a TAO central; a key of taosync knows its organisations",
-                "leave them out, or say --remote tao",
-            ));
+            return Err(not_for_us());
         }
-        let Connected { remote, access, orgs } = connect(&node, &new).await?;
-        let central = access.central.id;
-        let document = json!({"remote": remote, "org": access.org, "orgs": orgs, "central": central});
-        context.output.answer(&document, || {
-            let names = orgs.iter().map(OrgId::as_str).collect::<Vec<_>>().join(", ");
-            format!(
-                "Connected with central {central} for {names}.\nNext: taosync --dir {} sync all",
-                node.place.dir().display()
-            )
-        })
+        connect(&node, &new).await?.tell(context, &node)
     }
 
     /// What was said, or else what the address of tokens tells.
     fn told(&self) -> Option<Speaks> {
-        let is_at = |path: &str| self.token_url.path().ends_with(&format!("/{path}"));
+        let is_at = |path: &str| self.token_url.iter().any(|url| url.path().ends_with(&format!("/{path}")));
         let by_address = if is_at(taosync_wire::tao::PATH_TOKEN) {
             Some(Speaks::Tao)
         } else {
@@ -132,19 +129,38 @@ impl Options {
 
     fn new_remote(self) -> Result<NewRemote, Failure> {
         let fingerprint = self.ca_fingerprint.as_deref().map(str::parse::<Fingerprint>).transpose()?;
-        let mut root_url = self.root_url;
-        if !root_url.path().ends_with('/') {
-            root_url.set_path(&format!("{}/", root_url.path()));
-        }
+        // Unwrap safety: clap wants all four where no code is given.
+        let (Some(key), Some(secret)) = (self.key, self.secret) else { return Err(incomplete()) };
+        let (Some(root_url), Some(token_url)) = (self.root_url, self.token_url) else { return Err(incomplete()) };
         Ok(NewRemote {
-            root_url: root_url.to_string(),
-            token_url: self.token_url.to_string(),
-            client_key: self.key,
-            secret: self.secret.read()?,
+            root_url: with_slash(root_url).to_string(),
+            token_url: token_url.to_string(),
+            client_key: key,
+            secret: secret.read()?,
             ca_fingerprint: fingerprint.map(|f| f.to_string()),
             kind: RemoteKind::Taosync,
         })
     }
+}
+
+/// A root URL ends with a slash: paths are joined to it.
+pub fn with_slash(mut root: Url) -> Url {
+    if !root.path().ends_with('/') {
+        root.set_path(&format!("{}/", root.path()));
+    }
+    root
+}
+
+fn incomplete() -> Failure {
+    Failure::wrong_text("key, secret, token URL and root URL belong together", "copy the whole command again")
+}
+
+/// Options for a TAO central, and the central is ours.
+pub fn not_for_us() -> Failure {
+    Failure::wrong_text(
+        "--organisation-id and --tao-version are for a TAO central; a key of taosync knows its organisations",
+        "leave them out, or say --remote tao",
+    )
 }
 
 /// A central that accepted a key.
@@ -152,6 +168,22 @@ pub struct Connected {
     remote: Uuid,
     access: Access,
     orgs: Vec<OrgId>,
+}
+
+impl Connected {
+    /// Says so.
+    pub fn tell(&self, context: &Context, node: &Node) -> Result<(), Failure> {
+        let Self { remote, access, orgs } = self;
+        let central = access.central.id;
+        let document = json!({"remote": remote, "org": access.org, "orgs": orgs, "central": central});
+        context.output.answer(&document, || {
+            let names = orgs.iter().map(OrgId::as_str).collect::<Vec<_>>().join(", ");
+            format!(
+                "Connected with central {central} for {names}.\nNext: taosync --dir {} sync all",
+                node.place.dir().display()
+            )
+        })
+    }
 }
 
 /// Asks central for a token, and keeps the key when it gives one.
@@ -193,7 +225,7 @@ async fn prove(node: &Node, new: &NewRemote) -> Result<Access, Failure> {
 }
 
 /// Where a central is that is not kept yet.
-fn address_of(node: &Node, new: &NewRemote) -> Result<Address, Failure> {
+pub fn address_of(node: &Node, new: &NewRemote) -> Result<Address, Failure> {
     let url = |text: &str| {
         Url::parse(text).map_err(|error| {
             Failure::wrong_text(format!("'{text}' is not a URL"), "copy the command again").because(error)
@@ -204,7 +236,8 @@ fn address_of(node: &Node, new: &NewRemote) -> Result<Address, Failure> {
         token: url(&new.token_url)?,
         client_key: new.client_key.clone(),
         secret: new.secret.clone(),
-        pin: new.ca_fingerprint.as_deref().map(str::parse).transpose()?,
+        pins: new.ca_fingerprint.as_deref().map(str::parse).transpose()?.map(Pin::Whole).into_iter().collect(),
+        central: None,
         org: None,
         proxy: node.proxy(),
     })
@@ -239,6 +272,9 @@ async fn keep(node: &Node, new: &NewRemote, access: &Access, orgs: &[OrgId]) -> 
     };
     if let Some(recipients) = &access.results {
         node.store.remote_results(remote, recipients).await?;
+    }
+    if let Some(authorities) = &access.authorities {
+        node.store.remote_authorities(remote, authorities).await?;
     }
     Ok(remote)
 }

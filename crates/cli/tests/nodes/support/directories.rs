@@ -6,7 +6,6 @@ use std::sync::Arc;
 use taosync_model::clock::ShiftedClock;
 use taosync_store::Store;
 use taosync_vault::keyring::Keyring;
-use taosync_vault::succession::Follows;
 use tempfile::TempDir;
 
 use super::{Central, Local, Node};
@@ -57,7 +56,7 @@ impl Local {
     /// `taosync node renew`.
     pub async fn renew(self) -> Self {
         self.store().close().await;
-        Keyring::renew_node(&self.node.dir.path().join("keys"), Follows::AnotherNode).unwrap();
+        Keyring::renew_node(&self.node.dir.path().join("keys")).unwrap();
         let node = Node::open(self.node.dir, self.node.clock).await;
         node.store.identity_renew().await.unwrap();
         Self { node }

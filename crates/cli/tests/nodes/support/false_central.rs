@@ -49,5 +49,7 @@ async fn token(central: &Central) -> TokenAnswer {
         central_key: hex::encode(central.store().keyring().node_key().public()),
         version: "0.1.0".into(),
         results: None,
+        authorities: None,
+        new_secret: None,
     }
 }

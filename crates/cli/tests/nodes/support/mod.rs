@@ -311,6 +311,7 @@ pub fn plan(what: What) -> Plan {
         up: UpLimits::default(),
         actor: "test".into(),
         version: "0.1.0".into(),
+        encrypted: None,
         proxy: None,
     }
 }

@@ -127,6 +127,7 @@ pub(super) fn start_sync(nodes: &Nodes, local: usize, wish: &Wish) -> Work<Resul
         up: UpLimits { items: wish.items, after_receipt, ..UpLimits::default() },
         actor: "test".into(),
         version: "0.1.0".into(),
+        encrypted: None,
         proxy: None,
     };
     let machine = &nodes.locals[local];

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::fault::{Fault, answer};
 use crate::listen::Peer;
-use crate::oauth::{self, Credentials, Refusal};
+use crate::oauth::{self, Credentials, Refusal, Shown};
 use crate::state::Central;
 
 /// The fields that count.
@@ -38,8 +38,8 @@ pub(super) async fn token(central: &Central, peer: Peer, query: &Query, body: &B
         return Err(Fault::with_words(StatusCode::NOT_IMPLEMENTED, UNEXPECTED));
     }
     let wrong = || Fault::with_words(StatusCode::UNAUTHORIZED, WRONG_CREDENTIALS);
-    let consumer = match oauth::authenticate(central, peer.address.ip(), &credentials, Instant::now()).await {
-        Ok(consumer) => consumer,
+    let (consumer, shown) = match oauth::authenticate(central, peer.address.ip(), &credentials, Instant::now()).await {
+        Ok(known) => known,
         Err(Refusal::SlowDown(seconds)) => return Err(Fault::slow_down(seconds)),
         Err(Refusal::Server(error)) => {
             tracing::error!(problem = %error.problem(), "a token cannot be given");
@@ -48,6 +48,10 @@ pub(super) async fn token(central: &Central, peer: Peer, query: &Query, body: &B
         Err(_) => return Err(wrong()),
     };
     tracing::Span::current().record("consumer", consumer.client_key.as_str());
+    if shown == Shown::Current && consumer.rotating_until.is_some() {
+        // The box has its new secret: the one before stops.
+        central.store.consumer_rotated(consumer.id).await?;
+    }
     let Some(org) = consumer.orgs.first() else { return Err(wrong()) };
     let token = random::token();
     let now = central.store.clock().now();

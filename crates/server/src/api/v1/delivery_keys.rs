@@ -16,6 +16,7 @@ use taosync_store::releases::{Codes, Release};
 use taosync_vault::delivery_key::DeliveryKey;
 use taosync_vault::unlock_code::Locked;
 use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted, LockedKey, SealedKey};
+use uuid::Uuid;
 
 use crate::body;
 use crate::oauth::{Caller, CallerOnce};
@@ -53,7 +54,8 @@ pub(crate) async fn delivery_keys(
         }
     }
     let locked = lock_all(&central, &caller, &withheld, &recipient, wanted.chunks_of.as_deref()).await?;
-    note(&central, &caller, keys.len()).await?;
+    let given: Vec<_> = keys.iter().map(|(package, _)| package.id).collect();
+    note(&central, &caller, &given).await?;
     // Sealing is arithmetic, not waiting.
     let sealed = tokio::task::spawn_blocking(move || seal_all(&keys, &recipient)).await;
     Ok(Json(Keys { keys: sealed.map_err(|error| ApiError::internal(&error))??, locked }))
@@ -93,12 +95,13 @@ async fn lock_all(
 }
 
 /// Keys that leave this central are noted before they do.
-async fn note(central: &Central, caller: &Caller, keys: usize) -> Result<(), ApiError> {
-    if keys == 0 {
+async fn note(central: &Central, caller: &Caller, keys: &[Uuid]) -> Result<(), ApiError> {
+    if keys.is_empty() {
         central.store.poll_count("delivery.keys");
         return Ok(());
     }
-    let (object, detail) = (caller.node.to_string(), json!({"org": caller.org, "keys": keys}));
+    central.store.keys_note(keys, caller.node).await?;
+    let (object, detail) = (caller.node.to_string(), json!({"org": caller.org, "keys": keys.len()}));
     let entry = AuditEntry { actor: &caller.consumer, act: "delivery.keys", object: &object, detail };
     Ok(central.store.audit_write(&entry).await?)
 }

@@ -7,6 +7,7 @@ pub(crate) mod delivery_keys;
 pub(crate) mod feed;
 pub(crate) mod outbox;
 pub(crate) mod report;
+pub(crate) mod time;
 
 use http::HeaderMap;
 use taosync_wire::v1::SYNC_ID;

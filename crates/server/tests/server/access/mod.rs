@@ -15,6 +15,7 @@ use taosync_vault::tokens::{self, TokenHash};
 use taosync_vault::{passwords, random};
 
 use crate::client::{Answer, bearer, dpop};
+use crate::enrol;
 use crate::pages::{People, cookie};
 use crate::place::{Machine, Place, content};
 use crate::room::Room;
@@ -34,6 +35,8 @@ struct Credentials {
     runner: String,
     secret: SecretString,
     people: People,
+    /// The secret in an enrolment code.
+    code: SecretString,
 }
 
 impl Credentials {
@@ -50,9 +53,10 @@ impl Credentials {
         place.store.consumer_revoke("consumer-b").await.unwrap();
         let secret = place.consumer("of-tao", &["a"]).await;
         tao::issue(&place, "of-tao", "plain").await;
+        let code = enrol::code(&place, "of-code", &["a"]).await;
         let people = People::of(&place).await;
         let runner = random::token().expose_secret().into();
-        Self { place, consumer, void, tao: "plain".into(), runner, secret, people }
+        Self { place, consumer, void, tao: "plain".into(), runner, secret, people, code }
     }
 
     async fn at_local() -> Self {
@@ -64,7 +68,8 @@ impl Credentials {
         let [runner, void] = [runner, void].map(|key| key.expose_secret().to_owned());
         let consumer = random::token().expose_secret().to_owned();
         let people = People::of(&place).await;
-        Self { place, consumer, void, tao: "plain".into(), runner, secret: random::token(), people }
+        let (secret, code) = (random::token(), random::token());
+        Self { place, consumer, void, tao: "plain".into(), runner, secret, people, code }
     }
 
     fn header(&self, who: Who) -> Option<String> {
@@ -92,6 +97,10 @@ impl Credentials {
         let path = path.replace("{*href}", "x").replace("{*path}", "x");
         let form = "application/x-www-form-urlencoded";
         let (media_type, body) = match (endpoint.access, who) {
+            (Access::ClientSecret, _) if endpoint.path.ends_with("/enrol") => {
+                let code = if who == Who::ClientSecret { self.code.expose_secret() } else { "x" };
+                ("application/json", json!({ "code": code }).to_string())
+            }
             (Access::ClientSecret, Who::ClientSecret) => {
                 let secret = self.secret.expose_secret();
                 (form, format!("grant_type=client_credentials&client_id=of-tao&client_secret={secret}"))
@@ -137,8 +146,12 @@ impl Credentials {
             request = request.header("cookie", cookie(token));
         }
         request = request.header("sec-fetch-site", "same-origin");
-        if (endpoint.access, who) == (Access::ClientSecret, Who::ClientSecret) {
-            request = request.header("dpop", Machine::new().proof(&self.place));
+        let gives_credentials = matches!(
+            (endpoint.access, who),
+            (Access::ClientSecret, Who::ClientSecret) | (Access::SyncManager, Who::SyncManager)
+        );
+        if gives_credentials {
+            request = request.header("dpop", Machine::new().proof_for(&self.place, &path));
         }
         self.place.send(request.body(body.into()).unwrap()).await
     }

@@ -20,20 +20,31 @@ const MAX_ANSWER: usize = 64 * 1024;
 
 /// What a TAO central must be told, as it knows nothing of a key's organisations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Choice {
+pub struct Choice {
     org: Option<OrgId>,
     version: Option<String>,
 }
 
 impl Choice {
-    pub fn of(options: &Options) -> Self {
+    /// What was said.
+    pub const fn new(org: Option<OrgId>, version: Option<String>) -> Self {
+        Self { org, version }
+    }
+
+    /// The organisation, unless one was said.
+    #[must_use]
+    pub fn or_org(self, org: Option<OrgId>) -> Self {
+        Self { org: self.org.or(org), ..self }
+    }
+
+    pub(super) fn of(options: &Options) -> Self {
         Self { org: options.organisation_id.clone(), version: options.tao_version.clone() }
     }
 }
 
 /// What a central speaks whose token URL does not tell: both answer a question without a token, each in its own way. A
 /// central of ours is known first, since it may speak TAO's protocol too. The secret is not sent.
-pub(super) async fn probe(node: &Node, new: &NewRemote) -> Result<Speaks, Failure> {
+pub async fn probe(node: &Node, new: &NewRemote) -> Result<Speaks, Failure> {
     let link = Link::new(address_of(node, new)?, node.caller())?;
     let question = Request::get(PATH_SUPPORTED_VM).header("accept", "application/json");
     let answer = link.send_foreign(&question, None).await?;
@@ -45,7 +56,8 @@ pub(super) async fn probe(node: &Node, new: &NewRemote) -> Result<Speaks, Failur
     Ok(if is_tao { Speaks::Tao } else { Speaks::Taosync })
 }
 
-pub(super) async fn import(context: &Context, node: &Node, new: NewRemote, choice: Choice) -> Result<(), Failure> {
+/// Keeps a key of a TAO central that lets this server in.
+pub async fn import(context: &Context, node: &Node, new: NewRemote, choice: Choice) -> Result<(), Failure> {
     let (org, wanted) = (choice.org.unwrap_or_else(OrgId::everything), choice.version);
     let supported = versions(node, &new, &org).await?;
     let version = choose(wanted, &supported)?;

@@ -1,0 +1,248 @@
+//! A machine becomes known: by a code from the office, or by a sync manager's login; and its secret is changed.
+
+use jiff::SignedDuration;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use taosync_model::{Clock as _, Entity, EntityType, vocabulary as v};
+use taosync_store::consumers::NewConsumer;
+use taosync_store::rotation::Overlap;
+use taosync_vault::tokens::TokenHash;
+use taosync_vault::{node_key, passwords, random};
+use taosync_wire::v1::time;
+
+use crate::client::{Answer, dpop};
+use crate::place::{Machine, Place, org};
+use crate::tao;
+
+const ENROL: &str = "/api/v1/oauth/enrol";
+const HANDSHAKE: &str = "/api/v1/oauth/handshake";
+const MANAGER: &str = "http://example/manager";
+
+/// A consumer with a code that is good for a day; gives the secret in the code.
+pub async fn code(place: &Place, key: &str, orgs: &[&str]) -> SecretString {
+    let new = NewConsumer {
+        client_key: key.to_owned(),
+        secret_hash: TokenHash::of(&place.store.keyring().consumer_secret(key, 0)),
+        user: "North School".to_owned(),
+        role: "sync manager".to_owned(),
+        orgs: orgs.iter().map(|name| org(name)).collect(),
+    };
+    place.store.consumer_create(&new).await.unwrap();
+    fresh_code(place, key).await
+}
+
+async fn fresh_code(place: &Place, key: &str) -> SecretString {
+    let secret = SecretString::from(hex::encode(random::bytes::<12>()));
+    let tomorrow = place.clock.now() + SignedDuration::from_hours(24);
+    place.store.code_add(key, &TokenHash::of(&secret), tomorrow).await.unwrap();
+    secret
+}
+
+async fn ask(place: &Place, machine: &Machine, path: &str, body: Value) -> Answer {
+    let proof = machine.proof_for(place, path);
+    place.post(path, &[("content-type", "application/json"), ("dpop", &proof)], body.to_string()).await
+}
+
+async fn show(place: &Place, machine: &Machine, code: &SecretString) -> Answer {
+    ask(place, machine, ENROL, json!({"code": code.expose_secret()})).await
+}
+
+async fn sign_in(place: &Place, machine: &Machine, password: &str) -> Answer {
+    ask(place, machine, HANDSHAKE, json!({"login": "anna", "password": password})).await
+}
+
+fn given(answer: &Answer) -> (String, String) {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let text = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
+    (text("key"), text("secret"))
+}
+
+/// Asks for a token with what was given; the answer, whatever it is.
+async fn token(place: &Place, machine: &Machine, (key, secret): &(String, String)) -> Answer {
+    let form = format!("grant_type=client_credentials&client_id={key}&client_secret={secret}");
+    place.ask_token(&form, Some(&machine.proof(place))).await
+}
+
+async fn manager(place: &Place, password: &str, org: &str) {
+    let entity = Entity::new(MANAGER, v::CLASS_SUBJECT)
+        .with(v::USER_LOGIN, "anna")
+        .with(v::USER_PASSWORD, passwords::tao_hash(&SecretString::from(password)))
+        .with(v::ORGANISATION_ID, org);
+    tao::load(&place.store, vec![(EntityType::SyncManager, entity)], &[]).await;
+}
+
+#[tokio::test]
+async fn a_code_is_good_for_one_machine_and_a_lost_answer_costs_nothing() {
+    let place = Place::central().await;
+    let code = code(&place, "school", &["a"]).await;
+    let (ours, theirs) = (Machine::new(), Machine::new());
+    let first = given(&show(&place, &ours, &code).await);
+    assert_eq!(given(&show(&place, &ours, &code).await), first, "the same machine asks again");
+    assert_eq!(show(&place, &theirs, &code).await.code(), "code_refused");
+    assert_eq!(token(&place, &theirs, &first).await.json()["error"], "consumer_bound", "also before its first token");
+    assert_eq!(token(&place, &ours, &first).await.status, 200);
+    let listed = place.store.codes_list().await.unwrap();
+    assert_eq!(listed[0].used_by.as_deref(), Some(ours.keys.node_key().thumbprint().as_str()));
+    let acts: Vec<String> = place.store.audit_list(10).await.unwrap().into_iter().map(|line| line.act).collect();
+    assert_eq!(acts.iter().filter(|act| *act == "consumer.enrol").count(), 1, "{acts:?}");
+}
+
+#[tokio::test]
+async fn a_code_ends_with_its_time_with_its_consumer_and_with_the_next_one() {
+    let place = Place::central().await;
+    let over = code(&place, "late", &["a"]).await;
+    let revoked = code(&place, "revoked", &["a"]).await;
+    let replaced = code(&place, "replaced", &["b"]).await;
+    let machine = Machine::new();
+    place.store.consumer_revoke("revoked").await.unwrap();
+    assert_eq!(show(&place, &machine, &revoked).await.code(), "code_refused");
+    let newer = fresh_code(&place, "replaced").await;
+    assert_eq!(show(&place, &machine, &replaced).await.code(), "code_refused");
+    assert_eq!(given(&show(&place, &machine, &newer).await).0, "replaced", "another organisation is not touched");
+    place.clock.shift(SignedDuration::from_hours(24).as_secs());
+    assert_eq!(show(&place, &Machine::new(), &over).await.code(), "code_refused");
+}
+
+#[tokio::test]
+async fn guessing_codes_and_passwords_is_slowed_down() {
+    let place = Place::central().await;
+    manager(&place, "right", "a").await;
+    let good = code(&place, "school", &["a"]).await;
+    let machine = Machine::new();
+    for path in [ENROL, HANDSHAKE] {
+        let wrong = json!({"code": "00", "login": "anna", "password": "wrong"});
+        for _ in 0..5 {
+            assert_eq!(ask(&place, &machine, path, wrong.clone()).await.status, 403, "{path}");
+        }
+        let slow = ask(&place, &machine, path, wrong).await;
+        assert_eq!((slow.status, slow.header("retry-after")), (429, "1"), "{path}");
+    }
+    assert_eq!(show(&place, &machine, &good).await.status, 429, "also with the right one");
+}
+
+#[tokio::test]
+async fn a_sync_manager_connects_a_machine_once_however_often_and_also_with_a_new_password() {
+    let place = Place::central().await;
+    manager(&place, "first", "a").await;
+    let (one, two) = (Machine::new(), Machine::new());
+    let connected = given(&sign_in(&place, &one, "first").await);
+    assert_eq!(given(&sign_in(&place, &one, "first").await), connected);
+    assert_eq!(token(&place, &one, &connected).await.status, 200);
+    assert_eq!(token(&place, &two, &connected).await.json()["error"], "consumer_bound");
+    let of_a = token(&place, &one, &connected).await.json()["access_token"].as_str().unwrap().to_owned();
+    manager(&place, "second", "b").await;
+    assert_eq!(sign_in(&place, &one, "first").await.code(), "login_wrong");
+    assert_eq!(given(&sign_in(&place, &one, "second").await), connected, "no new one");
+    let (name, value) = dpop(&of_a);
+    assert_eq!(place.get("/api/v1/feed", &[(name, &value)]).await.status, 401, "a token for an organisation of before");
+    let organisations = token(&place, &one, &connected).await.json()["organisations"].clone();
+    assert_eq!(organisations, json!(["b"]), "for the organisations the manager has now");
+    let other = given(&sign_in(&place, &two, "second").await);
+    assert_ne!(other.0, connected.0, "each machine has its own");
+    assert_eq!(place.store.consumers_list().await.unwrap().len(), 2);
+    place.store.consumer_revoke(&other.0).await.unwrap();
+    assert_eq!(token(&place, &one, &connected).await.status, 200, "revoking one leaves the other alone");
+}
+
+#[tokio::test]
+async fn who_is_no_sync_manager_or_was_shut_out_connects_nothing() {
+    let place = Place::central().await;
+    let taker = Entity::new("http://example/taker", v::CLASS_SUBJECT)
+        .with(v::USER_LOGIN, "anna")
+        .with(v::USER_PASSWORD, passwords::tao_hash(&SecretString::from("pw")));
+    tao::load(&place.store, vec![(EntityType::TestTaker, taker)], &[]).await;
+    let mut machine = Machine::new();
+    assert_eq!(sign_in(&place, &machine, "pw").await.code(), "not_a_manager");
+    let first = code(&place, "school", &["a"]).await;
+    let known = given(&show(&place, &machine, &first).await);
+    assert_eq!(token(&place, &machine, &known).await.status, 200);
+    place.store.node_lose(machine.id, "test").await.unwrap();
+    let second = code(&place, "second", &["a"]).await;
+    assert_eq!(show(&place, &machine, &second).await.code(), "node_revoked");
+    machine.id = random::uuid();
+    assert_eq!(show(&place, &machine, &second).await.code(), "node_revoked", "also under another id");
+    assert_eq!(given(&show(&place, &Machine::new(), &second).await).0, "second", "the machine in its place");
+}
+
+#[tokio::test]
+async fn requests_without_a_proof_or_with_one_of_before_are_refused() {
+    let place = Place::central().await;
+    let code = code(&place, "school", &["a"]).await;
+    let machine = Machine::new();
+    let body = json!({"code": code.expose_secret()}).to_string();
+    let json = ("content-type", "application/json");
+    assert_eq!(place.post(ENROL, &[json], body.clone()).await.code(), "proof_missing");
+    let proof = machine.proof_for(&place, ENROL);
+    assert_eq!(place.post(ENROL, &[json, ("dpop", &proof)], body.clone()).await.status, 200);
+    assert_eq!(place.post(ENROL, &[json, ("dpop", &proof)], body).await.code(), "proof_replayed");
+    for (bytes, status) in [(4_096, 403), (4_097, 413)] {
+        for (path, start) in [(ENROL, "{\"code\":\"00\""), (HANDSHAKE, "{\"login\":\"x\",\"password\":\"y\"")] {
+            let body = format!("{start}{}}}", " ".repeat(bytes - start.len() - 1));
+            let proof = machine.proof_for(&place, path);
+            assert_eq!(place.post(path, &[json, ("dpop", &proof)], body).await.status, status, "{path} {bytes}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_changed_without_locking_anybody_out_and_the_old_one_stops() {
+    let place = Place::central().await;
+    let machine = Machine::new();
+    let old = given(&show(&place, &machine, &code(&place, "school", &["a"]).await).await);
+    let neighbour = Machine::new();
+    let of_b = given(&show(&place, &neighbour, &code(&place, "of-b", &["b"]).await).await);
+    let before = token(&place, &machine, &old).await.json();
+    assert_eq!(before["new_secret"], Value::Null);
+    let until = place.clock.now() + SignedDuration::from_hours(24 * 30);
+    place.store.consumer_rotate("school", Overlap::Until(until)).await.unwrap();
+    assert!(place.store.consumer_rotate("school", Overlap::Until(until)).await.is_err(), "one after the other");
+    let told = token(&place, &machine, &old).await.json();
+    let new = ("school".to_owned(), told["new_secret"].as_str().unwrap().to_owned());
+    let again = token(&place, &machine, &old).await.json();
+    assert_eq!(again["new_secret"], told["new_secret"], "an answer that was lost");
+    assert_eq!(token(&place, &neighbour, &old).await.json()["error"], "consumer_bound", "nobody else is told");
+    assert_eq!(token(&place, &machine, &new).await.json()["new_secret"], Value::Null);
+    assert_eq!(token(&place, &machine, &old).await.json()["error"], "invalid_client", "the new one was used");
+    assert_eq!(token(&place, &machine, &new).await.status, 200);
+    assert_eq!(token(&place, &neighbour, &of_b).await.status, 200, "others have theirs");
+}
+
+#[tokio::test]
+async fn an_old_secret_stops_after_its_overlap_and_at_once_when_it_must() {
+    let place = Place::central().await;
+    let machine = Machine::new();
+    let old = given(&show(&place, &machine, &code(&place, "school", &["a"]).await).await);
+    let token_before = token(&place, &machine, &old).await.json()["access_token"].as_str().unwrap().to_owned();
+    let until = place.clock.now() + SignedDuration::from_hours(1);
+    place.store.consumer_rotate("school", Overlap::Until(until)).await.unwrap();
+    place.clock.shift(3_601);
+    assert_eq!(token(&place, &machine, &old).await.json()["error"], "invalid_client");
+    place.store.consumer_rotate("school", Overlap::None).await.unwrap();
+    assert_eq!(token(&place, &machine, &old).await.json()["error"], "invalid_client");
+    let (name, value) = dpop(&token_before);
+    let feed = place.get("/api/v1/feed", &[(name, &value)]).await;
+    assert_eq!(feed.status, 401, "tokens of before are gone");
+    let new = given(&show(&place, &machine, &fresh_code(&place, "school").await).await);
+    assert_eq!(token(&place, &machine, &new).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_time_is_signed_for_whoever_asks_and_for_one_question() {
+    let place = Place::central().await;
+    let nonce = [7; time::NONCE_BYTES];
+    let path = |nonce: &str| format!("/api/v1/time?nonce={nonce}");
+    let answer = place.get(&path(&hex::encode(nonce)), &[]).await;
+    let said: time::SignedTime = serde_json::from_slice(&answer.body).unwrap();
+    assert!((said.time.as_second() - place.clock.now().as_second()).abs() < 5);
+    let key = place.store.keyring().node_key().public();
+    let signature = hex::decode(&said.signature).unwrap();
+    let holds =
+        |nonce, time| node_key::verify(&key, &time::signed_bytes(said.central, &nonce, time), &signature).is_ok();
+    assert!(holds(nonce, said.time));
+    assert!(!holds([8; time::NONCE_BYTES], said.time));
+    assert!(!holds(nonce, said.time + SignedDuration::from_secs(1)));
+    for wrong in ["", "00", &"0".repeat(33), &"g".repeat(32)] {
+        assert_eq!(place.get(&path(wrong), &[]).await.code(), "bad_request", "{wrong}");
+    }
+    assert_eq!(place.get("/api/v1/time", &[]).await.code(), "bad_request");
+}
