@@ -197,3 +197,29 @@ fn needed_classes(tree: &ClassTree, taken: &[Taken]) -> HashMap<String, String> 
     }
     needed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_entities_are_held_and_no_more() {
+        let mut members = Members { types: HashMap::new(), roots: HashMap::new() };
+        for number in 0..MAX_ENTITIES {
+            members.add(number.to_string(), vec![EntityType::TestTaker]).unwrap();
+        }
+        members.add("0".to_owned(), vec![EntityType::Proctor]).unwrap();
+        assert!(members.add("one more".to_owned(), Vec::new()).is_ok(), "of no type: not held");
+        assert!(matches!(members.add("one more".to_owned(), vec![EntityType::Proctor]), Err(TaoError::Damaged { .. })));
+    }
+
+    #[test]
+    fn an_entity_is_of_its_first_class_below_the_root() {
+        let roots =
+            HashMap::from([(v::CLASS_SUBJECT, HashSet::from([v::CLASS_SUBJECT.to_owned(), "year9".to_owned()]))]);
+        let types = BTreeSet::from([EntityType::TestTaker]);
+        let entity = Entity::new("u", "").with(v::RDF_TYPE, "elsewhere").with(v::RDF_TYPE, "year9");
+        assert_eq!(class_of(&entity, &types, &roots), "year9");
+        assert_eq!(class_of(&Entity::new("u", ""), &types, &roots), v::CLASS_SUBJECT);
+    }
+}

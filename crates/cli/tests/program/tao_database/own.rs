@@ -1,5 +1,6 @@
 //! The same with a small TAO of our own: what a clean clone can show.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
@@ -7,7 +8,7 @@ use taosync_testbed::{Kind, tao};
 
 use super::{Connected, changed};
 use crate::node::Node;
-use crate::run::{arg, says};
+use crate::run::{Started, arg, says};
 
 const BASE: &str = "https://central.example/tao.rdf#";
 const ROLES: &str = "http://www.tao.lu/Ontologies/generis.rdf#userRoles";
@@ -288,4 +289,18 @@ async fn a_running_central_pulls_by_itself() {
         assert_eq!(central.count("test-taker"), 2, "{kind:?}");
         drop(server);
     }
+}
+
+#[test]
+fn an_address_has_a_length() {
+    let central = Node::init("central");
+    let connect = |address: &str| {
+        let mut command = central.command(&["tao", "connect", "--database", "-"]);
+        let mut run = Started::new(command.stdin(Stdio::piped()));
+        run.feed(address.as_bytes());
+        run.wait().failed(1, "TS-503")
+    };
+    says(&connect(&"x".repeat(2_048)), &["it is no address"]);
+    says(&connect(&"x".repeat(2_049)), &["it is too long"]);
+    says(&connect("\n"), &["it is empty"]);
 }
