@@ -101,7 +101,7 @@ fn a_restored_local_is_told_what_to_do_and_does_it() {
     assert_eq!(states(&central), ["ok", "ok"]);
 
     let shut_out = id(&local);
-    says(&read(&central, &["node", "revoke", &shut_out]), &["shut out", "oauth revoke"]);
+    says(&read(&central, &["node", "revoke", &shut_out]), &["shut out", "node lost"]);
     assert_eq!(states(&central), ["ok", "shut out"]);
     submit(&local, 4);
     says(sync_fails(&local, "TS-210")["reason"].as_str().unwrap(), &["shut out", "ask the office"]);
