@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::audit::AuditEntry;
 use crate::consumers::no_consumer;
-use crate::values::Record;
+use crate::values::{Record, json_text};
 use crate::{Durability, Store, StoreError, Tx};
 
 /// A code as it is shown in lists.
@@ -143,13 +143,16 @@ impl Store {
             .map(drop)
     }
 
-    /// Whether a machine was shut out, by its id or by its key.
-    pub async fn machine_is_shut_out(&self, machine: &Machine<'_>) -> Result<bool, StoreError> {
+    /// Whether a machine was shut out: by its id, by its key, or by one that it had before and shows. Another id is made up
+    /// at will, and a key that the old one vouches for is no other machine's.
+    pub async fn machine_is_shut_out(&self, machine: &Machine<'_>, former: &[String]) -> Result<bool, StoreError> {
         let found: Option<i64> = sqlx::query_scalar(
-            "SELECT 1 FROM node WHERE revoked_at IS NOT NULL AND (id = $1 OR thumbprint = $2) LIMIT 1",
+            "SELECT 1 FROM node WHERE revoked_at IS NOT NULL
+               AND (id = $1 OR thumbprint = $2 OR thumbprint IN (SELECT value FROM json_each($3))) LIMIT 1",
         )
         .bind(machine.node)
         .bind(machine.thumbprint)
+        .bind(json_text(&former)?)
         .fetch_optional(&self.pools.readers)
         .await
         .map_err(StoreError::sql("machine_is_shut_out"))?;

@@ -6,7 +6,7 @@ mod lost;
 
 pub use admission::{FormerThumbprint, NodeSeen};
 pub use continuation::WENT_BACK_AT;
-pub use lost::{HeldKey, HeldLock, LostConsumer, LostNode};
+pub use lost::{HeldKey, HeldLock, LostConsumer, LostNode, OtherMachine};
 
 use jiff::Timestamp;
 use serde_json::Value;

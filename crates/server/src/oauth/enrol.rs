@@ -12,7 +12,8 @@ use serde_json::json;
 use taosync_model::OrgId;
 use taosync_store::audit::AuditEntry;
 use taosync_store::enrolment::Machine;
-use taosync_sync::tao::login::{self, LoginRefused, Manager};
+use taosync_sync::tao::login::{self, LoginRefused};
+use taosync_vault::node_key;
 use taosync_vault::proof::VerifiedProof;
 use taosync_vault::tokens::TokenHash;
 use taosync_wire::v1::enrol::{EnrolRequest, Enrolled, HandshakeRequest};
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::caller::problem;
+use super::manager::{NotLooked, signed_in};
 use super::proof::{self, ProofRefused, Signed};
 use crate::body;
 use crate::listen::Peer;
@@ -42,7 +44,8 @@ pub(crate) async fn handshake(
     let asked: HandshakeRequest = body::read_json(request, MAX_BODY).await?;
     let (node, proof) = prove(&central, peer, &headers, PATH_HANDSHAKE)?;
     let password = SecretString::from(asked.password);
-    let manager = signed_in(&central, peer, &asked.login, &password).await?.map_err(|refused| match refused {
+    let manager = signed_in(&central, peer, &asked.login, &password).await.map_err(not_looked)?;
+    let manager = manager.map_err(|refused| match refused {
         LoginRefused::Wrong => ApiError::new(
             StatusCode::FORBIDDEN,
             "login_wrong",
@@ -91,22 +94,11 @@ pub(crate) async fn enrol(
     Ok(Json(answer(&central, given.client_key, &given.secret, &given.orgs)))
 }
 
-/// Checks a sync manager's password; guessing is slowed down, together with that at TAO's addresses.
-async fn signed_in(
-    central: &Central,
-    peer: Peer,
-    login: &str,
-    password: &SecretString,
-) -> Result<Result<Manager, LoginRefused>, ApiError> {
-    let (address, now) = (peer.address.ip(), Instant::now());
-    let name = format!("sync manager {login}");
-    central.wrong_secrets.check(address, &name, now).map_err(slow_down)?;
-    let manager = login::manager(&central.store, login, password).await?;
-    match &manager {
-        Err(LoginRefused::Wrong) => central.wrong_secrets.wrong(address, &name, now),
-        Ok(_) | Err(LoginRefused::NotAManager) => central.wrong_secrets.right(address, &name),
+fn not_looked(refused: NotLooked) -> ApiError {
+    match refused {
+        NotLooked::SlowDown(seconds) => slow_down(seconds),
+        NotLooked::Store(error) => error.into(),
     }
-    Ok(manager)
 }
 
 fn slow_down(seconds: u64) -> ApiError {
@@ -127,7 +119,8 @@ fn prove(central: &Central, peer: Peer, headers: &HeaderMap, path: &str) -> Resu
 async fn take<'a>(central: &Central, node: Uuid, proof: &'a VerifiedProof) -> Result<Machine<'a>, ApiError> {
     proof::take(central, proof).await.map_err(problem)?;
     let machine = Machine { node, thumbprint: &proof.thumbprint };
-    if central.store.machine_is_shut_out(&machine).await? {
+    let former: Vec<String> = proof.former.iter().map(|voucher| node_key::thumbprint(&voucher.public)).collect();
+    if central.store.machine_is_shut_out(&machine, &former).await? {
         let detail = "this machine is shut out at central";
         let advice = "ask the office why; a machine that was set up anew has a new key and may come in";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "node_revoked", detail, advice));

@@ -5,6 +5,7 @@ mod caller;
 mod client;
 pub(crate) mod enrol;
 mod form;
+mod manager;
 mod node;
 pub(crate) mod proof;
 mod refusal;
@@ -13,5 +14,6 @@ pub(crate) mod token;
 
 pub(crate) use caller::{Caller, CallerOnce};
 pub(crate) use client::{Credentials, Shown, authenticate};
+pub(crate) use manager::{NotLooked, signed_in};
 pub(crate) use refusal::Refusal;
 pub(crate) use slow_down::SlowDown;

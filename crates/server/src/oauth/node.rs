@@ -1,5 +1,6 @@
 //! Which machine asks for a token: what it says about itself, signed with its key.
 
+use taosync_store::enrolment::Machine;
 use taosync_store::nodes::{FormerThumbprint, NodeHello, NodeSeen};
 use taosync_vault::node_key;
 use taosync_vault::proof::VerifiedProof;
@@ -11,12 +12,15 @@ use crate::state::Central;
 
 /// Most bytes of the version a node says it has.
 const MAX_VERSION: usize = 64;
-/// Notes the node, and says its id. An id that is known with another key, and a node that is shut out, are refused.
+
+/// Notes the node, and says its id. An id that is known with another key, and a machine that is shut out, also with another
+/// id or with a key that its old one vouches for, are refused.
 pub(super) async fn note(central: &Central, consumer: Uuid, proof: VerifiedProof) -> Result<Uuid, Refusal> {
     let hello = hello(consumer, proof)?;
     let id = hello.id;
-    let known = central.store.node_get(id).await?;
-    if known.is_some_and(|node| node.revoked_at.is_some()) {
+    let machine = Machine { node: id, thumbprint: &hello.thumbprint };
+    let former: Vec<String> = hello.former.iter().map(|former| former.thumbprint.clone()).collect();
+    if central.store.machine_is_shut_out(&machine, &former).await? {
         let why = "this machine is shut out at central; ask the office why, and whether to let it in again";
         return Err(Refusal::Node("node_revoked", why.into()));
     }

@@ -46,7 +46,19 @@ impl SlowDown {
     pub fn check(&self, peer: IpAddr, name: &str, now: Instant) -> Result<(), u64> {
         let network = network_of(peer);
         let wait = lock(&self.of_name).wait(&key(network, name), now).max(lock(&self.of_network).wait(&network, now));
-        if wait.is_zero() { Ok(()) } else { Err(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)) }
+        over(wait)
+    }
+
+    /// As [`SlowDown::check`], and notes the try as wrong before it is known, so that many at once are no way around the
+    /// wait. One that turns out right is taken back.
+    pub fn begin(&self, peer: IpAddr, name: &str, now: Instant) -> Result<(), u64> {
+        let network = network_of(peer);
+        let name = key(network, name);
+        let (mut of_name, mut of_network) = (lock(&self.of_name), lock(&self.of_network));
+        over(of_name.wait(&name, now).max(of_network.wait(&network, now)))?;
+        of_name.note(name, now);
+        of_network.note(network, now);
+        Ok(())
     }
 
     /// Notes a wrong try.
@@ -103,6 +115,11 @@ impl<K: Eq + Hash + Copy> Tries<K> {
             oldest.map(|key| self.records.remove(&key));
         }
     }
+}
+
+/// Whole seconds that are left of a wait.
+fn over(wait: Duration) -> Result<(), u64> {
+    if wait.is_zero() { Ok(()) } else { Err(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)) }
 }
 
 /// Names come from outside and may be long: a part of their hash is kept.
@@ -162,8 +179,7 @@ mod tests {
         let slow = SlowDown::new(5, 50);
         let now = Instant::now();
         for number in 0..200 {
-            assert_eq!(slow.check(ip(1), "a", now), Ok(()), "{number}");
-            slow.wrong(ip(1), "a", now);
+            assert_eq!(slow.begin(ip(1), "a", now), Ok(()), "{number}");
             slow.take_back(ip(1), "a");
         }
     }

@@ -50,9 +50,7 @@ pub(super) async fn sign_in(
     let login = form.get("login").trim().to_owned();
     let peer = extensions.get::<Peer>().map(|peer| peer.address.ip()).ok_or(Refusal::Foreign)?;
     let name = login.to_lowercase();
-    pages.wrong.check(peer, &name, Instant::now()).map_err(Refusal::SlowDown)?;
-    // Counted before it is known, so that many at once are no way around it.
-    pages.wrong.wrong(peer, &name, Instant::now());
+    pages.wrong.begin(peer, &name, Instant::now()).map_err(Refusal::SlowDown)?;
     let token = pages.accounts.sign_in(&login, &password).await?;
     pages.wrong.take_back(peer, &name);
     let way = way(&pages, &extensions);

@@ -1,11 +1,13 @@
 //! A machine becomes known: by a code from the office, or by a sync manager's login; and its secret is changed.
 
+use futures_util::future::join_all;
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use taosync_model::{Clock as _, Entity, EntityType, vocabulary as v};
 use taosync_store::consumers::NewConsumer;
 use taosync_store::rotation::Overlap;
+use taosync_vault::succession::Follows;
 use taosync_vault::tokens::TokenHash;
 use taosync_vault::{node_key, passwords, random};
 use taosync_wire::v1::time;
@@ -245,4 +247,47 @@ async fn the_time_is_signed_for_whoever_asks_and_for_one_question() {
         assert_eq!(place.get(&path(wrong), &[]).await.code(), "bad_request", "{wrong}");
     }
     assert_eq!(place.get("/api/v1/time", &[]).await.code(), "bad_request");
+}
+
+#[tokio::test]
+async fn many_tries_at_once_are_no_way_around_the_wait() {
+    let place = Place::central().await;
+    manager(&place, "right", "a").await;
+    let machine = Machine::new();
+    let tries = (0..40).map(|_| sign_in(&place, &machine, "wrong"));
+    let statuses: Vec<u16> = join_all(tries).await.into_iter().map(|answer| answer.status).collect();
+    let looked_at = statuses.iter().filter(|status| **status == 403).count();
+    assert!((1..=6).contains(&looked_at), "{statuses:?}");
+    assert_eq!(looked_at + statuses.iter().filter(|status| **status == 429).count(), 40, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn of_many_machines_that_show_a_code_at_once_one_is_let_in() {
+    let place = Place::central().await;
+    let code = code(&place, "school", &["a"]).await;
+    let machines: Vec<Machine> = (0..5).map(|_| Machine::new()).collect();
+    let answers = join_all(machines.iter().map(|machine| show(&place, machine, &code))).await;
+    let let_in: Vec<usize> = (0..5).filter(|&number| answers[number].status == 200).collect();
+    assert_eq!(let_in.len(), 1, "{answers:?}");
+    let bound = place.store.consumers_list().await.unwrap().remove(0).thumbprints;
+    assert_eq!(bound, [machines[let_in[0]].keys.node_key().thumbprint()]);
+}
+
+#[tokio::test]
+async fn a_lost_machine_that_has_another_identity_already_is_told_of() {
+    let place = Place::central().await;
+    let machine = Machine::new();
+    let given = given(&show(&place, &machine, &code(&place, "school", &["a"]).await).await);
+    assert_eq!(token(&place, &machine, &given).await.status, 200);
+    // Before anybody misses it, whoever has it makes it a machine of its own.
+    let renewed = Machine::new();
+    let form = format!("grant_type=client_credentials&client_id={}&client_secret={}", given.0, given.1);
+    let proof = renewed.proof_with(&place, renewed.after(&machine, Follows::AnotherNode));
+    assert_eq!(place.ask_token(&form, Some(&proof)).await.status, 200);
+    let lost = place.store.node_lose(machine.id, "test").await.unwrap();
+    assert!(!lost.consumers[0].is_revoked);
+    assert_eq!(lost.consumers[0].others.iter().map(|other| other.node).collect::<Vec<_>>(), [renewed.id]);
+    let lost = place.store.node_lose(renewed.id, "test").await.unwrap();
+    assert!(lost.consumers[0].is_revoked && lost.consumers[0].others.is_empty());
+    assert_eq!(token(&place, &renewed, &given).await.json()["error"], "invalid_client");
 }

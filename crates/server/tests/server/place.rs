@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,7 +25,9 @@ use taosync_store::packages::{ChunkRef, NewPackage};
 use taosync_store::settings::{Identity, Role};
 use taosync_store::{Durability, Store};
 use taosync_vault::delivery_key::DeliveryKey;
+use taosync_vault::node_key::NodeKey;
 use taosync_vault::proof::{Proof, ProofClaims};
+use taosync_vault::succession::{Follows, FormerKey, vouch};
 use taosync_vault::tls::Tls;
 use taosync_vault::tokens::TokenHash;
 use taosync_vault::{Keyring, random};
@@ -183,6 +187,15 @@ impl Machine {
             version: Some("1.0.0".to_owned()),
             former: Vec::new(),
         }
+    }
+
+    /// What this machine says when it goes on from another one, whose key vouches for its own.
+    pub fn after(&self, former: &Self, follows: Follows) -> ProofClaims {
+        let file = std::fs::read_to_string(former._home.path().join("keys/node.key")).unwrap();
+        let seed = URL_SAFE_NO_PAD.decode(file.trim()).unwrap().try_into().unwrap();
+        let former = FormerKey { key: NodeKey::from_seed(&seed), follows };
+        let word = vouch(&former, self.id, &self.keys.node_key().public());
+        ProofClaims { former: vec![word], ..self.claims() }
     }
 
     /// A proof for one request with a token.

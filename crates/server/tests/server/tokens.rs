@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
 use taosync_model::Clock as _;
 use taosync_vault::proof::ProofClaims;
+use taosync_vault::random;
+use taosync_vault::succession::Follows;
 
 use crate::client::{Answer, dpop};
 use crate::place::{Machine, Place};
@@ -202,4 +204,25 @@ async fn revocation_and_expiry_bite_at_once() {
         assert_eq!((answer.status, answer.code().as_str()), (401, "token_invalid"), "{header}");
     }
     assert_eq!(place.get("/api/v1/feed", &[]).await.code(), "token_invalid");
+}
+
+#[tokio::test]
+async fn who_is_shut_out_stays_out_under_another_id_and_with_another_key() {
+    let place = Place::central().await;
+    let secret = place.consumer("key", &["a"]).await;
+    let form = format!("grant_type=client_credentials&client_id=key&client_secret={}", secret.expose_secret());
+    let mut machine = Machine::new();
+    let shut_out = machine.id;
+    assert_eq!(place.ask_token(&form, Some(&machine.proof(&place))).await.status, 200);
+    place.store.node_revoke(shut_out).await.unwrap();
+    machine.id = random::uuid();
+    let answer = place.ask_token(&form, Some(&machine.proof(&place))).await;
+    assert_eq!(error(&answer), (403, "node_revoked".into()), "an id is made up at will");
+    for follows in [Follows::SameNode, Follows::AnotherNode] {
+        let renewed = Machine::new();
+        let answer = place.ask_token(&form, Some(&renewed.proof_with(&place, renewed.after(&machine, follows)))).await;
+        assert_eq!(error(&answer), (403, "node_revoked".into()), "{follows:?}");
+    }
+    place.store.node_approve(shut_out).await.unwrap();
+    assert_eq!(place.ask_token(&form, Some(&machine.proof(&place))).await.status, 200);
 }

@@ -663,6 +663,7 @@ CREATE TABLE node (
     lost_at    INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX node_consumer ON node (consumer);
+CREATE INDEX node_thumbprint ON node (thumbprint);
 
 -- continuation: the word a node chose at its last sync of an org, which was its steps-th (model::continuation); steps -1:
 -- this central was restored, whatever comes is taken once. diverged: copied | old, since diverged_at. behind_at: since

@@ -66,6 +66,14 @@ fn stand(node: &NodeHello, known: Option<&str>, bound: &[String]) -> Standing {
     }
 }
 
+async fn is_shared_by_boxes(tx: &mut Tx, consumer: Uuid) -> Result<bool, StoreError> {
+    let sql = tx.sql();
+    let query = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM consumer WHERE id = $1 AND handshake_of IS NOT NULL AND handshake_key IS NULL)",
+    );
+    query.bind(consumer).fetch_one(tx.conn()).await.map_err(sql)
+}
+
 impl Store {
     /// Notes a local server that asks for a token, if its consumer is its own or nobody's, and has less than `most`
     /// other nodes.
@@ -82,7 +90,11 @@ impl Store {
             .fetch_all(tx.conn())
             .await
             .map_err(&sql)?;
-        let standing = stand(node, known.as_deref(), &bound);
+        let standing = match stand(node, known.as_deref(), &bound) {
+            // What all TAO boxes of a sync manager share is no machine's own: one would shut the others out.
+            Standing::First if is_shared_by_boxes(&mut tx, node.consumer).await? => Standing::Stranger,
+            standing => standing,
+        };
         if matches!(standing, Standing::OtherKey | Standing::Stranger) {
             self.stranger_note(&mut tx, node).await?;
             tx.commit().await?;
@@ -129,8 +141,14 @@ impl Store {
         Ok(())
     }
 
+    /// Plain tokens of TAO's protocol end: from now on the consumer is a machine's, by its key.
     async fn key_bind(&self, tx: &mut Tx, node: &NodeHello) -> Result<(), StoreError> {
         let sql = tx.sql();
+        sqlx::query("DELETE FROM token WHERE consumer = $1 AND node IS NULL")
+            .bind(node.consumer)
+            .execute(tx.conn())
+            .await
+            .map_err(&sql)?;
         sqlx::query("INSERT INTO consumer_key (consumer, thumbprint, bound_at) VALUES ($1, $2, $3)")
             .bind(node.consumer)
             .bind(&node.thumbprint)

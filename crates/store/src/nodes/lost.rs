@@ -39,6 +39,17 @@ pub struct LostConsumer {
     pub orgs: Vec<OrgId>,
     /// Whether it is revoked now: not when other machines use it too, which go on.
     pub is_revoked: bool,
+    /// The machines that go on with it. One of them may be the lost one under another identity, taken before this.
+    pub others: Vec<OtherMachine>,
+}
+
+/// A machine that shares a consumer with one that was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherMachine {
+    /// Its id.
+    pub node: Uuid,
+    /// When it first asked for a token.
+    pub first_seen: Timestamp,
 }
 
 /// What was taken from a lost machine, and what it has.
@@ -131,7 +142,9 @@ async fn consumers(tx: &mut Tx, bound: &str) -> Result<Vec<LostConsumer>, StoreE
     let sql = tx.sql();
     let rows = sqlx::query(
         "SELECT c.client_key, c.revoked_at IS NOT NULL AS is_revoked,
-           (SELECT json_group_array(org) FROM consumer_org WHERE consumer = c.id) AS orgs
+           (SELECT json_group_array(org) FROM consumer_org WHERE consumer = c.id) AS orgs,
+           (SELECT json_group_array(json_array(hex(n.id), n.first_seen)) FROM consumer_key k
+              JOIN node n ON n.thumbprint = k.thumbprint WHERE k.consumer = c.id) AS others
          FROM json_each($1) j CROSS JOIN consumer c ON c.id = unhex(j.value) ORDER BY c.client_key",
     )
     .bind(bound)
@@ -145,7 +158,17 @@ async fn consumers(tx: &mut Tx, bound: &str) -> Result<Vec<LostConsumer>, StoreE
                 client_key: row.get("client_key")?,
                 orgs: row.json("orgs")?,
                 is_revoked: row.flag("is_revoked")?,
+                others: others(row.json("others")?)?,
             })
         })
         .collect()
+}
+
+fn others(rows: Vec<(Uuid, i64)>) -> Result<Vec<OtherMachine>, StoreError> {
+    let other = |(node, first_seen): (Uuid, i64)| {
+        let first_seen = Timestamp::from_millisecond(first_seen);
+        let first_seen = first_seen.map_err(|_| StoreError::damaged("node.first_seen"))?;
+        Ok(OtherMachine { node, first_seen })
+    };
+    rows.into_iter().map(other).collect()
 }

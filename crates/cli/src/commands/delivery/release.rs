@@ -92,7 +92,8 @@ pub(super) fn to_text(release: &Release, now: Timestamp) -> String {
 pub struct Unlock {
     /// URI of the delivery
     uri: String,
-    /// At local: the code; without it, or with '-', it is read from standard input
+    /// At local: the code; without it, or with '-', it is read from standard input, which other users of
+    /// this machine cannot see
     #[arg(long, value_name = "CODE")]
     code: Option<Typed>,
 }

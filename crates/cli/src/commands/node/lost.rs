@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use taosync_model::{EntityType, OrgId};
 use taosync_store::audit::AuditFilter;
-use taosync_store::nodes::{HeldKey, HeldLock, LostConsumer, LostNode, NodeOrg};
+use taosync_store::nodes::{HeldKey, HeldLock, LostConsumer, LostNode, NodeOrg, OtherMachine};
 use taosync_store::settings::Role;
 use uuid::Uuid;
 
@@ -38,6 +38,15 @@ struct Consumer {
     key: String,
     orgs: Vec<OrgId>,
     revoked: bool,
+    /// Machines that go on with it.
+    others: Vec<Other>,
+}
+
+/// A machine that shares a consumer with the lost one.
+#[derive(Debug, Serialize)]
+struct Other {
+    node: Uuid,
+    first_seen: Timestamp,
 }
 
 /// What it held of an organisation.
@@ -91,7 +100,11 @@ async fn told(node: &Node, lost: LostNode, reported: &[NodeOrg]) -> Result<Lost,
     let disk_encrypted = last_word(reported, "encrypted").and_then(Value::as_bool);
     let consumers: Vec<Consumer> = consumers
         .into_iter()
-        .map(|LostConsumer { client_key, orgs, is_revoked }| Consumer { key: client_key, orgs, revoked: is_revoked })
+        .map(|LostConsumer { client_key, orgs, is_revoked, others }| {
+            let other = |OtherMachine { node, first_seen }| Other { node, first_seen };
+            let others = others.into_iter().map(other).collect();
+            Consumer { key: client_key, orgs, revoked: is_revoked, others }
+        })
         .collect();
     let orgs = held(node, &consumers, reported).await?;
     let mut tests = Vec::with_capacity(keys.len());
@@ -179,6 +192,11 @@ fn next(lost: &Lost) -> Vec<String> {
     }
     for consumer in lost.consumers.iter().filter(|consumer| !consumer.revoked) {
         next.push(format!("other machines use {} too and go on; 'oauth rotate {0}' changes its secret", consumer.key));
+        for Other { node, first_seen } in &consumer.others {
+            // Who has the machine may have given it another identity before it was missed.
+            let since = output::time(*first_seen);
+            next.push(format!("{node} goes on, since {since}: unless you know that machine, 'node lost {node}' too"));
+        }
     }
     next.push(
         "for the machine in its place: 'oauth generate --org ORG --out DIR' here, 'init local' and 'oauth import --code' there"

@@ -37,7 +37,8 @@ A TAO central is known by its token URL, or else by what it answers:
   taosync --dir /srv/local oauth import -k KEY -s - -tu https://tao.example/taoOauth/TokenApi/requestToken \\
       -u https://tao.example/ --organisation-id School-7 < secret.txt")]
 pub struct Options {
-    /// The enrolment code from a sheet of the office, instead of everything below; '-' reads it from standard input
+    /// The enrolment code from a sheet of the office, instead of everything below; '-' reads it from standard
+    /// input, which other users of this machine cannot see
     #[arg(long, value_name = "CODE", num_args = 1.., conflicts_with_all = ["key", "secret", "token_url", "root_url",
         "ca_fingerprint", "remote", "organisation_id", "tao_version"])]
     code: Vec<code::Typed>,

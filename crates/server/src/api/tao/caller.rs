@@ -5,13 +5,13 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use secrecy::SecretString;
-use taosync_sync::tao::login::{self, LoginRefused, Manager};
+use taosync_sync::tao::login::{LoginRefused, Manager};
 use taosync_sync::tao::{Compat, Reach};
 use taosync_vault::tokens::TokenHash;
-use tokio::time::Instant;
 
 use super::fault::Fault;
 use crate::listen::Peer;
+use crate::oauth::{self, NotLooked};
 use crate::state::Central;
 
 /// Bytes of an `Authorization` header at most.
@@ -76,13 +76,8 @@ pub(super) async fn signed_in(
     login: &str,
     password: &SecretString,
 ) -> Result<Result<Manager, LoginRefused>, Fault> {
-    let (address, now) = (peer.address.ip(), Instant::now());
-    let name = format!("sync manager {login}");
-    central.wrong_secrets.check(address, &name, now).map_err(Fault::slow_down)?;
-    let manager = login::manager(&central.store, login, password).await?;
-    match &manager {
-        Err(LoginRefused::Wrong) => central.wrong_secrets.wrong(address, &name, now),
-        Ok(_) | Err(LoginRefused::NotAManager) => central.wrong_secrets.right(address, &name),
-    }
-    Ok(manager)
+    oauth::signed_in(central, peer, login, password).await.map_err(|refused| match refused {
+        NotLooked::SlowDown(seconds) => Fault::slow_down(seconds),
+        NotLooked::Store(error) => error.into(),
+    })
 }

@@ -48,6 +48,12 @@ pub(super) async fn token(central: &Central, peer: Peer, query: &Query, body: &B
         Err(_) => return Err(wrong()),
     };
     tracing::Span::current().record("consumer", consumer.client_key.as_str());
+    if !consumer.thumbprints.is_empty() {
+        // A local server of ours has it, by its key: with the secret alone nobody gets in, here neither.
+        tracing::warn!("a plain token was asked for with the secret of a consumer that is bound to a machine");
+        central.store.poll_count("consumer.plain-token-refused");
+        return Err(wrong());
+    }
     if shown == Shown::Current && consumer.rotating_until.is_some() {
         // The box has its new secret: the one before stops.
         central.store.consumer_rotated(consumer.id).await?;

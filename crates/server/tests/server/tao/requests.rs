@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use taosync_model::{Entity, EntityType, Value as Text, vocabulary as v};
 use taosync_server::{Central, ListenLimits, central_router};
@@ -15,7 +16,7 @@ use taosync_wire::tao::{
 
 use super::walk::{TaoBox, school};
 use super::{VERSION, bearer, central, compat, load};
-use crate::place::Place;
+use crate::place::{Machine, Place};
 
 const UNEXPECTED: &str = "Unexpected error. Please contact administrator";
 const WRONG_TYPE: &str = "Wrong request type, try again please or contact your system administrator";
@@ -347,4 +348,42 @@ async fn switched_off_it_is_not_there() {
         let answer = client.get(path).await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn the_secret_of_a_machine_of_ours_is_worth_nothing_without_its_key() {
+    let place = place().await;
+    let secret = place.consumer("key", &["A"]).await;
+    let secret = secret.expose_secret();
+    let plain = async || {
+        let form = format!("client_id=key&client_secret={secret}");
+        place.post("/taoOauth/TokenApi/requestToken", &[], form).await
+    };
+    let before = plain().await;
+    assert_eq!(before.status, 200, "a TAO box may have it");
+    let before = bearer(before.json()["access_token"].as_str().unwrap());
+    let path = format!("/taoSync/api/supportedVm?params%5Btao_version%5D={VERSION}");
+    assert_eq!(place.get(&path, &[("authorization", &before)]).await.status, 200);
+    let form = format!("grant_type=client_credentials&client_id=key&client_secret={secret}");
+    assert_eq!(place.ask_token(&form, Some(&Machine::new().proof(&place))).await.status, 200);
+    assert_eq!(plain().await.status, 401, "it is bound to the key of a machine now");
+    assert_eq!(
+        place.get(&path, &[("authorization", &before)]).await.status,
+        401,
+        "and plain tokens of before are over"
+    );
+}
+
+#[tokio::test]
+async fn what_the_boxes_of_a_manager_share_is_bound_to_none() {
+    let place = place().await;
+    load(&place.store, vec![(EntityType::SyncManager, manager("secret"))], &[]).await;
+    let body = json!({"login": "anna", "password": "secret"}).to_string();
+    let given = place.post("/taoSync/HandShake", &[], body).await.json();
+    let text = |name: &str| given["oauthInfo"][name].as_str().unwrap().to_owned();
+    let form = format!("client_id={}&client_secret={}", text("key"), text("secret"));
+    let native = format!("grant_type=client_credentials&{form}");
+    let refused = place.ask_token(&native, Some(&Machine::new().proof(&place))).await;
+    assert_eq!(refused.json()["error"], "consumer_bound");
+    assert_eq!(place.post("/taoOauth/TokenApi/requestToken", &[], form).await.status, 200, "the boxes go on");
 }
