@@ -217,12 +217,15 @@ pub(super) fn tao_command(key: &str, secret: &str, token_url: &Url, root_url: &U
     format!("php index.php '{class}' -k {key} -s {secret} -tu {token_url} -u {root_url}")
 }
 
+/// Where other people use the machine too.
+const SECRET_HINT: &str = "with '-s -' instead, the secret comes on standard input and stands in no list of processes";
+
 fn to_text(generated: &Generated) -> String {
     let orgs = generated.orgs.iter().map(OrgId::as_str).collect::<Vec<_>>().join(", ");
     let fingerprint = generated.ca_fingerprint.as_deref().unwrap_or("none: plain HTTP");
     format!(
         "Key:          {}\nSecret:       {}   (shown once)\nOrganisation: {orgs}\nToken URL:    {}\nRoot URL:     {}\n\
-         Fingerprint:  {fingerprint}\n\nOn the local server run:\n  {}\n",
+         Fingerprint:  {fingerprint}\n\nOn the local server run ({SECRET_HINT}):\n  {}\n",
         generated.key, generated.secret, generated.token_url, generated.root_url, generated.command
     )
 }
