@@ -110,18 +110,18 @@ async fn a_machine_that_never_met_central_needs_a_clock_that_is_right() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_comes_is_sat_and_handed_in_whatever_the_year() {
-    let (central, local) = school().await;
-    for (number, year) in [1970, 2099].into_iter().enumerate() {
+    for year in [1970, 2099] {
+        let (central, local) = school().await;
         set_year(&local, year);
         // The token that is kept has ended at central, which this clock cannot know.
         central.node.clock.shift(2 * 3_600);
         with_test(&central, 0..3).await;
         local.sync_equal().await;
-        play(&local.runner().await, number).await;
+        play(&local.runner().await, 0).await;
         let summary = local.sync_equal().await;
         assert_eq!((summary.results.sent, summary.results.pending), (1, 0), "{year} {summary:#?}");
         assert!(summary.clock_ahead.unwrap().abs() > 20 * 31_556_952, "{year}");
         let held = central.store().received_list(&ReceivedFilter::default(), 10).await.unwrap();
-        assert_eq!(held.len(), number + 1, "{year}");
+        assert_eq!(held.len(), 1, "{year}");
     }
 }
