@@ -34,6 +34,8 @@ struct Credentials {
     tao: String,
     runner: String,
     secret: SecretString,
+    /// The secret of a consumer that no machine of ours has.
+    secret_of_tao: SecretString,
     people: People,
     /// The secret in an enrolment code.
     code: SecretString,
@@ -51,12 +53,13 @@ impl Credentials {
         let consumer = place.token("a").await;
         let void = place.token("b").await;
         place.store.consumer_revoke("consumer-b").await.unwrap();
-        let secret = place.consumer("of-tao", &["a"]).await;
+        let secret = place.consumer("of-machine", &["a"]).await;
+        let secret_of_tao = place.consumer("of-tao", &["a"]).await;
         tao::issue(&place, "of-tao", "plain").await;
         let code = enrol::code(&place, "of-code", &["a"]).await;
         let people = People::of(&place).await;
         let runner = random::token().expose_secret().into();
-        Self { place, consumer, void, tao: "plain".into(), runner, secret, people, code }
+        Self { place, consumer, void, tao: "plain".into(), runner, secret, secret_of_tao, people, code }
     }
 
     async fn at_local() -> Self {
@@ -68,8 +71,8 @@ impl Credentials {
         let [runner, void] = [runner, void].map(|key| key.expose_secret().to_owned());
         let consumer = random::token().expose_secret().to_owned();
         let people = People::of(&place).await;
-        let (secret, code) = (random::token(), random::token());
-        Self { place, consumer, void, tao: "plain".into(), runner, secret, people, code }
+        let [secret, secret_of_tao, code] = [(); 3].map(|()| random::token());
+        Self { place, consumer, void, tao: "plain".into(), runner, secret, secret_of_tao, people, code }
     }
 
     fn header(&self, who: Who) -> Option<String> {
@@ -102,8 +105,11 @@ impl Credentials {
                 ("application/json", json!({ "code": code }).to_string())
             }
             (Access::ClientSecret, Who::ClientSecret) => {
-                let secret = self.secret.expose_secret();
-                (form, format!("grant_type=client_credentials&client_id=of-tao&client_secret={secret}"))
+                let is_of_tao = endpoint.path.contains("/TokenApi/");
+                let (key, secret) =
+                    if is_of_tao { ("of-tao", &self.secret_of_tao) } else { ("of-machine", &self.secret) };
+                let secret = secret.expose_secret();
+                (form, format!("grant_type=client_credentials&client_id={key}&client_secret={secret}"))
             }
             (Access::ClientSecret, _) => {
                 (form, format!("grant_type=client_credentials&client_id={who:?}&client_secret=x"))
