@@ -142,6 +142,13 @@ impl Node {
     fn run(&self, arguments: &[&str]) -> anyhow::Result<Finished> {
         process::run(&mut self.command(arguments), "")
     }
+
+    /// Adopts the TAO of a database.
+    fn adopt(&self, database: &str) -> anyhow::Result<()> {
+        self.run(&["tao", "connect", "--database", database])?;
+        self.run(&["tao", "adopt"])?;
+        Ok(())
+    }
 }
 
 impl Central {
@@ -184,7 +191,12 @@ impl Central {
 
     /// Makes a consumer of the bench's org.
     pub fn consumer(&self) -> anyhow::Result<Consumer> {
-        answer(&self.node.run(&["oauth", "generate", "--org", data::ORG, "--json"])?)
+        self.consumer_of(data::ORG)
+    }
+
+    /// Makes a consumer of an org.
+    pub fn consumer_of(&self, org: &str) -> anyhow::Result<Consumer> {
+        answer(&self.node.run(&["oauth", "generate", "--org", org, "--json"])?)
     }
 }
 
@@ -214,6 +226,12 @@ pub struct Pulled {
     pub types: BTreeMap<String, TypeReport>,
 }
 
+/// What `tao pull` answers at a local server, as far as the bench reads it.
+#[derive(Debug, Deserialize)]
+pub struct Projected {
+    pub types: BTreeMap<String, TypeReport>,
+}
+
 /// A central with an adopted TAO that serves nobody.
 pub struct TaoCentral {
     node: Node,
@@ -223,10 +241,18 @@ impl TaoCentral {
     /// Makes it, and adopts the TAO of a database.
     pub fn new(program: &Path, dir: &Path, database: &str) -> anyhow::Result<Self> {
         let node = Node { program: program.to_owned(), dir: dir.to_owned() };
-        node.run(&["init", "central", "--listen", "127.0.0.1:0"])?;
-        node.run(&["tao", "connect", "--database", database])?;
-        node.run(&["tao", "adopt"])?;
+        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.to_string();
+        node.run(&["init", "central", "--listen", &address])?;
+        node.adopt(database)?;
         Ok(Self { node })
+    }
+
+    /// Lets go of its TAO, and serves what came from it.
+    pub fn serve(self) -> anyhow::Result<Central> {
+        self.node.run(&["tao", "release"])?;
+        let log = self.node.dir.with_extension("log");
+        let server = Server::start(&mut self.node.command(&["serve", "--json"]), &log)?;
+        Ok(Central { node: self.node, server })
     }
 
     /// Pulls, measured.
@@ -292,6 +318,14 @@ impl Local {
         let report: SyncReport = answer(&finished)?;
         ensure!(report.digest_equal, "the sync ended {} without equal digests:\n{}", report.status, finished.stdout);
         Ok(Synced { report, wall: finished.wall, local: finished.usage, central: used })
+    }
+
+    /// Adopts the TAO of a database, and writes what came from central into it; the writing is measured.
+    pub fn project(&self, database: &str) -> anyhow::Result<(Finished, Projected)> {
+        self.node.adopt(database)?;
+        let finished = self.node.run(&["tao", "pull", "--json"])?;
+        let projected = answer(&finished)?;
+        Ok((finished, projected))
     }
 
     /// Seconds of fetching the chunks that are here once more, thrown away as they come.

@@ -58,6 +58,14 @@ impl From<&Finished> for Sample {
     }
 }
 
+impl Sample {
+    /// A command on local alone.
+    pub fn of_local(finished: &Finished) -> Self {
+        let usage = finished.usage;
+        Self { wall: seconds(finished.wall), cpu_local: seconds(usage.cpu), peak_local: usage.peak, ..Self::default() }
+    }
+}
+
 fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
