@@ -30,7 +30,7 @@ pub struct ChangeOptions {
 }
 
 /// What a change did, for people and programs.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// New ones.
     pub created: u64,
@@ -51,7 +51,7 @@ pub struct Report {
 }
 
 /// What a change means for an org.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Effect {
     org: OrgId,
     #[serde(rename = "type")]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _, MySqlConnection, PgConnection};
 
 use crate::connection::Connection;
 use crate::{Row, Statement, TaoError};
@@ -152,7 +152,7 @@ impl Database {
             Self::Postgres(pool, _) => pool.acquire().await.map(Connection::postgres),
             Self::MySql(pool, _) => pool.acquire().await.map(Connection::mysql),
         }
-        .map_err(TaoError::Unreachable)
+        .map_err(TaoError::unreachable)
     }
 }
 
@@ -160,6 +160,16 @@ impl Reading {
     /// What a statement answers.
     pub async fn rows(&mut self, statement: &Statement) -> Result<Vec<Row>, TaoError> {
         self.connection.rows(statement, "read").await
+    }
+
+    /// Whether the user has the right to run a statement that only explains a change. In PostgreSQL an unanswered one ends
+    /// the picture.
+    pub async fn is_allowed(&mut self, statement: &Statement) -> Result<bool, TaoError> {
+        match self.rows(statement).await {
+            Err(TaoError::Refused { source, .. }) => Ok(!source.is_denied()),
+            Err(error) => Err(error),
+            Ok(_) => Ok(true),
+        }
     }
 
     /// The kind of database.
@@ -235,7 +245,8 @@ async fn postgres(address: &str) -> Result<PgPool, TaoError> {
     let options =
         PgConnectOptions::from_str(address).map_err(|_| TaoError::BadAddress("a part of it cannot be read"))?;
     let options = options.application_name("taosync").disable_statement_logging();
-    PgPoolOptions::new()
+    drop(answered(PgConnection::connect_with(&options)).await?);
+    let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(CONNECT_TIMEOUT)
         .after_connect(|connection, _| {
@@ -245,15 +256,22 @@ async fn postgres(address: &str) -> Result<PgPool, TaoError> {
         // What was dropped half done, also by a caller that was cancelled (sqlx#4385), is undone before anybody else
         // gets the connection.
         .after_release(|connection, _| Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) }))
-        .connect_with(options)
-        .await
-        .map_err(TaoError::Unreachable)
+        .connect_lazy_with(options);
+    Ok(pool)
+}
+
+/// A first connection, outside of a pool: that one goes on trying in silence, and at the end has no reason to tell.
+async fn answered<C>(connecting: impl Future<Output = Result<C, sqlx::Error>>) -> Result<C, TaoError> {
+    let answer = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+    answer.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(TaoError::unreachable)
 }
 
 async fn mysql(address: &str) -> Result<MySqlPool, TaoError> {
     let options =
         MySqlConnectOptions::from_str(address).map_err(|_| TaoError::BadAddress("a part of it cannot be read"))?;
-    MySqlPoolOptions::new()
+    let options = options.disable_statement_logging();
+    drop(answered(MySqlConnection::connect_with(&options)).await?);
+    let pool = MySqlPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(CONNECT_TIMEOUT)
         .after_connect(|connection, _| {
@@ -269,9 +287,8 @@ async fn mysql(address: &str) -> Result<MySqlPool, TaoError> {
                 connection.execute(MYSQL_UNLOCK).await.map(|_| true)
             })
         })
-        .connect_with(options.disable_statement_logging())
-        .await
-        .map_err(TaoError::Unreachable)
+        .connect_lazy_with(options);
+    Ok(pool)
 }
 
 #[cfg(test)]

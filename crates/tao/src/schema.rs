@@ -180,6 +180,9 @@ impl Schema {
     pub async fn recognise(reading: &mut Reading) -> Result<Self, TaoError> {
         reading.note_recognised(false);
         let tables = tables(reading).await?;
+        if !tables.contains_key(STATEMENTS.table) {
+            return Err(TaoError::NoTao);
+        }
         known(&tables, &STATEMENTS)?;
         for other in OTHERS.iter().filter(|known| tables.contains_key(known.table)) {
             known(&tables, other)?;

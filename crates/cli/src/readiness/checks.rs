@@ -8,7 +8,7 @@ use taosync_store::packages::PackageState;
 use taosync_store::releases::Codes;
 use taosync_sync::session::held::HeldGroup;
 
-use super::facts::{Facts, Org, Test};
+use super::facts::{Facts, Lacking, Org, Test};
 use super::{Check, Level};
 use crate::output::{self, age, bytes, time};
 use crate::verification::LastPass;
@@ -29,18 +29,20 @@ const DAY: u64 = 86_400;
 
 /// All lines, in the order a person reads them.
 pub(super) fn of(facts: &Facts) -> Vec<Check> {
-    vec![
-        sync(facts),
-        tests(facts),
-        results(facts),
-        executions(facts),
-        removals(facts),
-        disk(facts.free_bytes),
-        clock(facts.clock),
-        whole(facts.pass.as_ref(), facts.now),
-        version(facts),
-        line(facts),
-    ]
+    let all = [
+        Some(sync(facts)),
+        Some(tests(facts)),
+        facts.tao.as_deref().map(tao),
+        Some(results(facts)),
+        Some(executions(facts)),
+        Some(removals(facts)),
+        Some(disk(facts.free_bytes)),
+        Some(clock(facts.clock)),
+        Some(whole(facts.pass.as_ref(), facts.now)),
+        Some(version(facts)),
+        Some(line(facts)),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 fn sync(facts: &Facts) -> Check {
@@ -122,6 +124,22 @@ fn tests(facts: &Facts) -> Check {
         }
         None => Check::new("packages", Level::Ok, text, value),
     }
+}
+
+/// Here TAO runs the exams, so a test it has not cannot be taken.
+fn tao(lacking: &[Lacking]) -> Check {
+    let labels: Vec<&str> = lacking.iter().map(|test| test.label.as_str()).collect();
+    let value = json!({ "lacking": labels });
+    let Some(first) = lacking.first() else {
+        return Check::new("tao", Level::Ok, "TAO has all tests that are here".to_owned(), value);
+    };
+    let why = first.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let more = match lacking.len() {
+        1 => String::new(),
+        number => format!(" and {} more", number - 1),
+    };
+    let text = format!("TAO has not imported {}{why}{more}: 'taosync tao pull' says what it waits for", first.label);
+    Check::new("tao", Level::Critical, text, value)
 }
 
 fn results(facts: &Facts) -> Check {

@@ -1,5 +1,7 @@
 //! What the checks look at.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use taosync_model::OrgId;
 use taosync_model::execution::ExecutionState;
@@ -7,8 +9,10 @@ use taosync_store::Store;
 use taosync_store::history::{SyncOutcome, SyncRun};
 use taosync_store::outbox::OutboxCounts;
 use taosync_store::packages::PackageState;
+use taosync_store::projection::{Import, ImportState};
 use taosync_store::releases::Release;
 use taosync_sync::session::held::{self, HeldGroup};
+use taosync_sync::tao_database::Installation;
 
 use crate::failure::Failure;
 use crate::node::{Node, VERSION};
@@ -28,6 +32,8 @@ pub(super) struct Facts {
     pub executions: Vec<(ExecutionState, u64)>,
     pub held: Vec<HeldGroup>,
     pub free_bytes: u64,
+    /// Tests a TAO here has not imported, and why; nothing where no TAO is adopted.
+    pub tao: Option<Vec<Lacking>>,
     /// Seconds this clock is ahead of central's.
     pub clock: Option<i64>,
     /// Bytes a second.
@@ -42,6 +48,13 @@ pub(super) struct Org {
     pub org: OrgId,
     pub verified_at: Option<Timestamp>,
     pub synced_at: Option<Timestamp>,
+}
+
+/// A test that TAO has not.
+#[derive(Clone, Debug)]
+pub(super) struct Lacking {
+    pub label: String,
+    pub reason: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -91,6 +104,7 @@ pub(super) async fn gather(node: &Node) -> Result<Facts, Failure> {
         outbox: store.outbox_counts().await?,
         executions: store.executions_count().await?,
         held: held::groups(store).await?,
+        tao: lacking_in_tao(store).await?,
         free_bytes: node.blobs().await?.free_bytes().await?,
         clock: measured_clock(&runs),
         line: runs.iter().find_map(|run| run.summary.get("line_speed")?.as_u64()),
@@ -106,6 +120,24 @@ pub async fn clock_ahead(store: &Store) -> Result<Option<i64>, Failure> {
 
 fn measured_clock(runs: &[SyncRun]) -> Option<i64> {
     runs.iter().find_map(|run| run.summary.get("clock_ahead")?.as_i64())
+}
+
+async fn lacking_in_tao(store: &Store) -> Result<Option<Vec<Lacking>>, Failure> {
+    if !Installation::is_adopted(store).await? {
+        return Ok(None);
+    }
+    let imports = store.imports_list().await?;
+    let imports: BTreeMap<&str, &Import> = imports.iter().map(|import| (import.delivery.as_str(), import)).collect();
+    let mut lacking = Vec::new();
+    for (uri, entity) in store.replica_deliveries().await? {
+        let Some(wanted) = &entity.package else { continue };
+        let import = imports.get(uri.as_str()).filter(|import| import.tree == wanted.tree_digest);
+        if import.is_none_or(|import| import.state != ImportState::Done) {
+            let reason = import.and_then(|import| import.reason.clone());
+            lacking.push(Lacking { label: entity.label().to_owned(), reason });
+        }
+    }
+    Ok(Some(lacking))
 }
 
 async fn tests(node: &Node) -> Result<Vec<Test>, Failure> {

@@ -5,7 +5,7 @@ use taosync_store::outbox::OutboxCounts;
 use taosync_store::packages::PackageState;
 use taosync_sync::session::held::HeldGroup;
 
-use super::facts::{Facts, LastSync, Org, Test};
+use super::facts::{Facts, Lacking, LastSync, Org, Test};
 use super::*;
 use crate::verification::{Finding, LastPass, Part};
 
@@ -35,6 +35,7 @@ fn good() -> Facts {
         outbox: OutboxCounts { sent: 27, ..OutboxCounts::default() },
         executions: vec![(ExecutionState::Active, 2), (ExecutionState::Finished, 27)],
         held: vec![],
+        tao: None,
         free_bytes: 40_000_000_000,
         clock: Some(-3),
         line: Some(1_250_000),
@@ -143,4 +144,16 @@ fn damage_is_not_ready_and_an_old_pass_is_worth_a_look() {
         "{}",
         shown(&facts)
     );
+}
+
+#[test]
+fn a_test_that_tao_has_not_imported_is_not_ready() {
+    let with = |lacking: Vec<Lacking>| Facts { tao: Some(lacking), ..good() };
+    assert_eq!(level(&with(vec![]), "tao"), Level::Ok);
+    let lacking = |label: &str| Lacking { label: label.into(), reason: Some("no room".into()) };
+    let facts = with(vec![lacking("Maths"), lacking("Physics")]);
+    assert_eq!(level(&facts, "tao"), Level::Critical);
+    let told = shown(&facts);
+    assert!(told.contains("TAO has not imported Maths (no room) and 1 more: 'taosync tao pull'"), "{told}");
+    assert!(!shown(&good()).contains("tao:"), "no TAO is adopted here");
 }

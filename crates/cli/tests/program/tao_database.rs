@@ -1,5 +1,6 @@
 //! TAO's own database at central: TAO's data become the feed.
 
+mod check;
 mod own;
 
 use std::collections::BTreeMap;

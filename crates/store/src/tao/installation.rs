@@ -92,9 +92,9 @@ impl Store {
     /// anew.
     pub async fn tao_connect(&self, new: &NewInstallation<'_>) -> Result<(), StoreError> {
         let before = self.tao_installation().await?;
-        let is_same = |old: &Installation| old.address.expose_secret() == new.address.expose_secret();
+        let is_same = |old: &Installation| place(old.address.expose_secret()) == place(new.address.expose_secret());
         if before.as_ref().is_some_and(|old| old.adopted_at.is_some() && !is_same(old)) {
-            let advice = "another TAO is adopted here; run 'taosync tao release' first";
+            let advice = "the TAO of another database is adopted here; run 'taosync tao release' first";
             return Err(StoreError::Refused(advice.into()));
         }
         let kept = before.filter(is_same);
@@ -212,5 +212,30 @@ impl Tx {
             .await
             .map_err(sql)?;
         Ok(())
+    }
+}
+
+/// Kind, server and database of an address: with another password it is the same TAO.
+fn place(address: &str) -> (&str, &str) {
+    let (kind, rest) = address.split_once("://").unwrap_or(("", address));
+    let rest = rest.split(['?', '#']).next().unwrap_or(rest);
+    (kind, rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_user_or_password_is_the_same_tao() {
+        let known = place("postgres://tao:old@db:5432/tao");
+        for same in ["postgres://db:5432/tao", "postgres://taosync:n%40w@db:5432/tao?sslmode=require"] {
+            assert_eq!(place(same), known, "{same}");
+        }
+        for other in
+            ["postgres://tao:old@db:5432/other", "postgres://tao:old@db2:5432/tao", "mysql://tao:old@db:5432/tao"]
+        {
+            assert_ne!(place(other), known, "{other}");
+        }
     }
 }

@@ -20,18 +20,28 @@ pub async fn run(
 
 fn in_words(written: &WrittenUp, mode: Mode) -> Outcome {
     let mut outcome = Outcome { dry_run: mode == Mode::DryRun, ..Outcome::default() };
-    outcome.count("results written into TAO", written.results);
-    outcome.count("results that TAO had already", written.unchanged);
-    outcome.count("batches of later log rows written into TAO", written.logs);
-    outcome.count("older or conflicting versions left out", written.passed);
-    outcome.count("batches of log rows whose result is not in TAO yet", written.logs_without_result);
+    outcome.count(["result written into TAO", "results written into TAO"], written.results);
+    outcome.count(["result that TAO had already", "results that TAO had already"], written.unchanged);
+    outcome.count(
+        ["batch of later log rows written into TAO", "batches of later log rows written into TAO"],
+        written.logs,
+    );
+    outcome.count(["older or conflicting version left out", "older or conflicting versions left out"], written.passed);
+    outcome.count(
+        ["batch of log rows whose result is not in TAO yet", "batches of log rows whose result is not in TAO yet"],
+        written.logs_without_result,
+    );
     if written.sealed > 0 {
-        let what = format!("{} results or logs are sealed for the results key, which is not here", written.sealed);
+        let are = if written.sealed == 1 { "result or log is" } else { "results or logs are" };
+        let what = format!("{} {are} sealed for the results key, which is not here", written.sealed);
         outcome.note("", what, "push with --identity FILE where the key is");
     }
     if written.active > 0 {
-        let what = format!("{} results are of executions that are open in TAO", written.active);
-        outcome.note("", what, "end them in TAO, then push again");
+        let what = match written.active {
+            1 => "1 result is of an execution that is open in TAO".to_owned(),
+            several => format!("{several} results are of executions that are open in TAO"),
+        };
+        outcome.note("", what, "end what is open in TAO, then push again");
     }
     for problem in &written.problems {
         let advice = "look at the size of its texts and at the rights of the database's user, then push again";

@@ -1,5 +1,7 @@
 //! What is there in a TAO, and what stands in the way of adopting it. Changes nothing.
 
+mod standing;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -88,6 +90,10 @@ pub async fn run(installation: &Installation, role: Role) -> Result<Findings, Ta
     if role == Role::Local {
         claimed(&mut reading, schema, &mut findings).await?;
     }
+    standing::encryption(&mut reading, &mut findings).await?;
+    standing::tasks(&mut reading, schema, &mut findings).await?;
+    drop(reading);
+    standing::rights(installation, role, &mut findings).await?;
     Ok(findings)
 }
 
@@ -96,8 +102,8 @@ async fn claimed(reading: &mut Reading, schema: &Schema, findings: &mut Findings
     let claimed = claimed::find(reading, schema).await?;
     if !claimed.is_empty() {
         let what = format!(
-            "taoSync marks {} executions as handed in, but central has confirmed nothing of their logs: {}",
-            claimed.len(),
+            "taoSync marks {} as handed in, but central has confirmed nothing of the log: {}",
+            several(claimed.len(), ["execution", "executions"]),
             named(&claimed)
         );
         findings.add(Severity::Warns, what, "once adopted, 'taosync tao push' takes them into the outbox");
@@ -173,8 +179,9 @@ async fn entities(
         .map(|delivery| delivery.uri.clone())
         .collect();
     if !without.is_empty() {
-        let what = format!("of {} TAO has made no package: {}", deliveries(without.len()), named(&without));
-        findings.add(Severity::Warns, what, "save their properties in TAO once, with taoSync installed");
+        let number = several(without.len(), ["delivery", "deliveries"]);
+        let what = format!("of {number} TAO has made no package: {}", named(&without));
+        findings.add(Severity::Warns, what, "save the properties in TAO once, with taoSync installed");
     }
     if installation.files.is_none() && of(taosync_model::EntityType::Delivery).next().is_some() {
         let what = "TAO's files are not known here, so that no package can be published";
@@ -185,14 +192,15 @@ async fn entities(
         .map(|center| center.uri.clone())
         .collect();
     if !no_org.is_empty() {
-        let what = format!("{} test centers have no organisation id: {}", no_org.len(), named(&no_org));
-        findings.add(Severity::Warns, what, "only an unscoped local server ('*') sees them; give them one in TAO");
+        let number = several(no_org.len(), ["test center without", "test centers without"]);
+        let what = format!("{number} an organisation id: {}", named(&no_org));
+        findings.add(Severity::Warns, what, "only an unscoped local server ('*') sees this; give it an id in TAO");
     }
     Ok(())
 }
 
-fn deliveries(number: usize) -> String {
-    if number == 1 { "1 delivery".to_owned() } else { format!("{number} deliveries") }
+fn several(number: usize, [single, many]: [&str; 2]) -> String {
+    format!("{number} {}", if number == 1 { single } else { many })
 }
 
 fn named(uris: &[String]) -> String {

@@ -36,7 +36,7 @@ pub enum TaoDatabaseError {
 
 impl TaoDatabaseError {
     /// Whether trying again later can help.
-    pub const fn is_temporary(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         match self {
             Self::NotConnected | Self::NotAdopted | Self::Write(_) | Self::Projection(_) | Self::Item(_) => false,
             Self::Tao(error) => error.is_temporary(),
@@ -58,6 +58,7 @@ impl TaoDatabaseError {
             Self::Write(_) => "TS-008",
             Self::Projection(_) => "TS-510",
             Self::Item(_) => "TS-511",
+            Self::Tao(TaoError::NoTao) => "TS-512",
             Self::Store(_) => return None,
         })
     }

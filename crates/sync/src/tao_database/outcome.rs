@@ -18,10 +18,20 @@ pub struct Outcome {
 /// How many of something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Count {
-    /// In words for people, such as `results written`.
-    pub what: String,
+    /// In words for people, as of several: `results written`.
+    pub what: &'static str,
+    /// The same words as of a single one.
+    #[serde(skip)]
+    pub single: &'static str,
     /// How many.
     pub number: u64,
+}
+
+impl Count {
+    /// As it is told.
+    fn words(&self) -> &'static str {
+        if self.number == 1 { self.single } else { self.what }
+    }
 }
 
 /// Something that deserves a look.
@@ -36,10 +46,10 @@ pub struct Note {
 }
 
 impl Outcome {
-    /// Adds a count; what did not happen is not told.
-    pub fn count(&mut self, what: impl Into<String>, number: u64) {
+    /// Adds a count, in words as of one and as of several; what did not happen is not told.
+    pub fn count(&mut self, [single, what]: [&'static str; 2], number: u64) {
         if number > 0 {
-            self.counts.push(Count { what: what.into(), number });
+            self.counts.push(Count { what, single, number });
         }
     }
 
@@ -50,20 +60,24 @@ impl Outcome {
 
     /// The answer for people.
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        for Count { what, number } in &self.counts {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{number} {what}");
+        let mut text = if self.counts.is_empty() { "Nothing to do.\n".to_owned() } else { String::new() };
+        text.push_str(&self.told());
+        if self.dry_run {
+            text.push_str("This was a dry run: nothing was changed.\n");
         }
-        if self.counts.is_empty() {
-            text.push_str("Nothing to do.\n");
+        text
+    }
+
+    /// Counts and notes, as a part of an answer.
+    pub fn told(&self) -> String {
+        let mut text = String::new();
+        for count in &self.counts {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{} {}", count.number, count.words());
         }
         for Note { about, what, advice } in &self.notes {
             let about = if about.is_empty() { String::new() } else { format!("{about}: ") };
             let _ = writeln!(text, "{about}{what}\n  → {advice}");
-        }
-        if self.dry_run {
-            text.push_str("This was a dry run: nothing was changed.\n");
         }
         text
     }
@@ -77,12 +91,13 @@ mod tests {
     fn an_outcome_reads_well() {
         let mut outcome = Outcome { dry_run: true, ..Outcome::default() };
         assert_eq!(outcome.to_text(), "Nothing to do.\nThis was a dry run: nothing was changed.\n");
-        outcome.count("results written", 5);
-        outcome.count("results written before", 0);
+        outcome.count(["result written", "results written"], 5);
+        outcome.count(["result written before", "results written before"], 0);
+        outcome.count(["batch of log rows", "batches of log rows"], 1);
         outcome.note("maths", "its package is missing", "bring it");
         assert_eq!(
             outcome.to_text(),
-            "5 results written\nmaths: its package is missing\n  → bring it\nThis was a dry run: nothing was changed.\n"
+            "5 results written\n1 batch of log rows\nmaths: its package is missing\n  → bring it\nThis was a dry run: nothing was changed.\n"
         );
     }
 }

@@ -181,7 +181,8 @@ fn epoch(schema: &Schema, moment: &Moment) -> Value {
     }
 }
 
-async fn insert(change: &mut Change, schema: &Schema, rows: &[Vec<Value>]) -> Result<(), TaoError> {
+/// Inserts rows of `statements`: model, subject, predicate, object, language, author, moment, and where it is a text, the id.
+pub(super) async fn insert(change: &mut Change, schema: &Schema, rows: &[Vec<Value>]) -> Result<(), TaoError> {
     let columns = match schema.statement_id {
         StatementId::Text => {
             "INSERT INTO statements (modelid, subject, predicate, object, l_language, author, epoch, id) VALUES "

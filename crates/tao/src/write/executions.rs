@@ -122,18 +122,7 @@ async fn in_statements(
         rows.push(triple(EXECUTION_STATUS, &attempt.state, ""));
         rows.extend(attempt.end.as_ref().map(|end| triple(EXECUTION_END, end, "")));
     }
-    for batch in batches(&rows) {
-        let head = match schema.statement_id {
-            StatementId::Counted => {
-                "INSERT INTO statements (modelid, subject, predicate, object, l_language, author, epoch) VALUES "
-            }
-            StatementId::Text => {
-                "INSERT INTO statements (modelid, subject, predicate, object, l_language, author, epoch, id) VALUES "
-            }
-        };
-        change.execute(&Statement::new(head).tuples(batch)).await?;
-    }
-    Ok(())
+    super::entities::insert(change, schema, &rows).await
 }
 
 fn statement_row(schema: &Schema, now: &Now, said: [&str; 4]) -> Vec<Value> {

@@ -56,7 +56,11 @@ fn to_text(findings: &Findings) -> String {
         output::add(&mut text, format_args!("versions that may sync: {}\n", findings.versions.join(", ")));
     }
     let rows = findings.counts.iter().map(|(what, number)| vec![what.clone(), number.to_string()]);
-    text.push_str(&output::table(&["what", "number"], rows));
+    if findings.counts.is_empty() {
+        text.push_str("there are no entities yet\n");
+    } else {
+        text.push_str(&output::table(&["what", "number"], rows));
+    }
     for finding in &findings.findings {
         let word = match finding.severity {
             Severity::Stops => "stops",

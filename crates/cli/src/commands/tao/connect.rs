@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use taosync_store::tao::NewInstallation;
-use taosync_sync::tao_database::{TaoDatabaseError, installation};
+use taosync_sync::tao_database::{Installation, TaoDatabaseError, installation};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -29,10 +29,17 @@ pub async fn run(
     database.close().await;
     let new = NewInstallation { address: &address, files: files.as_deref(), command };
     node.store.tao_connect(&new).await?;
+    let is_adopted = Installation::is_adopted(&node.store).await?;
     let kind = schema.kind.as_str();
     node.audit("tao.connect", "tao", json!({"database": kind, "files": files, "command": command})).await?;
     context.output.answer(&json!({"database": kind, "files": files, "command": command}), || {
-        format!("Connected with a TAO on {kind}, to read only.\nSee 'taosync tao check', then 'taosync tao adopt'.\n")
+        if is_adopted {
+            format!("Connected with the TAO on {kind} that is adopted here.\n")
+        } else {
+            format!(
+                "Connected with a TAO on {kind}, to read only.\nSee 'taosync tao check', then 'taosync tao adopt'.\n"
+            )
+        }
     })
 }
 

@@ -51,12 +51,15 @@ impl Answer {
         let packages = if self.packages.counts.is_empty() && self.packages.notes.is_empty() {
             String::new()
         } else {
-            format!("packages:\n{}", Outcome { dry_run: false, ..self.packages.clone() }.to_text())
+            format!("packages:\n{}", self.packages.told())
         };
-        if self.as_before {
-            return format!("TAO's data are as at the last pull.\n{packages}");
-        }
-        format!("from TAO: {}{packages}", self.report.to_text())
+        let data = if self.as_before {
+            "TAO's data are as at the last pull.\n".to_owned()
+        } else {
+            format!("from TAO: {}", Report { dry_run: false, ..self.report.clone() }.to_text())
+        };
+        let end = if self.report.dry_run { "This was a dry run: nothing was changed.\n" } else { "" };
+        format!("{data}{packages}{end}")
     }
 }
 

@@ -42,9 +42,13 @@ pub async fn packages(
                 continue;
             }
             None => {
-                let problem = publish_one(store, delivery, &file).await?;
-                published += u64::from(problem.is_none());
-                problem
+                let ended = publish_one(store, delivery, &file).await?;
+                match ended {
+                    Ended::Published => published += 1,
+                    Ended::Same => unchanged += 1,
+                    Ended::PutAside(_) => {}
+                }
+                ended.problem()
             }
         };
         if let Some(problem) = problem {
@@ -56,10 +60,13 @@ pub async fn packages(
             );
         }
     }
-    let tense = if mode == Mode::DryRun { "to be checked and published" } else { "published" };
-    outcome.count(format!("packages {tense}"), published);
-    outcome.count("packages as before", unchanged);
-    outcome.count("packages put aside", broken);
+    let words = match mode {
+        Mode::DryRun => ["package to be checked and published", "packages to be checked and published"],
+        Mode::Apply => ["package published", "packages published"],
+    };
+    outcome.count(words, published);
+    outcome.count(["package as before", "packages as before"], unchanged);
+    outcome.count(["package put aside", "packages put aside"], broken);
     Ok(outcome)
 }
 
@@ -136,8 +143,25 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
 }
 
-/// Publishes one; says what is wrong with it.
-async fn publish_one(store: &Store, delivery: &Delivery, file: &Snapshot) -> Result<Option<String>, TaoDatabaseError> {
+/// How publishing one ended.
+enum Ended {
+    Published,
+    /// TAO wrote the file again with what it held before.
+    Same,
+    /// It cannot be used; in words.
+    PutAside(String),
+}
+
+impl Ended {
+    fn problem(&self) -> Option<String> {
+        match self {
+            Self::PutAside(problem) => Some(problem.clone()),
+            Self::Published | Self::Same => None,
+        }
+    }
+}
+
+async fn publish_one(store: &Store, delivery: &Delivery, file: &Snapshot) -> Result<Ended, TaoDatabaseError> {
     let request = PublishRequest {
         file: file.path.clone(),
         label: delivery.label.clone(),
@@ -145,18 +169,19 @@ async fn publish_one(store: &Store, delivery: &Delivery, file: &Snapshot) -> Res
         naming: String::new(),
         test: None,
     };
-    let problem = match publish::publish(store, request).await {
-        Ok(_) => None,
+    let ended = match publish::publish(store, request).await {
+        Ok(done) if done.changed => Ended::Published,
+        Ok(_) => Ended::Same,
         Err(PublishError::Check(report)) => {
-            Some(report.errors.first().map_or_else(|| "it has errors".to_owned(), Problem::to_string))
+            Ended::PutAside(report.errors.first().map_or_else(|| "it has errors".to_owned(), Problem::to_string))
         }
-        Err(PublishError::Package(error)) => Some(error.to_string()),
+        Err(PublishError::Package(error)) => Ended::PutAside(error.to_string()),
         Err(PublishError::Store(error)) => return Err(error.into()),
         Err(PublishError::Write(error)) => return Err(TaoDatabaseError::Write(error)),
     };
-    let package = TaoPackage { stamp: file.stamp.clone(), problem: problem.clone() };
+    let package = TaoPackage { stamp: file.stamp.clone(), problem: ended.problem() };
     store.tao_package_set(&delivery.uri, &package).await?;
-    Ok(problem)
+    Ok(ended)
 }
 
 #[cfg(test)]
