@@ -1,21 +1,26 @@
 //! The object store: chunks as files `chunks/ab/<hex>`, named by their BLAKE3 hash. A file under its name is always
-//! whole: it is written and flushed under a temporary name in the same folder, then renamed.
+//! whole: it is written and flushed under a temporary name in the same folder, then renamed. Small chunks that came
+//! together lie in packs ([`packs`]).
 
 mod disk;
+mod packs;
 mod parts;
 mod pieces;
+mod places;
 mod strays;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use taosync_model::Digest;
 
 use crate::StoreError;
 
+pub use packs::{PACK_CHUNKS, Pack, Packed};
 pub use parts::Part;
 pub use pieces::Found;
 
@@ -25,12 +30,13 @@ const LEFTOVER_PREFIX: &str = ".part-";
 #[derive(Clone, Debug)]
 pub struct Blobs {
     folder: PathBuf,
+    packs: Arc<Mutex<packs::Index>>,
 }
 
 impl Blobs {
     /// Opens (and, the first time, makes) the folder `chunks` in a node's directory.
     pub async fn open(dir: &Path) -> Result<Self, StoreError> {
-        let blobs = Self { folder: dir.join("chunks") };
+        let blobs = Self { folder: dir.join("chunks"), packs: Arc::default() };
         blobs.run(|blobs| fs::create_dir_all(&blobs.folder).map_err(|e| failed("make", &blobs.folder, e))).await?;
         Ok(blobs)
     }
@@ -55,15 +61,7 @@ impl Blobs {
 
     /// Whether a chunk is here, and its bytes. Its contents are not read.
     pub async fn size(&self, name: Digest) -> Result<Option<u64>, StoreError> {
-        self.run(move |blobs| {
-            let path = blobs.path(name);
-            match fs::metadata(&path) {
-                Ok(found) => Ok(Some(found.len())),
-                Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-                Err(e) => Err(failed("read", &path, e)),
-            }
-        })
-        .await
+        self.run(move |blobs| blobs.find(name, |opened| Ok(Some(opened.bytes)))).await
     }
 
     /// Whether a chunk is here.
@@ -71,7 +69,7 @@ impl Blobs {
         Ok(self.size(name).await?.is_some())
     }
 
-    /// Deletes chunks; those that are not here are passed over.
+    /// Deletes chunks; those that are not here are passed over. What is in packs goes with them ([`Self::pack_shrink`]).
     pub async fn remove(&self, names: Vec<Digest>) -> Result<(), StoreError> {
         self.run(move |blobs| names.iter().try_for_each(|name| remove_file(&blobs.path(*name)))).await
     }
@@ -135,18 +133,13 @@ impl Blobs {
     }
 
     fn get_one(&self, name: Digest) -> Result<Vec<u8>, StoreError> {
-        let path = self.path(name);
-        let bytes = fs::read(&path).map_err(|e| match e.kind() {
-            ErrorKind::NotFound => StoreError::NotFound {
-                what: format!("chunk {name}"),
-                advice: "fetch it again with 'taosync sync data', or publish its package again on central",
-            },
-            _ => failed("read", &path, e),
+        let mut is_here = false;
+        let found = self.find(name, |opened| {
+            let bytes = opened.read_all()?;
+            is_here = true;
+            Ok((Digest::of(&bytes) == name).then_some(bytes))
         })?;
-        if Digest::of(&bytes) != name {
-            return Err(StoreError::damaged(format!("chunk {name}")));
-        }
-        Ok(bytes)
+        found.ok_or_else(|| if is_here { StoreError::damaged(format!("chunk {name}")) } else { not_here(name) })
     }
 
     fn sweep(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -165,6 +158,13 @@ impl Blobs {
     /// The folders that chunks are in.
     fn folders(&self) -> Result<Vec<PathBuf>, StoreError> {
         Ok(list(&self.folder)?.into_iter().filter(|path| path.is_dir()).collect())
+    }
+}
+
+fn not_here(name: Digest) -> StoreError {
+    StoreError::NotFound {
+        what: format!("chunk {name}"),
+        advice: "fetch it again with 'taosync sync data', or publish its package again on central",
     }
 }
 

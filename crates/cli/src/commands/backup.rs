@@ -100,9 +100,9 @@ pub async fn make(output: Output, node: &Node, file: &Path, sealing: Sealing) ->
     let copy = work.path().join("taosync.sqlite");
     output::note(output, "copying the database");
     let copied = node.store.copy_to(&copy).await?;
-    let (sources, missing_chunks) = sources(node, &copied, copy)?;
-    output::note(output, "writing and checking the backup");
     let manifest = manifest(node, &copied);
+    let (sources, missing_chunks) = sources(node, copied, copy).await?;
+    output::note(output, "writing and checking the backup");
     let name = file.to_owned();
     let written =
         tokio::task::spawn_blocking(move || write_checked(target, &name, &sealing, manifest, &sources)).await?;
@@ -191,20 +191,14 @@ pub fn key_sources(node: &Node) -> Result<Vec<Source>, Failure> {
 }
 
 /// Every file of the node, the database by its copy; and how many chunks the database names that are not on the disk.
-fn sources(node: &Node, copied: &Copied, copy: PathBuf) -> Result<(Vec<Source>, usize), Failure> {
+async fn sources(node: &Node, copied: Copied, copy: PathBuf) -> Result<(Vec<Source>, usize), Failure> {
     let mut sources = vec![Source { name: "taosync.sqlite".into(), path: copy }];
     sources.extend(key_sources(node)?);
     sources.push(Source { name: "taosync.toml".into(), path: node.place.config_file().to_owned() });
-    let named = copied.chunks.len();
-    let chunks = copied.chunks.iter().map(|chunk| {
-        let hex = chunk.to_hex();
-        let name = format!("chunks/{}/{hex}", &hex[..2]);
-        Source { path: node.place.dir().join(&name), name }
-    });
-    let before = sources.len();
-    sources.extend(chunks.filter(|source| source.path.is_file()));
-    let missing = named - (sources.len() - before);
-    Ok((sources, missing))
+    let (files, missing) = node.blobs().await?.files_of(copied.chunks).await?;
+    let source = |file: PathBuf| Source { path: node.place.dir().join(&file), name: file.display().to_string() };
+    sources.extend(files.into_iter().map(source));
+    Ok((sources, missing.len()))
 }
 
 /// Where the file is written until it is whole, and whether that is the disk it is to protect from.

@@ -1,6 +1,7 @@
 //! Packages: published, fetched, compiled; only what is missing travels.
 
-use taosync_model::{Entity, EntityType, vocabulary as v};
+use taosync_model::{Digest, Entity, EntityType, vocabulary as v};
+use taosync_store::blobs::Blobs;
 use taosync_store::packages::PackageState;
 use taosync_sync::packages::publish::{PublishRequest, publish, withdraw};
 use taosync_sync::packages::{Readiness, contents, readiness};
@@ -73,6 +74,18 @@ async fn a_withdrawn_test_leaves_and_another_orgs_chunks_are_not_to_be_had() {
     assert!(central.store().chunks_allowed(state.scope, &names).await.unwrap().is_empty());
 }
 
+/// Flips a bit of a chunk, wherever it lies.
+async fn flip_in_chunk(local: &Local, name: Digest) {
+    let dir = local.node.dir.path();
+    let blobs = Blobs::open(dir).await.unwrap();
+    let chunk = blobs.get(name).await.unwrap();
+    let file = dir.join(blobs.files_of(vec![name]).await.unwrap().0.remove(0));
+    let mut bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(chunk.len()).position(|window| window == chunk).unwrap();
+    bytes[at + 7] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_chunk_is_named_and_mended() {
     let central = Central::start().await;
@@ -84,15 +97,11 @@ async fn a_damaged_chunk_is_named_and_mended() {
     // The list of files is in chunks too; it was read when it came and is not needed for reading the package.
     let opened = local.store().package_open(package.id).await.unwrap();
     let tree = contents::tree_of(&package, &opened).unwrap();
-    let chunk = tree.chunks().next().unwrap().name.to_hex();
-    let path = local.node.dir.path().join("chunks").join(&chunk[..2]).join(&chunk);
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[7] ^= 1;
-    std::fs::write(&path, bytes).unwrap();
+    let chunk = tree.chunks().next().unwrap().name;
+    flip_in_chunk(&local, chunk).await;
     let problem = contents::problem_with(local.store(), &package).await.unwrap();
     assert!(problem.is_some(), "one flipped bit must be named");
-    let name = chunk.parse().unwrap();
-    local.store().packages_mend(&[name], &[]).await.unwrap();
+    local.store().packages_mend(&[chunk], &[]).await.unwrap();
     let mended = local.sync_equal().await;
     assert_eq!((mended.deliveries.fetched, mended.deliveries.chunks), (1, 1), "only the damaged part travels");
     let package = local.store().package_current(DELIVERY).await.unwrap().unwrap();

@@ -143,3 +143,49 @@ async fn collecting_while_publishing_and_fetching_takes_nothing_that_is_needed()
         }
     }
 }
+
+/// A pack of ten chunks, of which the package needs so many; their names.
+async fn old_pack(local: &Local, words: &str, needed: usize) -> Vec<Digest> {
+    let blobs = Blobs::open(local.store().dir()).await.unwrap();
+    let texts = (0..10).map(|n| format!("{words} {n}").into_bytes());
+    let chunks: Vec<_> = texts.map(|bytes| (Digest::of(&bytes), bytes)).collect();
+    let pack = blobs.pack_put(chunks.clone()).await.unwrap();
+    let file = local.store().dir().join("chunks/packs").join(pack.to_hex());
+    File::options().write(true).open(file).unwrap().set_modified(LONG_AGO).unwrap();
+    let noted: Vec<_> =
+        chunks.iter().map(|(name, bytes)| ChunkRef { name: *name, bytes: bytes.len() as u64 }).collect();
+    let reference = local.store().package_current(DELIVERY).await.unwrap().unwrap().reference;
+    let new = NewPackage { delivery: DELIVERY, reference: &reference, chunks: &noted[..needed] };
+    local.store().package_fetching(&new).await.unwrap();
+    local.store().chunks_add(&noted).await.unwrap();
+    noted.iter().map(|chunk| chunk.name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_goes_with_its_last_chunk_and_shrinks_when_most_of_it_is_dead() {
+    let central = Central::start().await;
+    central.change(org("A", 0..1)).await;
+    publish_with(&central, DELIVERY, "Maths", &[5_000]).await;
+    let local = Local::joined(&central, "A").await;
+    local.sync_equal().await;
+    let packs = || fs::read_dir(local.store().dir().join("chunks/packs")).unwrap().count();
+    let before = packs();
+    let dead = old_pack(&local, "dead", 0).await;
+    let rare = old_pack(&local, "rare", 3).await;
+    let full = old_pack(&local, "full", 6).await;
+    assert_eq!(packs(), before + 3);
+    let collected = || collect(local.store(), Role::Local, SignedDuration::from_millis(1));
+    assert_eq!(collected().await.unwrap().chunks, 0, "they are dying");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(collected().await.unwrap().chunks, 10 + 7 + 4);
+    assert_eq!(packs(), before + 2);
+    let blobs = Blobs::open(local.store().dir()).await.unwrap();
+    assert_eq!(blobs.absent(dead.clone()).await.unwrap(), dead);
+    assert_eq!(blobs.absent(rare.clone()).await.unwrap(), rare[3..]);
+    for name in rare[..3].iter().chain(&full[..6]) {
+        blobs.get(*name).await.unwrap();
+    }
+    assert!(blobs.absent(full).await.unwrap().is_empty(), "less than half of it lies there in vain");
+    let package = local.store().package_current(DELIVERY).await.unwrap().unwrap();
+    assert_eq!(contents::problem_with(local.store(), &package).await.unwrap(), None);
+}

@@ -5,6 +5,7 @@ use std::io::{Cursor, Write as _};
 use std::time::Duration;
 
 use taosync_model::{Digest, Entity, EntityType, vocabulary as v};
+use taosync_store::blobs::Blobs;
 use taosync_store::packages::PackageState;
 use taosync_sync::link::patience::Patience;
 use taosync_sync::packages::contents;
@@ -144,7 +145,7 @@ fn damage(central: &Central, name: Digest) {
 async fn chunk_of(central: &Central, uri: &str, path: &str) -> Digest {
     let package = central.store().package_current(uri).await.unwrap().unwrap();
     let key = central.store().package_open(package.id).await.unwrap().key.unwrap();
-    let blobs = taosync_store::blobs::Blobs::open(central.store().dir()).await.unwrap();
+    let blobs = Blobs::open(central.store().dir()).await.unwrap();
     let tree = contents::read_tree(&blobs, package.reference.sealed_tree, &key).await.unwrap();
     tree.file(path).unwrap().chunks[0].name
 }
@@ -229,5 +230,44 @@ async fn no_change_asks_for_no_chunk_and_a_changed_file_for_its_own() {
     publish_with(&central, DELIVERY, "Maths", &[400_000, 20_001]).await;
     let changed = local.sync_equal().await.deliveries;
     assert!((20_001..25_000).contains(&changed.bytes), "{changed:?}");
+    assert_whole(&local, DELIVERY).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_process_had_written_and_not_noted_does_not_come_again() {
+    let scissors = Scissors::default();
+    let central = Central::start_behind(&scissors).await;
+    central.change(org("A", 0..3)).await;
+    publish_with(&central, DELIVERY, "Maths", &[300_000, 20_000]).await;
+    let local = Local::joined(&central, "A").await;
+    let whole = local.sync_equal().await.deliveries;
+    let blobs = Blobs::open(local.store().dir()).await.unwrap();
+    let names: Vec<_> = local.store().chunks_list().await.unwrap().iter().map(|chunk| chunk.name).collect();
+    let packed = blobs.packed(names.clone()).await.unwrap();
+    assert!(packed.chunks.len() >= 8 && packed.packs.len() == 1, "{packed:?}");
+    let singles: Vec<_> = names.into_iter().filter(|name| packed.chunks.iter().all(|c| c.name != *name)).collect();
+
+    // As when it died before the rows of the pack: the rest had been noted.
+    let unnoted: Vec<_> = packed.chunks.iter().map(|chunk| chunk.name).collect();
+    local.store().packages_mend(&unnoted, &[]).await.unwrap();
+    let would = dry_run(&local).await.deliveries;
+    assert_eq!((would.bytes, would.chunks), (0, unnoted.len() as u64));
+    let requests = scissors.seen().requests;
+    let did = local.sync_equal().await.deliveries;
+    assert_eq!((did.fetched, did.bytes, did.chunks), (1, 0, unnoted.len() as u64));
+    // The dry run has read the lists once more, the sync nothing.
+    assert_eq!(scissors.seen().requests, requests);
+    assert_whole(&local, DELIVERY).await;
+
+    // Of a pack that the power has cut, what is whole is kept, and only the rest comes.
+    let file = local.node.dir.path().join("chunks/packs").join(packed.packs[0].to_hex());
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() - 100]).unwrap();
+    local.store().packages_mend(&unnoted, &[]).await.unwrap();
+    let did = local.sync_equal().await.deliveries;
+    assert_eq!(did.chunks, unnoted.len() as u64);
+    assert!(did.bytes > 0 && did.bytes < whole.bytes / 2, "{did:?} {whole:?}");
+    assert!(scissors.seen().whole.iter().filter(|(_, times)| **times > 1).count() == 1, "{:#?}", scissors.seen());
+    assert!(singles.iter().all(|name| scissors.seen().whole[name] == 1), "nothing else came again");
     assert_whole(&local, DELIVERY).await;
 }

@@ -1,9 +1,10 @@
 //! One byte flipped on the disk, anywhere: `verify` names it, and what can be mended is mended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+use taosync_model::Digest;
 
 use super::exam::{central_with_test, sit};
 use super::node::Node;
@@ -84,6 +85,39 @@ fn chunk_files(node: &Node) -> Vec<PathBuf> {
     files
 }
 
+fn is_pack(file: &Path) -> bool {
+    file.parent().unwrap().ends_with("packs")
+}
+
+/// The chunks of a pack, and where they begin: names and bytes after twelve other bytes, then the chunks in that order.
+fn chunks_of_pack(file: &Path) -> Vec<(String, usize)> {
+    let bytes = std::fs::read(file).unwrap();
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let mut at = 12 + 36 * number(8);
+    let mut chunks = Vec::new();
+    for entry in (0..number(8)).map(|n| 12 + 36 * n) {
+        let name = Digest::from_slice(&bytes[entry..entry + 32]).unwrap().to_hex();
+        chunks.push((name, at));
+        at += number(entry + 32);
+    }
+    chunks
+}
+
+/// The name of the chunk that lies in the middle of a file.
+fn chunk_in_the_middle(file: &Path) -> String {
+    if !is_pack(file) {
+        return file.file_name().unwrap().to_str().unwrap().to_owned();
+    }
+    let middle = std::fs::metadata(file).unwrap().len() as usize / 2;
+    chunks_of_pack(file).into_iter().rfind(|(_, at)| *at <= middle).unwrap().0
+}
+
+fn flip_list(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
 /// `verify` names something of this kind, with what to do; `status` does not claim to be ready, `doctor` complains.
 fn named(node: &Node, place: &str, part: &str, words: &[&str]) {
     let verified = node.run(&["verify"]).exits(1).json();
@@ -137,10 +171,18 @@ fn a_flipped_byte_on_local_is_named_and_fetched_again() {
         local.run(&["status"]).done();
         local.is_whole();
     }
-    for file in chunk_files(&local) {
+    let files = chunk_files(&local);
+    assert!(files.iter().any(|file| is_pack(file)) && !files.iter().all(|file| is_pack(file)), "{files:?}");
+    for file in files {
         flip_file(&file);
-        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let name = chunk_in_the_middle(&file);
         named(&local, &name, "chunk", &[&name, "is damaged", "sync all"]);
+        local.sync();
+        local.is_whole();
+    }
+    for file in chunk_files(&local).into_iter().filter(|file| is_pack(file)) {
+        flip_list(&file);
+        named(&local, "list of a pack", "chunk", &["is missing", "sync all"]);
         local.sync();
         local.is_whole();
     }

@@ -166,7 +166,7 @@ impl Part {
 }
 
 /// Writes pieces one after the other, many in one call of the system.
-fn write_all(file: &mut File, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
+pub(super) fn write_all(file: &mut File, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece.as_ref())).collect();
     let mut left = &mut slices[..];
     // Takes empty ones away.
@@ -182,6 +182,6 @@ fn write_all(file: &mut File, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
     Ok(())
 }
 
-fn wrong(name: Digest) -> StoreError {
+pub(super) fn wrong(name: Digest) -> StoreError {
     StoreError::damaged(format!("chunk {name}, as it came,"))
 }

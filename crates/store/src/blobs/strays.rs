@@ -1,19 +1,17 @@
 //! Chunks that lie on the disk and that nobody knows: a process died between writing them and noting them.
 
-use std::fs;
-
 use jiff::Timestamp;
 use taosync_model::Digest;
 
-use super::{Blobs, list, remove_file, was_written_before};
+use super::{Blobs, list, packs, remove_file, was_written_before};
 use crate::StoreError;
 
 impl Blobs {
-    /// Names of all chunks on the disk.
+    /// Names of all chunks that are files of their own.
     pub async fn names(&self) -> Result<Vec<Digest>, StoreError> {
         self.run(|blobs| {
             let mut names = Vec::new();
-            for folder in blobs.folders()? {
+            for folder in blobs.folders()?.into_iter().filter(|folder| !folder.ends_with(packs::FOLDER)) {
                 let files = list(&folder)?;
                 let texts = files.iter().filter_map(|path| path.file_name()?.to_str());
                 names.extend(texts.filter_map(|text| text.parse::<Digest>().ok()));
@@ -25,8 +23,7 @@ impl Blobs {
 
     /// Those of the named chunks that are not on the disk.
     pub async fn absent(&self, names: Vec<Digest>) -> Result<Vec<Digest>, StoreError> {
-        self.run(move |blobs| Ok(names.into_iter().filter(|name| fs::metadata(blobs.path(*name)).is_err()).collect()))
-            .await
+        Ok(self.files_of(names).await?.1)
     }
 
     /// Deletes those of the named chunks that were last written before `before`. Says how many.

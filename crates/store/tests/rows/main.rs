@@ -10,6 +10,7 @@ mod executions;
 mod history;
 mod outbox;
 mod packages;
+mod packs;
 mod received;
 mod remotes;
 mod reseal;

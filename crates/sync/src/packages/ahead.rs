@@ -97,7 +97,9 @@ impl Look<'_> {
         chunks.retain(|chunk| counted.insert(chunk.name));
         let names: Vec<_> = chunks.iter().map(|chunk| chunk.name).collect();
         let missing: BTreeSet<_> = self.store.chunks_missing(&names).await?.into_iter().collect();
-        let held = self.blobs.parts_held(missing.iter().copied().collect()).await?;
+        let mut held = self.blobs.parts_held(missing.iter().copied().collect()).await?;
+        let packed = self.blobs.packed(missing.iter().copied().collect()).await?;
+        held.extend(packed.chunks.iter().map(|chunk| (chunk.name, chunk.bytes)));
         chunks.retain(|chunk| missing.contains(&chunk.name));
         let left = |chunk: &ChunkRef| chunk.bytes.saturating_sub(held.get(&chunk.name).copied().unwrap_or(0));
         let bytes = chunks.iter().map(left).fold(0, u64::saturating_add);

@@ -2,7 +2,7 @@
 //! that nobody can come back to are forgotten, chunks that no package has are marked; much later, if still nobody needs
 //! them, they are deleted. A publication or a fetch that begins before the deletion keeps what it needs.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use taosync_store::blobs::Blobs;
 use taosync_store::settings::Role;
 use taosync_store::{Durability, Store, StoreError};
@@ -47,6 +47,9 @@ pub async fn collect(store: &Store, role: Role, wait: SignedDuration) -> Result<
             }
         }
     }
+    if chunks > 0 {
+        shrink_packs(store, &blobs, before).await?;
+    }
     let leftovers = blobs.remove_leftovers(before).await?;
     Ok(Collected { packages, chunks, leftovers })
 }
@@ -69,7 +72,26 @@ pub async fn remove_strays(store: &Store, wait: SignedDuration) -> Result<u64, S
             tx.undo().await?;
         }
     }
-    Ok(removed)
+    Ok(removed + shrink_packs(store, &blobs, before).await?)
+}
+
+/// Deletes packs of which little is needed any more; what is, is written together anew before. Says how many. Nobody can
+/// come to need a chunk of one meanwhile: a fetch names its chunks before it looks where they are.
+async fn shrink_packs(store: &Store, blobs: &Blobs, before: Timestamp) -> Result<u64, StoreError> {
+    let mut shrunk = 0;
+    for pack in blobs.packs_before(before).await? {
+        if !pack.is_wasteful(&store.chunks_unknown(&pack.names()).await?) {
+            continue;
+        }
+        let mut tx = store.write("packs_shrink", Durability::Relaxed).await?;
+        let not_needed = tx.chunks_unknown(&pack.names()).await?;
+        if pack.is_wasteful(&not_needed) {
+            blobs.pack_shrink(pack, not_needed).await?;
+            shrunk += 1;
+        }
+        tx.undo().await?;
+    }
+    Ok(shrunk)
 }
 
 /// Deliveries and versions that central names.

@@ -5,11 +5,13 @@ mod batch;
 mod plan;
 mod ranged;
 
+use std::collections::HashSet;
+
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use taosync_model::Digest;
 use taosync_store::Store;
-use taosync_store::blobs::Blobs;
+use taosync_store::blobs::{Blobs, Packed};
 use taosync_store::packages::ChunkRef;
 use tokio::sync::mpsc;
 
@@ -25,7 +27,7 @@ pub(super) const AT_ONCE: usize = 4;
 /// Bytes of one chunk at most: it is held in memory when it is read. The longest list of pages fits.
 const LARGEST_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes that are flushed together.
-const LAND_BYTES: u64 = 16 * 1024 * 1024;
+const LAND_BYTES: u64 = 32 * 1024 * 1024;
 /// Groups of chunks that may wait for the disk before requests wait too.
 const GROUPS: usize = 64;
 /// Room that must stay free on the disk.
@@ -40,8 +42,18 @@ pub(super) struct Transfer<'a> {
     pub meter: &'a Meter<'a>,
 }
 
-/// Chunks that arrived whole under their temporary names.
-type Arrived = mpsc::Sender<Vec<ChunkRef>>;
+/// Takes what arrived.
+type Arrived = mpsc::Sender<Group>;
+
+/// Chunks that arrived whole, and that the disk may still lose.
+#[derive(Default)]
+struct Group {
+    chunks: Vec<ChunkRef>,
+    /// Those that lie under temporary names of their own.
+    parts: Vec<Digest>,
+    /// The packs that the others lie in.
+    packs: Vec<Digest>,
+}
 
 impl Transfer<'_> {
     /// Brings those of the chunks that are not here. What arrives is kept also when others fail.
@@ -51,12 +63,18 @@ impl Transfer<'_> {
         if missing.is_empty() {
             return Ok(());
         }
+        let packed = self.blobs.packed(missing.clone()).await?;
+        let missing = without(missing, &packed);
         let held = self.blobs.parts_held(missing.clone()).await?;
         let plan = TransferPlan::of(wanted, &missing, &held);
         self.room_for(plan.bytes).await?;
         self.meter.expect(plan.bytes);
         let (sender, receiver) = mpsc::channel(GROUPS);
-        let (asked, landed) = tokio::join!(self.ask(plan, sender), self.land(receiver));
+        let ask = async {
+            self.arrived(Group { chunks: packed.chunks, parts: Vec::new(), packs: packed.packs }, &sender).await;
+            self.ask(plan, sender).await
+        };
+        let (asked, landed) = tokio::join!(ask, self.land(receiver));
         landed.and(asked)
     }
 
@@ -90,25 +108,30 @@ impl Transfer<'_> {
     }
 
     /// Makes chunks of what arrived, in groups: a flush costs much more than a file. What has not landed survives the
-    /// process under its temporary name.
-    async fn land(&self, mut arrived: mpsc::Receiver<Vec<ChunkRef>>) -> Result<(), SyncError> {
-        while let Some(mut chunks) = arrived.recv().await {
-            while bytes_of(&chunks) < LAND_BYTES
+    /// process where it lies.
+    async fn land(&self, mut arrived: mpsc::Receiver<Group>) -> Result<(), SyncError> {
+        while let Some(mut group) = arrived.recv().await {
+            while group.bytes() < LAND_BYTES
                 && let Some(more) = arrived.recv().await
             {
-                chunks.extend(more);
+                group.add(more);
             }
-            self.blobs.parts_land(chunks.iter().map(|chunk| chunk.name).collect()).await?;
-            self.store.chunks_add(&chunks).await?;
-            self.meter.landed(&chunks);
+            if !group.parts.is_empty() {
+                self.blobs.parts_land(group.parts).await?;
+            }
+            if !group.packs.is_empty() {
+                self.blobs.packs_land(group.packs).await?;
+            }
+            self.store.chunks_add(&group.chunks).await?;
+            self.meter.landed(&group.chunks);
         }
         Ok(())
     }
 
     /// Hands over what arrived; when nobody takes it any more, the disk has failed, and that is told there.
-    async fn arrived(&self, chunks: Vec<ChunkRef>, arrived: &Arrived) {
-        if !chunks.is_empty() {
-            let _ = arrived.send(chunks).await;
+    async fn arrived(&self, group: Group, arrived: &Arrived) {
+        if !group.chunks.is_empty() {
+            let _ = arrived.send(group).await;
         }
     }
 
@@ -125,8 +148,23 @@ impl Transfer<'_> {
     }
 }
 
-fn bytes_of(chunks: &[ChunkRef]) -> u64 {
-    chunks.iter().map(|chunk| chunk.bytes).sum()
+impl Group {
+    fn bytes(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.bytes).sum()
+    }
+
+    fn add(&mut self, more: Self) {
+        self.chunks.extend(more.chunks);
+        self.parts.extend(more.parts);
+        self.packs.extend(more.packs);
+    }
+}
+
+/// What an earlier try left in packs need not come.
+fn without(mut missing: Vec<Digest>, packed: &Packed) -> Vec<Digest> {
+    let here: HashSet<_> = packed.chunks.iter().map(|chunk| chunk.name).collect();
+    missing.retain(|name| !here.contains(name));
+    missing
 }
 
 /// Sizes are what central says: one that no chunk can have is not even asked for.

@@ -9,10 +9,12 @@ use taosync_wire::v1;
 use taosync_wire::v1::packages::{ChunkFrame, ChunksWanted};
 
 use super::plan::Asked;
-use super::{Arrived, Transfer};
+use super::{Arrived, Group, Transfer};
 use crate::link::{Link, LinkError, Request};
 use crate::session::SyncError;
 
+/// Chunks that come together in a pack, at least: fewer are a file each, so that many small updates do not make many packs.
+const PACKED: usize = 8;
 /// Chunks of one request whose answers are held in memory.
 const AT_ONCE_IN_MEMORY: usize = 64;
 
@@ -23,18 +25,32 @@ impl Transfer<'_> {
         loop {
             let answer = answer(self.link, &mut asked).await;
             missing = missing.or(answer.missing);
-            let chunks: Vec<_> =
-                answer.chunks.iter().map(|(name, body)| ChunkRef { name: *name, bytes: body.len() as u64 }).collect();
-            failures = if chunks.is_empty() { failures + 1 } else { 1 };
-            self.meter.add(chunks.iter().map(|chunk| chunk.bytes).sum());
-            self.blobs.parts_put(answer.chunks).await.map_err(not_kept)?;
-            self.arrived(chunks, arrived).await;
+            failures = if answer.chunks.is_empty() { failures + 1 } else { 1 };
+            let group = self.kept(answer.chunks).await.map_err(not_kept)?;
+            self.arrived(group, arrived).await;
             match answer.end {
                 Ok(()) if asked.0.is_empty() => return all_there(missing),
                 Ok(()) => return Err(LinkError::Protocol("not all of the chunks that were asked for".into()).into()),
                 Err(error) => self.wait(failures, error).await?,
             }
         }
+    }
+}
+
+impl Transfer<'_> {
+    /// Writes what came: together, when it is much.
+    async fn kept(&self, came: Vec<(Digest, Vec<u8>)>) -> Result<Group, StoreError> {
+        let chunks: Vec<_> =
+            came.iter().map(|(name, body)| ChunkRef { name: *name, bytes: body.len() as u64 }).collect();
+        let mut group = Group { chunks, ..Group::default() };
+        self.meter.add(group.bytes());
+        if came.len() < PACKED {
+            group.parts = group.chunks.iter().map(|chunk| chunk.name).collect();
+            self.blobs.parts_put(came).await?;
+        } else {
+            group.packs.push(self.blobs.pack_put(came).await?);
+        }
+        Ok(group)
     }
 }
 

@@ -7,7 +7,7 @@ use taosync_store::packages::ChunkRef;
 use taosync_wire::v1;
 
 use super::batch::other_bytes;
-use super::{Arrived, Transfer};
+use super::{Arrived, Group, Transfer};
 use crate::link::{LinkError, Request, Response};
 use crate::session::SyncError;
 
@@ -31,7 +31,8 @@ impl Transfer<'_> {
             }
             match part.check().await {
                 Ok(()) => {
-                    self.arrived(vec![chunk], arrived).await;
+                    let group = Group { chunks: vec![chunk], parts: vec![chunk.name], packs: Vec::new() };
+                    self.arrived(group, arrived).await;
                     return Ok(());
                 }
                 // A start that a dead machine left may be no longer what it was.
