@@ -98,12 +98,12 @@ impl Bench {
         Ok(vec![
             Line::new(&first(kind), TAKERS, &samples, limits),
             Line::new(&unchanged(kind), TAKERS, &again, Limits::default()),
-            self.into_tao(&school, &central)?,
+            self.writes_into_tao(&school, &central)?,
         ])
     }
 
     /// Each run has a school and a TAO of its own; the sync before is not measured.
-    fn into_tao(&self, school: &School<'_>, central: &Central) -> anyhow::Result<Line> {
+    fn writes_into_tao(&self, school: &School<'_>, central: &Central) -> anyhow::Result<Line> {
         let folder = self.folder()?;
         let consumer = central.consumer_of(ALL)?;
         let (mut samples, mut rows) = (Vec::new(), None);
