@@ -1,22 +1,21 @@
 //! Handing in (local): the outbox goes up in requests of bounded size, a few at a time, so that central stores one while
 //! the next is read and sent here. Answers are marked in the order of their requests.
 
+mod request;
+
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
+use taosync_model::OrgId;
 use taosync_model::execution::ExecutionState;
 use taosync_model::item::{Envelope, ReceiptStatus, Refusal};
 use taosync_model::receipt_mark::ReceiptMark;
-use taosync_model::{Digest, OrgId};
 use taosync_store::Store;
 use taosync_store::outbox::{AfterReceipt, OutboxItem, Pick};
-use taosync_vault::item_proof;
-use taosync_vault::node_key::NodeKey;
-use taosync_wire::frame::{FrameError, FrameWriter, MAX_BODY, MAX_HEADER};
+use taosync_wire::frame::FrameError;
 use taosync_wire::v1;
-use taosync_wire::v1::outbox::{MAX_UNSIGNED, MAX_UNSIGNED_BYTES, OutboxFrame};
 use uuid::Uuid;
 
 use super::acknowledge::{Acknowledge, Heard};
@@ -24,6 +23,7 @@ use super::check::BAD_SIGNATURE;
 use super::{PushFailed, UpError};
 use crate::link::{Central, Link, LinkError, Request};
 use crate::session::summary::Progress;
+use request::{budget, fits, too_large};
 
 /// Requests on their way at once. Together they hold what may travel again after a kill.
 const WINDOW: usize = 2;
@@ -255,7 +255,7 @@ impl<'a> Push<'a> {
         let sent = items.iter().map(|item| &item.envelope);
         let answer = Acknowledge::new(self.central, self.org, sent).map_err(UpError::Pack)?;
         let stored: u64 = items.iter().map(|item| item.envelope.size).sum();
-        let body = pack(&self.batches(items), self.store.keyring().node_key());
+        let body = request::pack(items, &self.alone, self.store.keyring().node_key());
         let body: Bytes = body.map_err(UpError::Pack)?.into();
         self.budget = budget(self.limits.bytes, stored, body.len() as u64);
         let mark = self.store.receipt_newest(self.org).await?;
@@ -346,32 +346,6 @@ impl<'a> Push<'a> {
         });
     }
 
-    /// The items as they are signed: as many together as may be.
-    fn batches(&self, items: Vec<OutboxItem>) -> Vec<Vec<OutboxItem>> {
-        let is_alone = |item: &OutboxItem| self.alone.contains(&(item.envelope.item, item.envelope.version));
-        let (mut batches, mut bytes): (Vec<Vec<OutboxItem>>, u64) = (Vec::new(), 0);
-        for item in items {
-            let size = item.envelope.size;
-            let has_room = |batch: &&mut Vec<OutboxItem>| {
-                batch.len() < MAX_UNSIGNED
-                    && bytes < MAX_UNSIGNED_BYTES
-                    && !is_alone(&item)
-                    && !batch.iter().any(is_alone)
-            };
-            match batches.last_mut().filter(has_room) {
-                Some(batch) => {
-                    bytes = bytes.saturating_add(size);
-                    batch.push(item);
-                }
-                None => {
-                    bytes = size;
-                    batches.push(vec![item]);
-                }
-            }
-        }
-        batches
-    }
-
     /// Items confirmed so far, and how many there were to be.
     pub fn progress(&self) -> (u64, u64) {
         (self.outcome.sent, self.outcome.sent.max(self.outcome.pending))
@@ -441,66 +415,9 @@ impl<'a> Push<'a> {
     }
 }
 
-/// How many payload bytes are picked for the next request, so that it has `wanted` bytes as it travels: the last one says
-/// how much smaller it gets. At most twice as many, as the next may be packed less well.
-fn budget(wanted: u64, stored: u64, travelled: u64) -> u64 {
-    let next = u128::from(wanted) * u128::from(stored) / u128::from(travelled.max(1));
-    u64::try_from(next).unwrap_or(u64::MAX).clamp(wanted, wanted.saturating_mul(2))
-}
-
-fn fits(envelope: &Envelope) -> bool {
-    // A character becomes six bytes of JSON at most; all other fields together stay far below 1,024 bytes.
-    let texts = [Some(envelope.org.as_str()), envelope.delivery.as_deref(), envelope.test_taker.as_deref()];
-    let longest = 1024 + 6 * texts.into_iter().flatten().map(str::len).sum::<usize>();
-    // 64 bytes are more than the frame's own name and braces take.
-    let header = || serde_json::to_vec(envelope).map_or(usize::MAX, |json| json.len().saturating_add(64));
-    envelope.size <= MAX_BODY && (longest <= MAX_HEADER || header() <= MAX_HEADER)
-}
-
-fn too_large(envelope: &Envelope) -> Refusal {
-    Refusal {
-        item: envelope.item,
-        version: envelope.version,
-        code: "too_large".into(),
-        reason: format!(
-            "it has {} bytes, more than the protocol carries; export it and hand it in as a file",
-            envelope.size
-        ),
-    }
-}
-
 fn outcome_of(heard: Heard, end: Result<(), FrameError>) -> Result<(), UpError> {
     match heard.problem {
         Some(problem) => Err(UpError::Central(problem)),
         None => end.map_err(UpError::Answer),
-    }
-}
-
-/// Items are signed now, by the key this node has now: it vouches for what it hands in, also for what it made before its
-/// key was renewed.
-fn pack(batches: &[Vec<OutboxItem>], key: &NodeKey) -> Result<Vec<u8>, std::io::Error> {
-    let mut writer = FrameWriter::of_heads()?;
-    for batch in batches {
-        let leaves: Vec<Digest> = batch.iter().map(|item| item_proof::leaf_of(&item.envelope)).collect();
-        for OutboxItem { envelope, payload, .. } in batch {
-            writer.push(&OutboxFrame::Item(Box::new(envelope.clone())), payload)?;
-        }
-        writer.push(&OutboxFrame::Signed { signature: item_proof::sign_batch(key, &leaves) }, &[])?;
-    }
-    writer.push(&OutboxFrame::End, &[])?;
-    writer.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_as_large_as_wanted_when_it_travels() {
-        assert_eq!(budget(100, 1000, 1000), 100);
-        assert_eq!(budget(100, 1000, 800), 125);
-        assert_eq!(budget(100, 1000, 10), 200, "never more than twice as much");
-        assert_eq!(budget(100, 1000, 2000), 100, "never less");
-        assert_eq!(budget(u64::MAX, u64::MAX, 0), u64::MAX);
     }
 }
