@@ -3,7 +3,6 @@
 use serde_json::json;
 use taosync_store::history::{NewRun, RunEnd, SyncOutcome};
 use taosync_store::nodes::NodeHello;
-use taosync_vault::random;
 use uuid::Uuid;
 
 use super::Desk;
@@ -49,7 +48,9 @@ async fn fleet(desk: &Desk) {
         let report = json!({"outcome": "partial", "equal": true, "deliveries": 1, "pending": 7, "held": 12,
                             "not_ready": {"secret-of-b": "broken"}, "secret": format!("only-{name}-may-see-this")});
         store.report_store(id, &org(name), &report).await.unwrap();
-        let run = NewRun { id: random::uuid(), node: id, org: &org(name), actor: "schedule", what: "all" };
+        // Both began in the same moment: their ids say which is shown first.
+        let run =
+            NewRun { id: Uuid::from_u128(1_000 - number), node: id, org: &org(name), actor: "schedule", what: "all" };
         store.sync_begin(&run).await.unwrap();
         let reason = format!("only-{name}-may-see-this: <script>alert(1)</script>");
         let end =
