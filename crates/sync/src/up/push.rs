@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
 use taosync_model::OrgId;
 use taosync_model::execution::ExecutionState;
-use taosync_model::item::{Envelope, ReceiptStatus, Refusal};
+use taosync_model::item::{ReceiptStatus, Refusal};
 use taosync_model::receipt_mark::ReceiptMark;
 use taosync_store::Store;
 use taosync_store::outbox::{AfterReceipt, OutboxItem, Pick};
