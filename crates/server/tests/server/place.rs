@@ -55,7 +55,7 @@ pub struct Place {
 pub struct Machine {
     pub keys: Keyring,
     pub id: Uuid,
-    _home: TempDir,
+    home: TempDir,
 }
 
 pub fn org(name: &str) -> OrgId {
@@ -173,7 +173,7 @@ impl Machine {
     pub fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let keys = Keyring::create(&home.path().join("keys")).unwrap();
-        Self { keys, id: random::uuid(), _home: home }
+        Self { keys, id: random::uuid(), home }
     }
 
     pub fn proof(&self, place: &Place) -> String {
@@ -191,7 +191,7 @@ impl Machine {
 
     /// What this machine says when it goes on from another one, whose key vouches for its own.
     pub fn after(&self, former: &Self, follows: Follows) -> ProofClaims {
-        let file = std::fs::read_to_string(former._home.path().join("keys/node.key")).unwrap();
+        let file = std::fs::read_to_string(former.home.path().join("keys/node.key")).unwrap();
         let seed = URL_SAFE_NO_PAD.decode(file.trim()).unwrap().try_into().unwrap();
         let former = FormerKey { key: NodeKey::from_seed(&seed), follows };
         let word = vouch(&former, self.id, &self.keys.node_key().public());
