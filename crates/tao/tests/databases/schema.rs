@@ -71,7 +71,6 @@ async fn what_is_unknown_is_refused_and_named() {
             ("ALTER TABLE results_storage ADD COLUMN tenant VARCHAR(20) NOT NULL", "results_storage", "tenant"),
             ("ALTER TABLE synchronisation ADD COLUMN organisation_id INTEGER", "synchronisation", "organisation_id"),
             ("ALTER TABLE kv_store DROP COLUMN kv_time", "kv_store", "kv_time"),
-            ("DROP TABLE statements", "statements", "statements"),
         ] {
             let Some(test) = small(kind).await else { return };
             let database = connect(&test).await.adopted();
@@ -82,5 +81,18 @@ async fn what_is_unknown_is_refused_and_named() {
             assert!(text.contains(&format!("table {table}")) && text.contains(column), "{kind:?} {change}: {text}");
             assert!(matches!(database.change("x").await.err(), Some(TaoError::NotExamined)), "{kind:?}");
         }
+    }
+}
+
+/// What holds no `statements` is no TAO: whoever named the wrong database is told so.
+#[tokio::test]
+async fn what_is_no_tao_is_refused() {
+    for kind in Kind::BOTH {
+        let Some(test) = small(kind).await else { return };
+        let database = connect(&test).await.adopted();
+        test.execute("DROP TABLE statements").await;
+        let error = Schema::recognise(&mut database.read().await.unwrap()).await.unwrap_err();
+        assert!(matches!(error, TaoError::NoTao), "{kind:?}: {error}");
+        assert!(matches!(database.change("x").await.err(), Some(TaoError::NotExamined)), "{kind:?}");
     }
 }
