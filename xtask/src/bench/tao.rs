@@ -105,9 +105,9 @@ impl Bench {
     /// Each run has a school and a TAO of its own; the sync before is not measured.
     fn writes_into_tao(&self, school: &School<'_>, central: &Central) -> anyhow::Result<Line> {
         let folder = self.folder()?;
-        let consumer = central.consumer_of(ALL)?;
         let (mut samples, mut rows) = (Vec::new(), None);
         for run in 0..self.runs {
+            let consumer = central.consumer_of(ALL)?;
             let local = Local::connect(&self.program, &folder.path().join(format!("local-{run}")), &consumer)?;
             local.sync(central)?;
             let tao = school.empty_tao();
