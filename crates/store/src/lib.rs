@@ -45,6 +45,8 @@ pub mod runner_keys;
 pub mod scopes;
 pub mod settings;
 mod sqlite;
+#[cfg(test)]
+mod steps;
 pub mod subjects;
 pub mod tao;
 pub mod tao_results;

@@ -5,6 +5,8 @@ mod bodies;
 mod imports;
 mod marks;
 mod open;
+#[cfg(test)]
+mod tests;
 
 pub use bodies::Projectable;
 pub use imports::{Import, ImportState};

@@ -38,7 +38,7 @@ impl Store {
         let orgs: BTreeMap<i64, String> = orgs.into_iter().collect();
         let found: Vec<EntryRow> = sqlx::query_as(
             "SELECT e.scope, e.uri, e.id, e.body, e.tao_md5 FROM json_each($2) j
-             CROSS JOIN replica_entry e ON e.uri = j.value AND e.type = $1 ORDER BY e.uri, e.scope",
+             CROSS JOIN replica_entry e ON e.uri = j.value AND +e.type = $1 ORDER BY e.uri, e.scope",
         )
         .bind(entity_type.code())
         .bind(rows::text_array(uris.iter().copied()))

@@ -12,7 +12,7 @@ impl Store {
     pub async fn replica_holds(&self, entity_type: EntityType, uris: &[&str]) -> Result<BTreeSet<String>, StoreError> {
         let found: Vec<String> = sqlx::query_scalar(
             "SELECT DISTINCT e.uri FROM json_each($2) j
-             CROSS JOIN replica_entry e ON e.uri = j.value AND e.type = $1",
+             CROSS JOIN replica_entry e ON e.uri = j.value AND +e.type = $1",
         )
         .bind(entity_type.code())
         .bind(rows::text_array(uris.iter().copied()))

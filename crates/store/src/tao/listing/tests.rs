@@ -1,9 +1,11 @@
 use super::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use taosync_model::clock::ShiftedClock;
 use taosync_vault::Keyring;
+
+use crate::steps;
 
 const TAKERS: i64 = 10_000;
 
@@ -29,28 +31,11 @@ async fn with_takers(dir: &std::path::Path) -> Store {
     store
 }
 
-/// Counts the steps of SQLite's machine on every connection that reads.
-async fn counting(store: &Store) -> Arc<AtomicU64> {
-    let steps = Arc::new(AtomicU64::new(0));
-    let mut all = Vec::new();
-    while all.len() < store.pools.readers.options().get_max_connections() as usize {
-        all.push(store.pools.readers.acquire().await.unwrap());
-    }
-    for connection in &mut all {
-        let steps = steps.clone();
-        connection.lock_handle().await.unwrap().set_progress_handler(1, move || {
-            steps.fetch_add(1, Ordering::Relaxed);
-            true
-        });
-    }
-    steps
-}
-
 #[tokio::test]
 async fn a_page_far_from_the_start_takes_no_more_steps_than_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_takers(dir.path()).await;
-    let steps = counting(&store).await;
+    let steps = steps::counted(&store).await;
     let scope = TaoScope::Seen(OrgId::new("a").unwrap());
     let page = async |after: i64, skip: u32| {
         steps.store(0, Ordering::Relaxed);
