@@ -5,3 +5,4 @@ mod cuts;
 mod golden;
 pub mod own;
 mod pair;
+mod sent;
