@@ -107,14 +107,36 @@ async fn release(context: &Context) -> Result<(), Failure> {
     let node = Node::open(context).await?;
     let known = node.store.tao_installation().await?;
     let known = known.ok_or(taosync_sync::tao_database::TaoDatabaseError::NotConnected)?;
+    let mut left = 0;
     if known.adopted_at.is_some() {
-        if node.identity.role == Role::Local {
-            pull::hand_back(&node).await?;
-        }
+        left = match node.identity.role {
+            Role::Local => {
+                push::hand_back(&node).await?;
+                pull::hand_back(&node).await?;
+                node.store.outbox_counts().await?.pending
+            }
+            Role::Central => node.store.tao_due_count(node.store.tao_written_through().await?).await?,
+        };
         node.store.tao_release().await?;
         node.audit("tao.release", "tao", json!({})).await?;
     }
-    context.output.answer(&json!({"adopted": false}), || {
-        "Released: taosync reads and writes nothing there any more, and taoSync can go on.\n".to_owned()
+    context.output.answer(&json!({"adopted": false, "left": left}), || {
+        let released = "Released: taosync reads and writes nothing there any more, and taoSync can go on.\n";
+        format!("{released}{}", left_over(node.identity.role, left))
     })
+}
+
+/// What would have been done before by whoever reads it now.
+fn left_over(role: Role, left: u64) -> String {
+    match (role, left) {
+        (_, 0) => String::new(),
+        (Role::Local, _) => format!(
+            "Central has not confirmed everything ({left} in the outbox), so taoSync would hand the same in once more.\n  \
+             → 'taosync sync results', then 'taosync tao adopt' and 'taosync tao release' again\n"
+        ),
+        (Role::Central, _) => format!(
+            "Not everything that was received is in TAO ({left} left).\n  \
+             → 'taosync tao adopt', 'taosync tao push', then 'taosync tao release' again\n"
+        ),
+    }
 }

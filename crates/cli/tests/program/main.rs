@@ -32,6 +32,7 @@ mod tao;
 mod tao_database;
 mod tao_import;
 mod tao_projection;
+mod tao_release;
 mod tao_results;
 mod versions;
 mod whole_test;

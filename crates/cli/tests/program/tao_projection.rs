@@ -76,11 +76,11 @@ async fn a_tao_in_a_school_gets_what_tao_sync_gave_it_and_then_the_changes() {
     }
 }
 
-type Statement = [String; 4];
+pub type Statement = [String; 4];
 
 /// Of values that PHP takes for equal the first one counts, and which that is depends on the order in which TAO's database
 /// happened to give them: an entity made of such values is compared by its other statements.
-fn agree(found: &BTreeSet<Statement>, expected: &BTreeSet<Statement>) {
+pub fn agree(found: &BTreeSet<Statement>, expected: &BTreeSet<Statement>) {
     let is_by_chance = |row: &&Statement| row[0].ends_with("#tt06_numbers") && row[1].contains("#num");
     let differences: Vec<_> = found.symmetric_difference(expected).filter(|row| !is_by_chance(row)).collect();
     assert!(differences.is_empty(), "{differences:#?}");
@@ -88,7 +88,7 @@ fn agree(found: &BTreeSet<Statement>, expected: &BTreeSet<Statement>) {
 }
 
 /// What is said of central's entities, without what is of a run, of TAO's import, or lost by taoSync.
-fn compared(rows: impl Iterator<Item = [Option<String>; 4]>) -> BTreeSet<Statement> {
+pub fn compared(rows: impl Iterator<Item = [Option<String>; 4]>) -> BTreeSet<Statement> {
     let rows = rows.map(|row| row.map(Option::unwrap_or_default));
     let kept = rows.filter(|[subject, predicate, ..]| {
         subject.starts_with(BASE) && !subject.ends_with(DELIVERY) && !MOMENTS.contains(&predicate.as_str())
@@ -109,7 +109,7 @@ async fn statements(tao: &TestDatabase) -> BTreeSet<Statement> {
     compared(rows.iter().map(|row| [0, 1, 2, 3].map(|n: usize| row[n].clone())))
 }
 
-fn of_dump(dump: &Dump) -> BTreeSet<Statement> {
+pub fn of_dump(dump: &Dump) -> BTreeSet<Statement> {
     let rows = dump.rows().find(|rows| rows.table == "statements").unwrap();
     let column = |name: &str| rows.columns.iter().position(|column| column == name).unwrap();
     let columns = ["subject", "predicate", "object", "l_language"].map(column);

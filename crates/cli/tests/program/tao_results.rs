@@ -12,39 +12,46 @@ use taosync_vault::node_identity::NodeIdentity;
 use crate::node::{Node, Server};
 use crate::run::{arg, says};
 
-const ANNA: &str = "https://central.example/tao.rdf#anna";
+pub const ANNA: &str = "https://central.example/tao.rdf#anna";
 const MATHS: &str = "https://central.example/tao.rdf#maths";
-const TRY: &str = "https://school.example/tao.rdf#ie1";
+pub const TRY: &str = "https://school.example/tao.rdf#ie1";
 
 /// Anna's attempt as the school's TAO keeps it.
 async fn sit(tao: &TestDatabase, state: &str) {
+    attempt(tao, TRY, ANNA, state).await;
+}
+
+/// An attempt as a school's TAO keeps it.
+pub async fn attempt(tao: &TestDatabase, execution: &str, taker: &str, state: &str) {
     let field = |name: &str| format!("http://www.tao.lu/Ontologies/TAODelivery.rdf#{name}");
     let triples = [
         ("http://www.w3.org/2000/01/rdf-schema#label".to_owned(), "Maths".to_owned()),
         ("http://www.w3.org/1999/02/22-rdf-syntax-ns#type".to_owned(), field("DeliveryExecution")),
         (field("DeliveryExecutionDelivery"), MATHS.to_owned()),
-        (field("DeliveryExecutionSubject"), ANNA.to_owned()),
+        (field("DeliveryExecutionSubject"), taker.to_owned()),
         (field("DeliveryExecutionStart"), "0.50000000 1778572800".to_owned()),
         (field("DeliveryExecutionEnd"), "0.25000000 1778576400".to_owned()),
         (field("StatusOfDeliveryExecution"), field(&format!("DeliveryExecutionStatus{state}"))),
     ];
     let rows: Vec<String> = triples
         .iter()
-        .map(|(predicate, object)| format!("(1, '{TRY}', '{predicate}', '{object}', '', '', '2026-05-12 08:00:00')"))
+        .map(|(predicate, object)| {
+            format!("(1, '{execution}', '{predicate}', '{object}', '', '', '2026-05-12 08:00:00')")
+        })
         .collect();
     let head = "INSERT INTO statements (modelid, subject, predicate, object, l_language, author, epoch) VALUES";
     tao.execute(&format!("{head} {}", rows.join(", "))).await;
     let value =
         r#"{"identifier":"SCORE","cardinality":"single","baseType":"float","epoch":"0.1 1778576300","value":"MQ=="}"#;
-    tao.execute(&format!("INSERT INTO results_storage VALUES ('{TRY}', '{ANNA}', '{MATHS}')")).await;
+    tao.execute(&format!("INSERT INTO results_storage VALUES ('{execution}', '{taker}', '{MATHS}')")).await;
     tao.execute(&format!(
         "INSERT INTO variables_storage (results_result_id, call_id_test, test, value, identifier, variable_hash)
-         VALUES ('{TRY}', '{TRY}', 'urn:test', '{value}', 'SCORE', '{TRY}x')"
+         VALUES ('{execution}', '{execution}', 'urn:test', '{value}', 'SCORE', '{execution}x')"
     ))
     .await;
 }
 
-fn number(outcome: &Value, words: &str) -> u64 {
+pub fn number(outcome: &Value, words: &str) -> u64 {
     let counts = outcome["counts"].as_array().unwrap();
     counts
         .iter()

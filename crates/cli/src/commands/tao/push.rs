@@ -50,6 +50,12 @@ pub async fn after_hand_in(node: &Node) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Leaves TAO's notes so that taoSync hands in nothing that central has confirmed already.
+pub(super) async fn hand_back(node: &Node) -> Result<(), Failure> {
+    let _lock = locks::sync_lock(node.place.dir(), Way::Up, &*node.clock)?;
+    after_hand_in(node).await
+}
+
 /// The same for whoever holds the lock for results already.
 async fn within(node: &Node, mode: Mode, identities: &ResultsIdentities) -> Result<Outcome, Failure> {
     let installation = match mode {
