@@ -67,6 +67,14 @@ fn the_rules_bite() {
     assert!(!is_drawer("crates/a/src/commonplace.rs"));
     let unfinished = Source { path: "a.rs".into(), text: format!("fine\n// {} later\n", UNFINISHED[2]) };
     assert_eq!(lines_with(&unfinished, UNFINISHED).len(), 1);
+    let named = |path: &str, field: &str| {
+        let text = format!("#[derive(Debug)]\npub struct A {{\n    pub {field},\n}}\n");
+        secrets_in_debug(&Source { path: path.into(), text }).len()
+    };
+    assert_eq!(named("crates/a/src/b.rs", "login: Option<String>"), 1);
+    assert_eq!(named("crates/a/src/b.rs", "user: &'a str"), 1);
+    assert_eq!(named("crates/a/src/b.rs", "user: Uuid"), 0);
+    assert_eq!(named("crates/cli/src/commands/b.rs", "login: String"), 0);
     let fields = "    pub client_secret: Option<String>,\n    secret_hash: [u8; 32],\n    token: SecretString,\n}\n";
     for (head, number) in [
         ("#[derive(Clone, Debug)]\npub struct A {\n", 1),
@@ -84,7 +92,8 @@ fn is_program(path: &str) -> bool {
     path.starts_with("crates/") && path.contains("/src/") && !path.starts_with("crates/cli/src/demo")
 }
 
-/// Fields of structs and enums with a derived `Debug` that hold a secret as plain text or bytes.
+/// Fields of structs and enums with a derived `Debug` that hold a secret as plain text or bytes, or say who somebody is.
+/// Options of the command line are what a person has just typed.
 fn secrets_in_debug(source: &Source) -> Vec<String> {
     let (mut derives, mut inside, mut found) = (false, false, Vec::new());
     for (number, line) in source.text.lines().enumerate() {
@@ -95,7 +104,7 @@ fn secrets_in_debug(source: &Source) -> Vec<String> {
             (inside, derives) = (derives && code.ends_with('{'), false);
         } else if line == "}" {
             inside = false;
-        } else if inside && holds_secret(code) {
+        } else if inside && (holds_secret(code) || !is_command(&source.path) && names_somebody(code)) {
             found.push(format!("{}:{}: {code}", source.path, number + 1));
         }
     }
@@ -110,6 +119,16 @@ fn holds_secret(field: &str) -> bool {
     let is_plain =
         ["String", "Vec<u8>", "[u8"].iter().any(|plain| kind.contains(plain)) && !kind.contains("SecretString");
     is_secret && !is_open && is_plain
+}
+
+fn is_command(path: &str) -> bool {
+    path.starts_with("crates/cli/src/commands/")
+}
+
+fn names_somebody(field: &str) -> bool {
+    let Some((name, kind)) = field.split_once(": ") else { return false };
+    let name = name.rsplit(' ').next().unwrap_or(name);
+    ["login", "user"].contains(&name) && (kind.contains("String") || kind.contains("str,"))
 }
 
 fn too_long(source: &Source) -> Option<String> {

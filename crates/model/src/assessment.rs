@@ -1,12 +1,16 @@
 //! Results in the model of QTI Results Reporting 2.x: one `assessmentResult` with test and item results.
 //!
 //! `T` is the type of texts. Whoever only wants to know whether a payload can be read takes one that keeps nothing.
+//!
+//! These are somebody's answers, with a comment and an identifier of theirs: `Debug` of what holds any shows none.
+
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What one attempt left behind: the payload of an attempt item (DESIGN §5), as JSON compressed with zstd (form 1).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempt<T = String> {
     /// Test and item results.
     pub result: AssessmentResult<T>,
@@ -43,7 +47,7 @@ impl<T> AssessmentResult<T> {
 }
 
 /// `context`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Context<T = String> {
     /// `sourcedId`: the test taker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +58,7 @@ pub struct Context<T = String> {
 }
 
 /// `sessionIdentifier`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionIdentifier<T = String> {
     /// `sourceID`: who gave the identifier.
     pub source_id: T,
@@ -75,7 +79,7 @@ pub struct TestResult<T = String> {
 }
 
 /// `itemResult`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ItemResult<T = String> {
     /// `identifier`: of the item.
     pub identifier: T,
@@ -95,7 +99,7 @@ pub struct ItemResult<T = String> {
 }
 
 /// One variable.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Variable<T = String> {
     /// Which of the kinds.
     pub kind: VariableKind,
@@ -135,7 +139,7 @@ pub enum VariableKind {
 }
 
 /// One value of a variable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VariableValue<T = String> {
     /// The text of the value.
     pub text: T,
@@ -148,7 +152,7 @@ pub struct VariableValue<T = String> {
 }
 
 /// One line of an execution's log (proctoring events, state changes).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogEntry<T = String> {
     /// When.
     pub at: Timestamp,
@@ -163,7 +167,7 @@ pub struct LogEntry<T = String> {
 }
 
 /// Facts of a test session.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestSession {
     /// When it began.
     pub started_at: Timestamp,
@@ -174,4 +178,83 @@ pub struct TestSession {
     /// Position the runner saved last; free form.
     #[serde(default)]
     pub position: serde_json::Value,
+}
+
+impl<T: fmt::Debug> fmt::Debug for Attempt<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Attempt");
+        shown.field("result", &self.result).field("log", &self.log).field("session", &self.session);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Context<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for SessionIdentifier<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionIdentifier").finish_non_exhaustive()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for ItemResult<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("ItemResult");
+        shown.field("identifier", &self.identifier).field("session_status", &self.session_status);
+        shown.field("variables", &self.variables).finish_non_exhaustive()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Variable<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Variable");
+        shown.field("kind", &self.kind).field("identifier", &self.identifier);
+        shown.field("values", &self.values.as_ref().map(Vec::len)).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for VariableValue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VariableValue").finish_non_exhaustive()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for LogEntry<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogEntry").field("at", &self.at).field("event", &self.event).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TestSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("TestSession");
+        shown.field("started_at", &self.started_at).field("finished_at", &self.finished_at);
+        shown.field("package_version", &self.package_version).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_answer_and_nobody() {
+        let text = r#"{"result":{"context":{"sourced_id":"planted","sessions":[{"source_id":"planted",
+            "identifier":"planted"}]},"items":[{"identifier":"item-7","datestamp":"2026-05-12","session_status":"final",
+            "candidate_comment":"planted","variables":[{"kind":"response","identifier":"RESPONSE","cardinality":"single",
+            "values":[{"text":"planted","field":"planted"}],"correct":[{"text":"planted"}],
+            "attributes":[["view","planted"]]}]}]},"log":[{"at":"2026-05-12T08:00:00Z","event":"PAUSED","by":"planted",
+            "data":{"why":"planted"}}],"session":{"started_at":"2026-05-12T08:00:00Z","finished_at":null,
+            "package_version":3,"position":"planted"},"later":"planted"}"#;
+        let attempt: Attempt = serde_json::from_str(text).expect("an attempt");
+        let values = attempt.result.items[0].variables[0].values.clone();
+        let shown = format!("{attempt:?} {attempt:#?} {values:?} {:?}", attempt.result.context.sessions);
+        assert!(!shown.contains("planted"), "{shown}");
+        for kept in ["item-7", "RESPONSE", "PAUSED", "package_version: 3"] {
+            assert!(shown.contains(kept), "{kept}: {shown}");
+        }
+    }
 }

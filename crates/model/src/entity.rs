@@ -1,6 +1,10 @@
 //! One thing of a type: a URI, a class URI, and properties.
+//!
+//! Names, logins and password hashes are properties, so `Debug` of an entity and of its parts shows no value: an entity
+//! stands in many types that derive `Debug`, and what derives it ends in a log some day.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -13,7 +17,7 @@ use crate::delivery::PackageRef;
 /// JSON: `{"uri":…,"class":…,"properties":{predicate:[value…]},"package":{…}}`; a value is a string, or
 /// `{"value":…,"lang":…}`. Fields a newer version adds are kept in [`Entity::other`], travel on, and are part of the
 /// digest.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Entity {
     /// Subject URI.
     pub uri: String,
@@ -28,7 +32,7 @@ pub struct Entity {
 }
 
 /// All values of one predicate, in the order received, duplicates kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Property {
     /// Predicate URI.
     pub predicate: String,
@@ -37,7 +41,7 @@ pub struct Property {
 }
 
 /// One value of a property.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Value {
     /// The text: a literal or a URI; RDF in TAO does not tell them apart (WIRE §3).
     pub text: String,
@@ -96,6 +100,26 @@ impl Entity {
     /// The label, for people.
     pub fn label(&self) -> &str {
         self.first(crate::vocabulary::RDFS_LABEL).unwrap_or("")
+    }
+}
+
+impl fmt::Debug for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Entity");
+        shown.field("uri", &self.uri).field("class", &self.class).field("properties", &self.properties);
+        shown.field("package", &self.package).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} values)", self.predicate, self.values.len())
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value").field("lang", &self.lang).finish_non_exhaustive()
     }
 }
 
@@ -279,6 +303,18 @@ mod tests {
         assert_eq!(serde_json::from_str::<Entity>(&text("")).expect("valid").properties.len(), 50_000);
         for twice in [",\"p0\":[]", ",\"p31\":[]", ",\"p32\":[]", ",\"p49999\":[]"] {
             assert!(serde_json::from_str::<Entity>(&text(twice)).is_err(), "{twice}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_what_it_is_about_and_no_value() {
+        let mut entity = Entity::new("urn:x:anna", "urn:x:taker").with(crate::vocabulary::USER_PASSWORD, "planted");
+        entity.push(crate::vocabulary::RDFS_LABEL, Value { text: "planted".into(), lang: Some("fr".into()) });
+        entity.other.insert("planted".into(), "planted".into());
+        let shown = format!("{entity:?} {entity:#?} {:?}", entity.values(crate::vocabulary::RDFS_LABEL));
+        assert!(!shown.contains("planted"), "{shown}");
+        for kept in ["urn:x:anna", "urn:x:taker", crate::vocabulary::USER_PASSWORD, "(1 values)", "fr"] {
+            assert!(shown.contains(kept), "{kept}: {shown}");
         }
     }
 

@@ -30,7 +30,7 @@ pub enum AccountRole {
 }
 
 /// An account; its password hash is not in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     /// Id: what the audit log calls it.
     pub id: Uuid,
@@ -46,8 +46,14 @@ pub struct Account {
     pub password_at: Timestamp,
 }
 
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("id", &self.id).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
 /// An account to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewAccount<'a> {
     /// What its owner types.
     pub login: &'a str,
@@ -57,6 +63,12 @@ pub struct NewAccount<'a> {
     pub orgs: &'a BTreeSet<OrgId>,
     /// Hash of its password (`vault::account_passwords`).
     pub password: &'a SecretString,
+}
+
+impl std::fmt::Debug for NewAccount<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewAccount").field("role", &self.role).finish_non_exhaustive()
+    }
 }
 
 impl AccountRole {

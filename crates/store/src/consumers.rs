@@ -10,7 +10,7 @@ use crate::values::Record;
 use crate::{Durability, Store, StoreError, Tx};
 
 /// A consumer to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewConsumer {
     /// OAuth2 client id.
     pub client_key: String,
@@ -24,8 +24,17 @@ pub struct NewConsumer {
     pub orgs: Vec<OrgId>,
 }
 
+impl std::fmt::Debug for NewConsumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewConsumer")
+            .field("client_key", &self.client_key)
+            .field("orgs", &self.orgs)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A consumer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Consumer {
     /// Id.
     pub id: Uuid,
@@ -52,6 +61,17 @@ pub struct Consumer {
     pub rotating_until: Option<Timestamp>,
     /// How often its secret was changed.
     pub secret_no: i64,
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumer")
+            .field("id", &self.id)
+            .field("client_key", &self.client_key)
+            .field("orgs", &self.orgs)
+            .field("revoked_at", &self.revoked_at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A machine that came with the secret of a consumer that is not its own.

@@ -32,7 +32,7 @@ pub struct NewToken<'a> {
 }
 
 /// What a valid token stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TokenFacts {
     /// Consumer.
     pub consumer: Uuid,
@@ -50,6 +50,16 @@ pub struct TokenFacts {
     pub user: String,
     /// Role the consumer acts in.
     pub role: String,
+}
+
+impl std::fmt::Debug for TokenFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenFacts")
+            .field("client_key", &self.client_key)
+            .field("org", &self.org)
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Store {

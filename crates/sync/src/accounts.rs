@@ -33,7 +33,7 @@ pub struct Accounts {
 }
 
 /// Somebody who is signed in, as of now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Visitor {
     /// What the audit log and the history call them.
     pub name: String,
@@ -43,6 +43,12 @@ pub struct Visitor {
     pub role: AccountRole,
     /// The organisations of a sync manager.
     pub orgs: BTreeSet<OrgId>,
+}
+
+impl std::fmt::Debug for Visitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Visitor").field("name", &self.name).field("role", &self.role).finish_non_exhaustive()
+    }
 }
 
 /// Why nobody was signed in.

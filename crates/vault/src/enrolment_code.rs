@@ -252,6 +252,39 @@ mod tests {
         assert_eq!(EnrolmentCode::generate(&root(0), None), Err(CodeError::Address));
     }
 
+    /// Always the same one: two bytes that check the whole let one of 65,536 changes through.
+    fn fixed() -> EnrolmentCode {
+        let (reached, address) = (Reached::Pinned([0xab; PIN_BYTES]), "central.example:8443".to_owned());
+        EnrolmentCode { reached, address, secret: Zeroizing::new([7; SECRET_BYTES]) }
+    }
+
+    #[test]
+    fn any_flipped_bit_of_a_code_is_refused() {
+        let bytes = fixed().to_bytes();
+        assert_eq!(EnrolmentCode::from_bytes(&bytes), Some(fixed()));
+        for bit in 0..bytes.len() * 8 {
+            let mut other = bytes.to_vec();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(EnrolmentCode::from_bytes(&other), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_of_its_text_is_refused_or_only_another_way_to_write_it() {
+        let text = text(&fixed());
+        let mut refused = 0;
+        for bit in 0..text.len() * 8 {
+            let mut other = text.clone().into_bytes();
+            other[bit / 8] ^= 1 << (bit % 8);
+            let Ok(other) = String::from_utf8(other) else { continue };
+            match other.parse::<EnrolmentCode>() {
+                Ok(read) => assert_eq!(read, fixed(), "bit {bit}"),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > text.len() * 5, "{refused} of {} bits", text.len() * 8);
+    }
+
     proptest! {
         #[test]
         fn one_wrong_character_shows_in_its_line(place in 0_usize..96, step in 1_u8..32) {

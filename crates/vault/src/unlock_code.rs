@@ -196,6 +196,33 @@ mod tests {
         }
 
         #[test]
+        fn a_code_with_a_flipped_bit_opens_nothing(place in 0_usize..SYMBOLS, bit in 0_u8..5) {
+            let (node, key) = (NodeIdentity::generate(), DeliveryKey::generate());
+            let sealed = key.lock_for(&node.recipient(), &locked(1)).unwrap();
+            let mut code = key.code_for(&locked(1));
+            prop_assert!(node.unlock_delivery_key(&sealed, &code, &locked(1)).is_ok());
+            code.0[place] ^= 1 << bit;
+            // Its last character checks the others: whoever types it has forged that too.
+            let typed: UnlockCode = code.to_text().parse().unwrap();
+            prop_assert_eq!(&typed, &code);
+            prop_assert!(node.unlock_delivery_key(&sealed, &code, &locked(1)).is_err());
+        }
+
+        #[test]
+        fn a_flipped_bit_of_its_text_is_refused_or_only_another_way_to_write_it(seed: [u8; 32]) {
+            let code = DeliveryKey::from_bytes(&seed).unwrap().code_for(&locked(1));
+            let text = code.to_text();
+            for bit in 0..text.len() * 7 {
+                // All of it is ASCII: the highest bit would not be text.
+                let mut other = text.as_bytes().to_vec();
+                other[bit / 7] ^= 1 << (bit % 7);
+                if let Ok(read) = String::from_utf8(other).unwrap().parse::<UnlockCode>() {
+                    prop_assert_eq!(&read, &code, "bit {}", bit);
+                }
+            }
+        }
+
+        #[test]
         fn a_flipped_bit_is_refused(bit: prop::sample::Index) {
             let (node, key) = (NodeIdentity::generate(), DeliveryKey::generate());
             let mut sealed = key.lock_for(&node.recipient(), &locked(1)).unwrap();

@@ -3,6 +3,7 @@
 
 pub mod frame;
 pub mod problem;
+pub mod secret_text;
 pub mod tao;
 pub mod v1;
 

@@ -5,6 +5,7 @@
 //! that is kept in `fuzz/corpus/`, on the ordinary compiler. No part of the program.
 
 mod central;
+pub mod codes;
 pub mod csv;
 pub mod feed_cursor;
 pub mod frames;
@@ -13,6 +14,7 @@ pub mod jsonl_load;
 pub mod manifest;
 mod one_file;
 pub mod pages;
+pub mod proof;
 pub mod qti;
 pub mod recipe;
 pub mod result_xml;
@@ -28,6 +30,7 @@ use taosync_roster::{MAX_PROBLEMS, RosterProblem};
 
 /// Every target by name.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("codes", codes::check),
     ("csv", csv::check),
     ("feed_cursor", feed_cursor::check),
     ("frames", frames::check),
@@ -35,6 +38,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("jsonl_load", jsonl_load::check),
     ("manifest", manifest::check),
     ("pages", pages::check),
+    ("proof", proof::check),
     ("qti", qti::check),
     ("recipe", recipe::check),
     ("result_xml", result_xml::check),

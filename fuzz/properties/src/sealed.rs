@@ -29,6 +29,7 @@ pub fn check(input: &[u8]) {
         [b'a', file @ ..] => age_file(file),
         [b'b', value @ ..] => column(value),
         [b'c', text @ ..] => identities(text),
+        [b'd', value @ ..] => sealed_here(value),
         _ => {}
     }
 }
@@ -59,6 +60,20 @@ fn place_in(file: &[u8]) -> usize {
 fn column(value: &[u8]) {
     let opened = KEYRING.columns().open("table", b"row", "column", value);
     shown(&opened.expect_err("nobody can seal with a key that was made a moment ago"));
+}
+
+/// A value that was sealed for this place: it opens as it was, with one bit changed or at another place not at all.
+fn sealed_here(value: &[u8]) {
+    let columns = KEYRING.columns();
+    let mut sealed = columns.seal("table", b"row", "column", value);
+    let opened = columns.open("table", b"row", "column", &sealed).expect("it was sealed a moment ago");
+    assert_eq!(opened.as_slice(), value);
+    for (table, row, column) in [("other", "row", "column"), ("table", "other", "column"), ("table", "row", "other")] {
+        assert!(columns.open(table, row.as_bytes(), column, &sealed).is_err(), "it opens at another place");
+    }
+    let bit = place_in(value) % (sealed.len() * 8);
+    sealed[bit / 8] ^= 1 << (bit % 8);
+    assert!(columns.open("table", b"row", "column", &sealed).is_err(), "bit {bit} was changed and it opened");
 }
 
 fn identities(text: &[u8]) {

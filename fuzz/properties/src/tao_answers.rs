@@ -37,7 +37,7 @@ pub fn check(input: &[u8]) {
         (2, [sent, answer, ..]) => acknowledge(KINDS[usize::from(*kind >> 4) % KINDS.len()], sent, answer),
         (3, [answer, ..]) => {
             again::<SupportedVersions>(answer);
-            again::<TokenAnswer>(answer);
+            token(answer);
         }
         _ => {}
     }
@@ -118,6 +118,15 @@ fn acknowledge(kind: ItemKind, sent: &[u8], answer: &[u8]) {
             let delivery = entry.get("deliveryId").filter(|delivery| !delivery.is_null());
             assert!(delivery.is_none_or(|delivery| *delivery == sent["deliveryId"]), "{entry}");
         }
+    }
+}
+
+/// A token has no equality; what is written of it has.
+fn token(text: &[u8]) {
+    if let Ok(read) = serde_json::from_slice::<TokenAnswer>(text) {
+        let written = serde_json::to_vec(&read).expect("it is JSON");
+        let again: TokenAnswer = serde_json::from_slice(&written).expect("what we write can be read");
+        assert_eq!(serde_json::to_vec(&again).expect("it is JSON"), written);
     }
 }
 

@@ -71,7 +71,7 @@ impl Options {
         match speaks {
             Speaks::Taosync => {
                 let link = Link::new(code::address(&node, &root, pin.map(Pin::Whole)), node.caller())?;
-                let request = HandshakeRequest { login, password: password.expose_secret().to_owned() };
+                let request = HandshakeRequest { login, password };
                 let given = link.handshake(&request).await.map_err(code::refused)?;
                 let new = code::new_remote(&root, pin.map(Pin::Whole), given)?;
                 connect(&node, &new).await?.tell(context, &node)?;
@@ -81,8 +81,7 @@ impl Options {
                 let answer = at_tao(&link, &login, &password).await?;
                 let choice = choice.or_org(org_of(&answer));
                 let info = answer.oauth_info;
-                let secret = SecretString::from(info.secret);
-                let new = NewRemote { token_url: info.token_url, client_key: info.key, secret, ..unknown };
+                let new = NewRemote { token_url: info.token_url, client_key: info.key, secret: info.secret, ..unknown };
                 tao::import(context, &node, new, choice).await?;
             }
         }

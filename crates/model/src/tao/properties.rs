@@ -11,13 +11,19 @@ use super::sort::sort_by_key;
 use crate::scope::FieldChoice;
 use crate::{Entity, EntityType, Property, vocabulary as v};
 
-/// The value of one predicate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The value of one predicate. `Debug` shows how many texts there are: a password's hash can be one.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Merged {
     /// One text.
     One(String),
     /// Several, in the order they were read.
     Many(Vec<String>),
+}
+
+impl std::fmt::Debug for Merged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "({} texts)", self.texts().len())
+    }
 }
 
 impl Merged {

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use http::{HeaderMap, StatusCode};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::json;
 use taosync_model::OrgId;
 use taosync_store::audit::AuditEntry;
@@ -43,8 +43,7 @@ pub(crate) async fn handshake(
 ) -> Result<Json<Enrolled>, ApiError> {
     let asked: HandshakeRequest = body::read_json(request, MAX_BODY).await?;
     let (node, proof) = prove(&central, peer, &headers, PATH_HANDSHAKE)?;
-    let password = SecretString::from(asked.password);
-    let manager = signed_in(&central, peer, &asked.login, &password).await.map_err(not_looked)?;
+    let manager = signed_in(&central, peer, &asked.login, &asked.password).await.map_err(not_looked)?;
     let manager = manager.map_err(|refused| match refused {
         LoginRefused::Wrong => ApiError::new(
             StatusCode::FORBIDDEN,
@@ -64,7 +63,7 @@ pub(crate) async fn handshake(
     let act = if given.is_new { "consumer.create" } else { "consumer.handshake" };
     let (actor, detail) = (format!("node {node}"), json!({"orgs": manager.orgs, "how": "handshake", "node": node}));
     central.store.audit_write(&AuditEntry { actor: &actor, act, object: &given.client_key, detail }).await?;
-    Ok(Json(answer(&central, given.client_key, &given.secret, &manager.orgs)))
+    Ok(Json(answer(&central, given.client_key, given.secret, &manager.orgs)))
 }
 
 /// A machine shows a code from the office.
@@ -80,7 +79,7 @@ pub(crate) async fn enrol(
     central.wrong_secrets.check(address, CODES, now).map_err(slow_down)?;
     let machine = take(&central, node, &proof).await?;
     // What is looked up is a hash, so that the time it takes tells nothing about codes that exist.
-    let hash = TokenHash::of(&SecretString::from(asked.code));
+    let hash = TokenHash::of(&asked.code);
     let Some(given) = central.store.code_use(&hash, &machine).await? else {
         central.wrong_secrets.wrong(address, CODES, now);
         return Err(ApiError::new(
@@ -91,7 +90,7 @@ pub(crate) async fn enrol(
         ));
     };
     central.wrong_secrets.right(address, CODES);
-    Ok(Json(answer(&central, given.client_key, &given.secret, &given.orgs)))
+    Ok(Json(answer(&central, given.client_key, given.secret, &given.orgs)))
 }
 
 fn not_looked(refused: NotLooked) -> ApiError {
@@ -128,10 +127,10 @@ async fn take<'a>(central: &Central, node: Uuid, proof: &'a VerifiedProof) -> Re
     Ok(machine)
 }
 
-fn answer(central: &Central, key: String, secret: &SecretString, orgs: &[OrgId]) -> Enrolled {
+fn answer(central: &Central, key: String, secret: SecretString, orgs: &[OrgId]) -> Enrolled {
     Enrolled {
         key,
-        secret: secret.expose_secret().to_owned(),
+        secret,
         organisations: orgs.iter().map(ToString::to_string).collect(),
         central: central.identity.node,
         ca_fingerprint: central.authority.clone(),

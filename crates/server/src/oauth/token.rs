@@ -7,7 +7,7 @@ use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, PRAGMA};
-use secrecy::ExposeSecret as _;
+use secrecy::SecretString;
 use taosync_model::OrgId;
 use taosync_store::StoreError;
 use taosync_store::consumers::Consumer;
@@ -60,17 +60,14 @@ async fn grant(central: &Central, peer: Peer, headers: &HeaderMap, body: Body) -
 }
 
 /// While the secret of a consumer is changed: tells its machine the new one, and ends the old one once the new one is used.
-async fn rotate(central: &Central, consumer: &Consumer, shown: Shown) -> Result<Option<String>, Refusal> {
+async fn rotate(central: &Central, consumer: &Consumer, shown: Shown) -> Result<Option<SecretString>, Refusal> {
     match (shown, consumer.rotating_until) {
         (Shown::Current, None) => Ok(None),
         (Shown::Current, Some(_)) => {
             central.store.consumer_rotated(consumer.id).await?;
             Ok(None)
         }
-        (Shown::Former, _) => {
-            let secret = central.store.consumer_secret(consumer).await?;
-            Ok(secret.map(|secret| secret.expose_secret().to_owned()))
-        }
+        (Shown::Former, _) => Ok(central.store.consumer_secret(consumer).await?),
     }
 }
 
@@ -107,7 +104,7 @@ async fn issue(central: &Central, consumer: &Consumer, org: &OrgId, node: Uuid) 
         Authorities { signature: announce_authorities(key, id, &fingerprints), fingerprints }
     });
     Ok(TokenAnswer {
-        access_token: token.expose_secret().to_owned(),
+        access_token: token,
         token_type: TOKEN_TYPE.to_owned(),
         expires_in: central.token_lifetime.as_secs().unsigned_abs(),
         organisation_id: org.to_string(),

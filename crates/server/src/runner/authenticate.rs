@@ -22,19 +22,11 @@ pub(crate) const MAX_LOGIN: usize = 4 * 1024;
 #[derive(Deserialize)]
 struct Login {
     login: String,
-    password: Password,
+    #[serde(with = "taosync_wire::secret_text")]
+    password: SecretString,
     /// Where the candidate sits: wrong tries are slowed down there only.
     #[serde(default)]
     device: Option<String>,
-}
-
-/// Never shown, wiped when dropped.
-struct Password(SecretString);
-
-impl<'de> Deserialize<'de> for Password {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(SecretString::from(text)))
-    }
 }
 
 #[derive(Serialize)]
@@ -62,7 +54,7 @@ pub(super) async fn authenticate(
 ) -> Result<Json<Taker>, ApiError> {
     let Login { login, password, device } = body::read_json(request, MAX_LOGIN).await?;
     let SignedIn { test_taker, label, deliveries } =
-        reach.runner(&local).authenticate(&login, &password.0, device.as_deref()).await?;
+        reach.runner(&local).authenticate(&login, &password, device.as_deref()).await?;
     Ok(Json(Taker { test_taker, label, deliveries: deliveries.into_iter().map(startable).collect() }))
 }
 

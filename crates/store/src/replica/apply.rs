@@ -24,8 +24,7 @@ pub struct Chunk {
     pub positions: BTreeMap<EntityType, i64>,
 }
 
-/// An entity of a chunk.
-#[derive(Debug)]
+/// An entity of a chunk. `Debug` shows neither body nor login.
 pub struct Upsert {
     /// Type.
     pub entity_type: EntityType,
@@ -39,6 +38,14 @@ pub struct Upsert {
     pub body: Vec<u8>,
     /// Login, for users.
     pub login: Option<String>,
+}
+
+impl std::fmt::Debug for Upsert {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Upsert");
+        shown.field("entity_type", &self.entity_type).field("seq", &self.seq).field("uri", &self.uri);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// A link of a chunk.

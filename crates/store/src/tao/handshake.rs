@@ -12,7 +12,7 @@ use crate::{Durability, Store, StoreError, Tx, rows};
 pub const MACHINES_OF_MANAGER: i64 = 100;
 
 /// A sync manager whose login was checked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct NewHandshake<'a> {
     /// URI of the manager.
     pub manager: &'a str,
@@ -26,6 +26,16 @@ pub struct NewHandshake<'a> {
     pub client_key: &'a str,
     /// Thumbprint of the key of the machine; none for TAO's boxes.
     pub machine: Option<&'a str>,
+}
+
+impl std::fmt::Debug for NewHandshake<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewHandshake")
+            .field("manager", &self.manager)
+            .field("orgs", &self.orgs)
+            .field("client_key", &self.client_key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a handshake gives.

@@ -62,7 +62,8 @@ pub struct Central {
 /// An access as it is kept between syncs. It holds the token: it belongs into a sealed column.
 #[derive(Serialize, Deserialize)]
 struct Kept {
-    token: String,
+    #[serde(with = "taosync_wire::secret_text")]
+    token: SecretString,
     node: Uuid,
     #[serde(default)]
     thumbprint: String,
@@ -99,7 +100,7 @@ impl Link {
             && kept.root == self.address.root;
         if is_ours {
             let central = Central { id: kept.central, key: kept.key };
-            let token = Arc::new(SecretString::from(kept.token));
+            let token = Arc::new(kept.token);
             let Kept { org, orgs, renew_at, nonce, .. } = kept;
             *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = nonce;
             *self.access.lock().await = Some(Access {
@@ -120,7 +121,7 @@ impl Link {
     pub async fn to_keep(&self) -> Option<Zeroizing<Vec<u8>>> {
         let access = self.access.lock().await.clone().filter(|access| access.is_new)?;
         let kept = Kept {
-            token: access.token.expose_secret().to_owned(),
+            token: (*access.token).clone(),
             node: self.caller.node,
             thumbprint: self.caller.keyring.node_key().thumbprint(),
             client_key: self.address.client_key.clone(),
@@ -252,12 +253,12 @@ fn access_of(answer: TokenAnswer, asked_at: Timestamp) -> Result<Access, LinkErr
     hex::decode_to_slice(&answer.central_key, &mut key).map_err(|_| bad("no valid central_key"))?;
     let life = SignedDuration::from_secs(answer.expires_in.min(86_400) as i64);
     Ok(Access {
-        token: Arc::new(SecretString::from(answer.access_token)),
+        token: Arc::new(answer.access_token),
         org,
         orgs,
         central: Central { id: answer.central, key },
         results: answer.results.map(|keys| keys_of(keys, answer.central, &key)).transpose()?,
-        new_secret: answer.new_secret.filter(|secret| secret.len() <= MAX_SECRET).map(SecretString::from),
+        new_secret: answer.new_secret.filter(|secret| secret.expose_secret().len() <= MAX_SECRET),
         authorities: answer.authorities.map(|said| authorities_of(said, answer.central, &key)).transpose()?,
         renew_at: asked_at.saturating_add(life * 4 / 5).unwrap_or(asked_at),
         is_new: true,

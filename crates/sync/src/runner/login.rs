@@ -24,7 +24,7 @@ const LONGEST_WAIT: i64 = 60;
 const REMEMBERED: usize = 10_000;
 
 /// A test taker who signed in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SignedIn {
     /// URI.
     pub test_taker: String,
@@ -32,6 +32,15 @@ pub struct SignedIn {
     pub label: String,
     /// What may be started or continued now.
     pub deliveries: Vec<StartableDelivery>,
+}
+
+impl std::fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignedIn")
+            .field("test_taker", &self.test_taker)
+            .field("deliveries", &self.deliveries)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A delivery that may be started or continued.

@@ -1,6 +1,6 @@
 //! Sync managers: whose login counts here, and the handshake that connects a fresh box.
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use taosync_model::scope::FieldChoice;
 use taosync_model::tao::Properties;
 use taosync_model::{Entity, EntityType, OrgId, vocabulary as v};
@@ -130,8 +130,7 @@ pub async fn handshake(store: &Store, manager: &Manager, token_url: String) -> R
         // A TAO client takes its organisation from here.
         properties.add_missing(v::ORGANISATION_ID, manager.orgs.first().map_or("", OrgId::as_str));
     }
-    let secret = consumer.secret.expose_secret().to_owned();
-    let oauth_info = OauthInfo { key: consumer.client_key, secret, token_url };
+    let oauth_info = OauthInfo { key: consumer.client_key, secret: consumer.secret, token_url };
     let answer = HandshakeAnswer { sync_user: listing::entity(uri, properties), oauth_info };
     Ok(Given { answer, is_new: consumer.is_new })
 }

@@ -177,10 +177,10 @@ impl TaoLink {
         let answer: TokenAnswer = response.json(MAX_SMALL).await?;
         let is_token =
             |text: &str| !text.is_empty() && text.len() <= MAX_TOKEN && text.bytes().all(|b| b.is_ascii_graphic());
-        if !is_token(&answer.access_token) {
+        if !is_token(answer.access_token.expose_secret()) {
             return Err(LinkError::Protocol("the token is not one that can be sent back".into()));
         }
-        Ok(SecretString::from(answer.access_token))
+        Ok(answer.access_token)
     }
 }
 

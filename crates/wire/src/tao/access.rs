@@ -1,14 +1,16 @@
 //! Tokens and the handshake (WIRE §5). `Debug` shows no secret.
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::entities::TaoEntity;
 
 /// A token.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct TokenAnswer {
     /// The token.
-    pub access_token: String,
+    #[serde(with = "crate::secret_text")]
+    pub access_token: SecretString,
     /// When it ends, in seconds since 1970.
     pub expires: i64,
 }
@@ -25,7 +27,8 @@ pub struct HandshakeRequest {
     /// Login of a sync manager.
     pub login: String,
     /// The password, as typed.
-    pub password: String,
+    #[serde(with = "crate::secret_text")]
+    pub password: SecretString,
 }
 
 impl std::fmt::Debug for HandshakeRequest {
@@ -51,7 +54,8 @@ pub struct OauthInfo {
     /// Client key.
     pub key: String,
     /// Its secret.
-    pub secret: String,
+    #[serde(with = "crate::secret_text")]
+    pub secret: SecretString,
     /// Where tokens are given.
     #[serde(rename = "tokenUrl")]
     pub token_url: String,

@@ -1,6 +1,7 @@
 //! `POST oauth/handshake` and `POST oauth/enrol`: a fresh machine gets a consumer of its own, by a sync manager's login or by
 //! a code from the office. Both requests are signed with the node key, to which the consumer is bound.
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -10,14 +11,16 @@ pub struct HandshakeRequest {
     /// Login, as central knows it.
     pub login: String,
     /// Password.
-    pub password: String,
+    #[serde(with = "crate::secret_text")]
+    pub password: SecretString,
 }
 
 /// A machine shows a code. `Debug` does not show it.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct EnrolRequest {
     /// The secret in the code, hexadecimal.
-    pub code: String,
+    #[serde(with = "crate::secret_text")]
+    pub code: SecretString,
 }
 
 /// The consumer of the machine; the same one for the same machine, so that a lost answer costs nothing. `Debug` shows no
@@ -27,7 +30,8 @@ pub struct Enrolled {
     /// OAuth2 client id.
     pub key: String,
     /// OAuth2 client secret.
-    pub secret: String,
+    #[serde(with = "crate::secret_text")]
+    pub secret: SecretString,
     /// Organisations of the consumer.
     pub organisations: Vec<String>,
     /// Node id of central.

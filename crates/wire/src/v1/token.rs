@@ -1,5 +1,6 @@
 //! `POST oauth/token`: client credentials (RFC 6749 §4.4) with a proof of the node's key (RFC 9449).
 
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,7 +14,8 @@ pub const TOKEN_TYPE: &str = "DPoP";
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TokenAnswer {
     /// The token.
-    pub access_token: String,
+    #[serde(with = "crate::secret_text")]
+    pub access_token: SecretString,
     /// How to use it: [`TOKEN_TYPE`].
     pub token_type: String,
     /// Seconds it lives.
@@ -35,8 +37,8 @@ pub struct TokenAnswer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorities: Option<Authorities>,
     /// The secret to be used from now on, when the one that was shown is on its way out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub new_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::secret_text::or_none")]
+    pub new_secret: Option<SecretString>,
 }
 
 /// Authorities that may sign central's certificate.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::Value;
 use taosync_store::StoreError;
 use taosync_store::tokens::NewToken;
@@ -69,8 +69,7 @@ pub(super) async fn token(central: &Central, peer: Peer, query: &Query, body: &B
         Err(StoreError::Refused(_)) => return Err(wrong()),
         Err(error) => return Err(error.into()),
     }
-    let access_token = token.expose_secret().to_owned();
-    Ok(answer(&TokenAnswer { access_token, expires: expires_at.as_second() }))
+    Ok(answer(&TokenAnswer { access_token: token, expires: expires_at.as_second() }))
 }
 
 fn read(query: &Query, body: &Bytes) -> Asked {

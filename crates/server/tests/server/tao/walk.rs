@@ -51,7 +51,7 @@ impl<'a> TaoBox<'a> {
         let token = serde_json::from_slice::<TokenAnswer>(&answer.body).unwrap();
         assert!(token.expires > place.store.clock().now().as_second());
         let (held, classes) = (BTreeMap::new(), BTreeSet::new());
-        let token = token.access_token;
+        let token = token.access_token.expose_secret().to_owned();
         TaoBox { place, token, org, sync_id: 0, held, classes, fetched: 0, deleted: 0, pages: 0 }
     }
 

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::str::FromStr;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use taosync_store::remotes::{NewRemote, RemoteKind};
 use taosync_sync::link::{Address, Link, LinkError};
 use taosync_vault::enrolment_code::{EnrolmentCode, MAX_TYPED};
@@ -43,7 +43,7 @@ pub(super) async fn import(context: &Context, node: &Node, typed: &[Typed]) -> R
     })?;
     let root = root_of(&code)?;
     let link = Link::new(address(node, &root, code.pin()), node.caller())?;
-    let request = EnrolRequest { code: code.secret().expose_secret().to_owned() };
+    let request = EnrolRequest { code: code.secret() };
     let enrolled = link.enrol(&request).await.map_err(refused)?;
     let new = new_remote(&root, code.pin(), enrolled)?;
     connect(node, &new).await?.tell(context, node)
@@ -80,7 +80,7 @@ pub fn new_remote(root: &Url, pin: Option<Pin>, given: Enrolled) -> Result<NewRe
         root_url: root.to_string(),
         token_url: token_url.to_string(),
         client_key: given.key,
-        secret: SecretString::from(given.secret),
+        secret: given.secret,
         ca_fingerprint: ca_fingerprint.map(|fingerprint| fingerprint.to_string()),
         kind: RemoteKind::Taosync,
     })
