@@ -12,6 +12,7 @@ use taosync_store::entities::{Applied, Change, Tally};
 use taosync_store::scopes::OrgEffect;
 use taosync_store::tao::Pulled;
 use taosync_store::{Durability, Tx};
+use taosync_sync::tao::orphans;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -256,7 +257,21 @@ impl<'a> UnderWay<'a> {
         if let Err(error) = node.store.log_cut().await {
             tracing::warn!(%error, "the log of the database could not be cut");
         }
+        orphans(node).await;
         Ok(Ended::Done(applied))
+    }
+}
+
+/// Says which keys go on without the sync manager who connected their machines. The change is made; what is not noted now
+/// the server notes later.
+pub async fn orphans(node: &Node) {
+    match orphans::note(&node.store).await {
+        Ok(keys) if keys.is_empty() => {}
+        Ok(keys) => tracing::warn!(
+            "the sync manager who connected them is gone or elsewhere, and these keys go on: {}; see 'taosync doctor'",
+            keys.join(", ")
+        ),
+        Err(error) => tracing::warn!(%error, "keys of sync managers who are gone could not be looked for"),
     }
 }
 

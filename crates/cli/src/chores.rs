@@ -9,6 +9,7 @@ use taosync_store::settings::Role;
 use taosync_sync::packages::garbage;
 use tokio::sync::oneshot;
 
+use crate::changes;
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::verification::{self, Pace};
@@ -63,6 +64,7 @@ pub async fn once(node: &Node) -> Result<u64, Failure> {
     let forgotten = forget_syncs(node).await?;
     let erased = match node.identity.role {
         Role::Central => {
+            changes::orphans(node).await;
             node.store.tokens_sweep(now).await? + forget_proofs(node).await? + forget_removals(node).await?
         }
         Role::Local => {

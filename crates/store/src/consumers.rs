@@ -57,6 +57,8 @@ pub struct Consumer {
     pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Since when the sync manager who connected it is known to be gone, or not of its organisations any more.
+    pub orphaned_at: Option<Timestamp>,
     /// While its secret is being changed: until when the one before is taken too.
     pub rotating_until: Option<Timestamp>,
     /// How often its secret was changed.
@@ -244,6 +246,7 @@ impl Store {
             created_at: row.time("created_at")?,
             last_used_at: row.time_or_none("last_used_at")?,
             revoked_at: row.time_or_none("revoked_at")?,
+            orphaned_at: row.time_or_none("orphaned_at")?,
             rotating_until: row.time_or_none("old_until")?,
             secret_no: row.get("secret_no")?,
         })

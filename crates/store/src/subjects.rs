@@ -33,11 +33,12 @@ impl Store {
     }
 
     /// Erases the answers, logs and sessions of people at central and remembers the people as erased; says how many items
-    /// lost their payload. What they were, for whom they count and their receipts stay. What comes in later from such a
+    /// lost their payload. Consumers that they connected as sync managers go on without their names. What they were, for whom they count and their receipts stay. What comes in later from such a
     /// person is received without its payload.
     pub async fn subjects_erase(&self, tx: &mut Tx, uris: &[String]) -> Result<u64, StoreError> {
         let subjects: BTreeSet<Subject> = uris.iter().map(|uri| self.subject(uri)).collect();
         self.subjects_note(tx, &subjects).await?;
+        self.managers_erase(tx, uris).await?;
         let sql = tx.sql();
         // Later log rows name the attempt, not the person.
         let erased = sqlx::query(

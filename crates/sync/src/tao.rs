@@ -7,6 +7,7 @@
 //! * [`walks`]: where clients that count their own pages have come to.
 //! * [`login`]: sync managers, and the handshake.
 //! * [`hand_in`]: results, logs, sessions, LTI users.
+//! * [`orphans`]: consumers whose sync manager is gone.
 //! * `results`, `names`: TAO's variables and ids on their way into ours.
 //! * [`package`]: the zip of a delivery.
 //! * [`confirm`]: the record of a sync.
@@ -18,6 +19,7 @@ pub(crate) mod ids;
 pub mod listing;
 pub mod login;
 pub(crate) mod names;
+pub mod orphans;
 pub mod package;
 pub mod reach;
 pub(crate) mod results;

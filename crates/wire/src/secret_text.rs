@@ -21,6 +21,7 @@ pub mod or_none {
     use super::*;
 
     /// Writes the text, or null.
+    #[expect(clippy::ref_option, reason = "serde gives the field as it is")]
     pub fn serialize<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
         secret.as_ref().map(SecretString::expose_secret).serialize(serializer)
     }

@@ -87,7 +87,7 @@ async fn list_consumers(context: &Context, node: &Node) -> Result<(), Failure> {
                 "key": c.client_key, "orgs": c.orgs, "user": c.user, "role": c.role, "created_at": c.created_at,
                 "last_used_at": c.last_used_at, "revoked_at": c.revoked_at, "thumbprints": c.thumbprints,
                 "second_machine": c.stranger.as_ref().map(|s| json!({"node": s.node, "thumbprint": s.thumbprint, "at": s.at})),
-                "rotating_until": c.rotating_until,
+                "rotating_until": c.rotating_until, "orphaned_at": c.orphaned_at,
                 "code": code_of(c).map(|code| json!({
                     "made_at": code.made_at, "expires_at": code.expires_at, "used_at": code.used_at, "used_by": code.used_by,
                 })),
@@ -117,6 +117,7 @@ fn state(consumer: &Consumer, code: Option<&EnrolmentCode>, now: Timestamp) -> S
     match (&consumer.revoked_at, &consumer.stranger, waiting, &consumer.last_used_at) {
         (Some(_), ..) => "revoked".to_owned(),
         (None, Some(_), ..) => "in use; another machine tried it".to_owned(),
+        (None, None, ..) if consumer.orphaned_at.is_some() => "in use; its sync manager is gone".to_owned(),
         (None, None, Some(code), _) if code.expires_at > now => {
             format!("code good until {}", output::time(code.expires_at))
         }

@@ -136,6 +136,46 @@ fn a_sync_manager_connects_a_fresh_machine() {
 }
 
 #[test]
+fn a_sync_manager_who_leaves_is_told_of_and_no_school_is_locked_out() {
+    let mut central = Node::central_with(&school("A", 0..3));
+    central.bring("sync-managers", &managers("correct horse")).done();
+    let server = central.serve();
+    let pin = central.made["ca_fingerprint"].as_str().unwrap().to_owned();
+    let shake = |node: &Node| {
+        fed(node, &["handshake", "--url", &server.url, "--ca-fingerprint", &pin, "anna"], "correct horse\n")
+    };
+    let local = Node::init("local");
+    shake(&local).done();
+    let key = central.run(&["oauth", "list"]).done()["consumers"][0]["key"].as_str().unwrap().to_owned();
+    let doctor = |central: &Node| {
+        let findings = central.run(&["doctor"]).json()["findings"].as_array().unwrap().clone();
+        findings.into_iter().find(|finding| finding["name"] == "sync managers").unwrap()
+    };
+    assert_eq!(doctor(&central)["verdict"], "ok");
+
+    let listed = central.run(&["entity", "list", "--type", "sync-manager"]).done();
+    let uri = listed["entities"][0]["uri"].as_str().unwrap().to_owned();
+    let erased = central.run(&["subject", "erase", &uri, "--reason", "left the school"]);
+    says(&erased.err, &[&key, "go on"]);
+    erased.done();
+    let found = doctor(&central);
+    assert_eq!(found["verdict"], "warn");
+    says(&found.to_string(), &[&key, "(A)", "oauth revoke"]);
+    let kept = consumer(&central, &key);
+    assert!(kept["orphaned_at"].is_string() && kept["user"] != "anna", "{kept}");
+    says(&central.run(&["audit", "list", "--act", "consumer.orphan"]).done().to_string(), &[&key]);
+
+    local.sync();
+    local.run(&["node", "rekey"]).done();
+    local.sync();
+    shake(&local).failed(1, "TS-414");
+    central.run(&["oauth", "revoke", &key]).done();
+    assert_eq!(doctor(&central)["verdict"], "ok");
+    assert_eq!(local.run(&["sync", "all"]).exits(1).json()["code"], "TS-210");
+    server.stop().exits(0);
+}
+
+#[test]
 fn a_school_takes_another_secret_by_itself_and_a_sheet_ends_the_old_one_at_once() {
     let mut central = central_with_test();
     let server = central.serve();

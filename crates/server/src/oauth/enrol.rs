@@ -12,7 +12,7 @@ use serde_json::json;
 use taosync_model::OrgId;
 use taosync_store::audit::AuditEntry;
 use taosync_store::enrolment::Machine;
-use taosync_sync::tao::login::{self, LoginRefused};
+use taosync_sync::tao::login;
 use taosync_vault::node_key;
 use taosync_vault::proof::VerifiedProof;
 use taosync_vault::tokens::TokenHash;
@@ -44,19 +44,13 @@ pub(crate) async fn handshake(
     let asked: HandshakeRequest = body::read_json(request, MAX_BODY).await?;
     let (node, proof) = prove(&central, peer, &headers, PATH_HANDSHAKE)?;
     let manager = signed_in(&central, peer, &asked.login, &asked.password).await.map_err(not_looked)?;
-    let manager = manager.map_err(|refused| match refused {
-        LoginRefused::Wrong => ApiError::new(
+    let manager = manager.ok_or_else(|| {
+        ApiError::new(
             StatusCode::FORBIDDEN,
             "login_wrong",
-            "login or password is wrong",
-            "type both again; after some wrong tries there is a wait",
-        ),
-        LoginRefused::NotAManager => ApiError::new(
-            StatusCode::FORBIDDEN,
-            "not_a_manager",
-            "this login is not that of a sync manager of an organisation",
-            "sign in as a sync manager, or ask the office for an enrolment code",
-        ),
+            "login or password is wrong, or they are not those of a sync manager of an organisation",
+            "type both again, or ask the office for an enrolment code; after some wrong tries there is a wait",
+        )
     })?;
     let machine = take(&central, node, &proof).await?;
     let given = login::connect(&central.store, &manager, machine.thumbprint).await?;

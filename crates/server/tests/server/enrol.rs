@@ -5,8 +5,12 @@ use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use taosync_model::{Clock as _, Entity, EntityType, vocabulary as v};
+use taosync_store::Durability;
+use taosync_store::audit::AuditFilter;
 use taosync_store::consumers::NewConsumer;
+use taosync_store::entities::Change;
 use taosync_store::rotation::Overlap;
+use taosync_sync::tao::orphans::{self, Orphan};
 use taosync_vault::succession::Follows;
 use taosync_vault::tokens::TokenHash;
 use taosync_vault::{node_key, passwords, random};
@@ -154,7 +158,7 @@ async fn who_is_no_sync_manager_or_was_shut_out_connects_nothing() {
         .with(v::USER_PASSWORD, passwords::tao_hash(&SecretString::from("pw")));
     tao::load(&place.store, vec![(EntityType::TestTaker, taker)], &[]).await;
     let mut machine = Machine::new();
-    assert_eq!(sign_in(&place, &machine, "pw").await.code(), "not_a_manager");
+    assert_eq!(sign_in(&place, &machine, "pw").await.code(), "login_wrong");
     let first = code(&place, "school", &["a"]).await;
     let known = given(&show(&place, &machine, &first).await);
     assert_eq!(token(&place, &machine, &known).await.status, 200);
@@ -164,6 +168,111 @@ async fn who_is_no_sync_manager_or_was_shut_out_connects_nothing() {
     machine.id = random::uuid();
     assert_eq!(show(&place, &machine, &second).await.code(), "node_revoked", "also under another id");
     assert_eq!(given(&show(&place, &Machine::new(), &second).await).0, "second", "the machine in its place");
+}
+
+/// Whether a password is right is told to nobody whose login it is not: the answer is that to a wrong one, tries are counted
+/// as wrong ones, and the office reads the reason in the audit log.
+#[tokio::test]
+async fn the_right_password_of_somebody_else_is_answered_as_a_wrong_one() {
+    let place = Place::central().await;
+    let (taker, nowhere) = ("http://example/taker", "http://example/nowhere");
+    let person = |uri: &str, login: &str| {
+        let hash = passwords::tao_hash(&SecretString::from("right"));
+        Entity::new(uri, v::CLASS_SUBJECT).with(v::USER_LOGIN, login).with(v::USER_PASSWORD, hash)
+    };
+    let people = [(EntityType::TestTaker, person(taker, "anna")), (EntityType::SyncManager, person(nowhere, "berta"))];
+    tao::load(&place.store, people.into(), &[]).await;
+    let machine = Machine::new();
+    for (login, uri) in [("anna", taker), ("berta", nowhere)] {
+        let sign_in = async |password: &str| {
+            let answer = ask(&place, &machine, HANDSHAKE, json!({"login": login, "password": password})).await;
+            let (status, body) = (answer.status, answer.body.clone());
+            (status, body, answer)
+        };
+        let (wrong, right) = (sign_in("wrong").await, sign_in("right").await);
+        assert_eq!((right.0, right.1), (wrong.0, wrong.1), "{login}");
+        assert_eq!(noted(&place, uri).await, 1, "{login}");
+        for _ in 0..3 {
+            assert_eq!(sign_in("right").await.0, 403);
+        }
+        let (status, _, slow) = sign_in("right").await;
+        assert_eq!((status, slow.header("retry-after")), (429, "1"), "right ones are no way around the wait");
+    }
+    assert!(place.store.consumers_list().await.unwrap().is_empty());
+}
+
+/// How often a person was refused, once the log says so at all: nobody who signs in waits for it.
+async fn noted(place: &Place, uri: &str) -> usize {
+    let filter = AuditFilter {
+        act: Some("manager.refuse".into()),
+        object: Some(place.store.subject_name(uri)),
+        ..AuditFilter::default()
+    };
+    for _ in 0..500 {
+        let found = place.store.audit_find(&filter, 10).await.unwrap().len();
+        if found > 0 {
+            return found;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    0
+}
+
+#[tokio::test]
+async fn what_a_manager_connected_goes_on_without_them_and_they_connect_nothing_more() {
+    let place = Place::central().await;
+    manager(&place, "right", "a").await;
+    let (one, two) = (Machine::new(), Machine::new());
+    let connected = given(&sign_in(&place, &one, "right").await);
+    assert_eq!(orphans::look(&place.store).await.unwrap(), []);
+    assert!(orphans::note(&place.store).await.unwrap().is_empty());
+
+    manager(&place, "right", "b").await;
+    let orphan =
+        |orgs: &[&str]| Orphan { client_key: connected.0.clone(), orgs: orgs.iter().map(|name| org(name)).collect() };
+    assert_eq!(orphans::look(&place.store).await.unwrap(), [orphan(&["a"])], "of another organisation now");
+    assert_eq!(orphans::note(&place.store).await.unwrap(), [connected.0.as_str()]);
+    assert!(orphans::note(&place.store).await.unwrap().is_empty(), "once");
+    manager(&place, "right", "a").await;
+    assert!(orphans::note(&place.store).await.unwrap().is_empty());
+    assert_eq!(place.store.consumers_list().await.unwrap()[0].orphaned_at, None, "they are back");
+
+    let mut tx = place.store.write("erase", Durability::Flushed).await.unwrap();
+    place.store.subjects_erase(&mut tx, &[MANAGER.to_owned()]).await.unwrap();
+    place.store.entities_change(&mut tx, vec![Change::Remove(MANAGER.to_owned())]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(orphans::note(&place.store).await.unwrap(), [connected.0.as_str()]);
+    assert_eq!(orphans::look(&place.store).await.unwrap(), [orphan(&["a"])]);
+    let filter = AuditFilter { act: Some("consumer.orphan".into()), ..AuditFilter::default() };
+    let acts = place.store.audit_find(&filter, 9).await.unwrap();
+    assert!(acts.len() == 2 && acts.iter().all(|line| line.detail.contains(&connected.0)), "{acts:?}");
+    let kept = place.store.consumers_list().await.unwrap().remove(0);
+    assert!(kept.orphaned_at.is_some() && !kept.user.contains("anna"), "the name of who was erased is gone");
+    assert_ne!(place.store.handshake_consumers().await.unwrap()[0].manager, MANAGER);
+
+    assert_eq!(token(&place, &one, &connected).await.status, 200, "no school is locked out");
+    for machine in [&one, &two] {
+        assert_eq!(sign_in(&place, machine, "right").await.code(), "login_wrong");
+    }
+    // Also somebody who takes their place gets a consumer of their own, and not what they had.
+    manager(&place, "right", "a").await;
+    assert_ne!(given(&sign_in(&place, &one, "right").await), connected);
+    place.store.consumer_revoke(&connected.0).await.unwrap();
+    assert_eq!(orphans::look(&place.store).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_organisation_with_another_name_keeps_its_managers_and_their_machines() {
+    let place = Place::central().await;
+    let center = Entity::new("http://example/center", v::CLASS_TEST_CENTER).with(v::ORGANISATION_ID, "a");
+    tao::load(&place.store, vec![(EntityType::TestCenter, center)], &["a"]).await;
+    manager(&place, "right", "a").await;
+    let machine = Machine::new();
+    let connected = given(&sign_in(&place, &machine, "right").await);
+    place.store.org_rename(&org("a"), &org("z")).await.unwrap();
+    assert_eq!(orphans::look(&place.store).await.unwrap(), []);
+    assert_eq!(given(&sign_in(&place, &machine, "right").await), connected);
+    assert_eq!(token(&place, &machine, &connected).await.json()["organisations"], json!(["z"]));
 }
 
 #[tokio::test]

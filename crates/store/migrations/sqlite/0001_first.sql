@@ -602,7 +602,9 @@ CREATE TABLE consumer (
     revoked_at   INTEGER,
     -- URI of the sync manager whose handshakes give this consumer: to all TAO boxes, or to the machine with this key.
     handshake_of  TEXT,
-    handshake_key TEXT
+    handshake_key TEXT,
+    -- Since when that manager is known to be none any more, or not of its organisations.
+    orphaned_at   INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE consumer_org (

@@ -241,7 +241,7 @@ impl Store {
         Ok(links)
     }
 
-    /// Gives an org another name everywhere: scope, centers, consumers, tokens, nodes and received items.
+    /// Gives an org another name everywhere: scope, centers, sync managers, consumers, tokens, nodes and received items.
     pub async fn org_rename(&self, old: &OrgId, new: &OrgId) -> Result<(), StoreError> {
         if old.is_everything() || new.is_everything() {
             return Err(StoreError::Refused(
@@ -251,7 +251,9 @@ impl Store {
         if self.scope_show(new).await?.is_some() {
             return Err(StoreError::Refused(format!("an org '{new}' exists already; choose another name")));
         }
-        let found = self.entities_find(&[Key::OrganisationId(old.as_str().to_owned())]).await?;
+        let mut keys = self.managers_naming(old).await?;
+        keys.push(Key::OrganisationId(old.as_str().to_owned()));
+        let found = self.entities_find(&keys).await?;
         if self.scope_show(old).await?.is_none() {
             return Err(StoreError::NotFound {
                 what: format!("org '{old}'"),
@@ -264,6 +266,19 @@ impl Store {
         self.entities_change(&mut tx, changes).await?;
         tx.org_rename(old, new).await?;
         tx.commit().await
+    }
+
+    /// The sync managers on whom an organisation is named. Bodies are sealed, so each is looked at: one or two a school.
+    async fn managers_naming(&self, org: &OrgId) -> Result<Vec<Key>, StoreError> {
+        let (mut keys, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.entities_list(EntityType::SyncManager, None, after).await?;
+            let Some((last, _)) = page.last() else { return Ok(keys) };
+            after = Some(*last);
+            let names =
+                |entity: &Entity| entity.values(vocabulary::ORGANISATION_ID).iter().any(|v| v.text == org.as_str());
+            keys.extend(page.into_iter().filter(|(_, entity)| names(entity)).map(|(_, entity)| Key::Uri(entity.uri)));
+        }
     }
 }
 

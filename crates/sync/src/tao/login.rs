@@ -1,10 +1,12 @@
 //! Sync managers: whose login counts here, and the handshake that connects a fresh box.
 
+use std::collections::{BTreeSet, HashMap};
+
 use secrecy::SecretString;
 use taosync_model::scope::FieldChoice;
 use taosync_model::tao::Properties;
 use taosync_model::{Entity, EntityType, OrgId, vocabulary as v};
-use taosync_store::entities::Key;
+use taosync_store::entities::{Key, Stored};
 use taosync_store::tao::{Handshake, NewHandshake};
 use taosync_store::{Store, StoreError};
 use taosync_vault::{passwords, random};
@@ -20,13 +22,13 @@ pub struct Manager {
     pub orgs: Vec<OrgId>,
 }
 
-/// Why nobody is let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why nobody is let in. Only the audit log tells one from the other: who asks must not learn that a password is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginRefused {
     /// Unknown login or wrong password.
     Wrong,
-    /// Right, but not a sync manager of an organisation.
-    NotAManager,
+    /// Right, but not a sync manager of an organisation: the URI of whose login it is.
+    NotAManager(String),
 }
 
 impl Manager {
@@ -58,7 +60,8 @@ impl Manager {
     }
 }
 
-/// Checks login and password; an unknown login costs as much as a wrong password.
+/// Checks login and password; an unknown login costs as much as a wrong password, and that as much as the right one of
+/// somebody who is no sync manager.
 pub async fn manager(
     store: &Store,
     login: &str,
@@ -77,27 +80,32 @@ pub async fn manager(
             right = Some(stored);
         }
     }
-    let Some(stored) = right else { return Ok(Err(LoginRefused::Wrong)) };
-    if !stored.types.contains(&EntityType::SyncManager) {
-        return Ok(Err(LoginRefused::NotAManager));
-    }
-    let orgs = orgs_of(store, &stored.entity).await?;
-    if orgs.is_empty() {
-        return Ok(Err(LoginRefused::NotAManager));
-    }
-    Ok(Ok(Manager { entity: stored.entity, orgs }))
+    let is_manager = |stored: &Stored| stored.types.contains(&EntityType::SyncManager);
+    let nobody = Entity::new("", "").with(v::ASSIGNED_SYNC_USER, "");
+    // The database is asked as often whoever it is.
+    let orgs =
+        orgs_of(store, right.as_ref().filter(|stored| is_manager(stored)).map_or(&nobody, |s| &s.entity)).await?;
+    Ok(match right {
+        None => Err(LoginRefused::Wrong),
+        Some(stored) if orgs.is_empty() => Err(LoginRefused::NotAManager(stored.entity.uri)),
+        Some(stored) => Ok(Manager { entity: stored.entity, orgs }),
+    })
 }
 
 /// The organisations named on the manager, and those of the manager's centers.
 pub(crate) async fn orgs_of(store: &Store, manager: &Entity) -> Result<Vec<OrgId>, StoreError> {
     let centers: Vec<Key> = manager.values(v::ASSIGNED_SYNC_USER).iter().map(|c| Key::Uri(c.text.clone())).collect();
-    let centers = store.entities_find(&centers).await?;
-    let centers = centers.values().flatten().flat_map(|center| center.entity.values(v::ORGANISATION_ID));
-    let named = manager.values(v::ORGANISATION_ID).iter().chain(centers);
-    let mut orgs: Vec<OrgId> = named.filter_map(|value| OrgId::new(value.text.clone()).ok()).collect();
-    orgs.sort();
-    orgs.dedup();
-    Ok(orgs)
+    Ok(orgs_among(manager, &store.entities_find(&centers).await?))
+}
+
+/// The same, with the centers at hand; those that are not the manager's do not count.
+pub(super) fn orgs_among(manager: &Entity, centers: &HashMap<Key, Vec<Stored>>) -> Vec<OrgId> {
+    let theirs = manager.values(v::ASSIGNED_SYNC_USER).iter().map(|center| Key::Uri(center.text.clone()));
+    let centers = theirs.filter_map(|key| centers.get(&key)).flatten();
+    let named = centers.flat_map(|center| center.entity.values(v::ORGANISATION_ID));
+    let named = manager.values(v::ORGANISATION_ID).iter().chain(named);
+    let orgs: BTreeSet<OrgId> = named.filter_map(|value| OrgId::new(value.text.clone()).ok()).collect();
+    orgs.into_iter().collect()
 }
 
 /// The consumer of one machine of ours that a manager connects: the same at every try.

@@ -10,7 +10,7 @@ use taosync_store::history::SyncOutcome;
 use taosync_store::nodes::{NodeOrg, WENT_BACK_AT};
 use taosync_store::results_keys::in_use;
 use taosync_store::settings::Role;
-use taosync_sync::tao::Compat;
+use taosync_sync::tao::{Compat, orphans};
 use taosync_vault::Keyring;
 use taosync_vault::tls::{Tls, Window};
 
@@ -55,6 +55,7 @@ pub async fn all(context: &Context) -> Vec<Finding> {
                 findings.push(history(&node.store).await);
                 findings.push(results_keys(&node).await);
                 findings.push(tao(&node).await);
+                findings.push(orphans(&node.store).await);
             }
             node.store.close().await;
         }
@@ -321,6 +322,28 @@ async fn tao(node: &Node) -> Finding {
             Finding::ok(NAME, format!("boxes with TAO {} may sync", compat.supported_versions.join(", ")))
         }
     }
+}
+
+/// Whether keys go on whose sync manager is gone. Nothing ends by itself: a school may be in an exam.
+async fn orphans(store: &Store) -> Finding {
+    const NAME: &str = "sync managers";
+    let orphans = match orphans::look(store).await {
+        Ok(orphans) => orphans,
+        Err(error) => return Finding::of(NAME, &error.into()),
+    };
+    if orphans.is_empty() {
+        return Finding::ok(NAME, "every key that one connected has its sync manager");
+    }
+    let named = orphans.iter().map(|orphan| {
+        let orgs = orphan.orgs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if orgs.is_empty() { orphan.client_key.clone() } else { format!("{} ({orgs})", orphan.client_key) }
+    });
+    let named = named.collect::<Vec<_>>().join("; ");
+    Finding::warn(
+        NAME,
+        format!("keys go on whose sync manager was removed or is of other organisations now: {named}"),
+        "give their machines new keys ('taosync oauth generate --org ORG --out DIR'), then 'taosync oauth revoke KEY'",
+    )
 }
 
 /// Whether there is anybody to exchange with.

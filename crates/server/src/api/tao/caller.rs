@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use secrecy::SecretString;
-use taosync_sync::tao::login::{LoginRefused, Manager};
+use taosync_sync::tao::login::Manager;
 use taosync_sync::tao::{Compat, Reach};
 use taosync_vault::tokens::TokenHash;
 
@@ -65,7 +65,7 @@ async fn by_password(central: &Central, compat: &Compat, peer: Peer, encoded: &s
     let pair = pair.ok_or_else(Fault::unauthorized)?;
     let (login, password) = pair.split_once(':').ok_or_else(Fault::unauthorized)?;
     let manager = signed_in(central, peer, login, &SecretString::from(password)).await?;
-    let manager = manager.map_err(|_| Fault::unauthorized())?;
+    let manager = manager.ok_or_else(Fault::unauthorized)?;
     Ok(Caller { name: manager.login().to_owned(), reach: Reach::new(manager.orgs, compat) })
 }
 
@@ -75,7 +75,7 @@ pub(super) async fn signed_in(
     peer: Peer,
     login: &str,
     password: &SecretString,
-) -> Result<Result<Manager, LoginRefused>, Fault> {
+) -> Result<Option<Manager>, Fault> {
     oauth::signed_in(central, peer, login, password).await.map_err(|refused| match refused {
         NotLooked::SlowDown(seconds) => Fault::slow_down(seconds),
         NotLooked::Store(error) => error.into(),

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use taosync_store::audit::AuditEntry;
-use taosync_sync::tao::login::{self, LoginRefused};
+use taosync_sync::tao::login;
 use taosync_wire::tao::PATH_TOKEN;
 use taosync_wire::tao::failure::{LOGIN_MISSING, UNAUTHORIZED};
 use url::Url;
@@ -25,11 +25,10 @@ pub(super) async fn handshake(asked: &Asked) -> Result<Response, Fault> {
     let (Some(login), Some(password)) = (text("login"), text("password")) else {
         return Err(Fault::answered(StatusCode::OK, "412", LOGIN_MISSING));
     };
-    let manager = match signed_in(&asked.central, asked.peer, &login, &SecretString::from(password)).await? {
-        Ok(manager) => manager,
-        Err(LoginRefused::Wrong) => return Err(Fault::answered(StatusCode::OK, "401", UNAUTHORIZED)),
-        Err(LoginRefused::NotAManager) => return Err(Fault::unexpected()),
-    };
+    // TAO has an answer of its own for the right password of somebody who is no sync manager. No box tells it from this one,
+    // and it would confirm a password.
+    let manager = signed_in(&asked.central, asked.peer, &login, &SecretString::from(password)).await?;
+    let manager = manager.ok_or_else(|| Fault::answered(StatusCode::OK, "401", UNAUTHORIZED))?;
     let token_url = token_url(asked).ok_or_else(Fault::unexpected)?;
     let store = &asked.central.store;
     let given = login::handshake(store, &manager, token_url).await?;

@@ -209,7 +209,8 @@ async fn a_handshake_gives_a_consumer_for_the_managers_organisation() {
     other.uri.push('2');
     other.set(v::USER_LOGIN, vec![Text::plain("berta")]);
     load(&place.store, vec![(EntityType::Administrator, other)], &[]).await;
-    assert_eq!(ask(json!({"login": "berta", "password": "secret"})).await.status, 500, "no sync manager");
+    let answer = ask(json!({"login": "berta", "password": "secret"})).await;
+    assert_eq!((answer.status, answer.json()), (200, failure("401", UNAUTHORIZED)), "no sync manager: as a wrong one");
 }
 
 #[tokio::test]

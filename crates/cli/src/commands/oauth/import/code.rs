@@ -90,8 +90,7 @@ pub fn new_remote(root: &Url, pin: Option<Pin>, given: Enrolled) -> Result<NewRe
 pub fn refused(error: LinkError) -> Failure {
     match error {
         LinkError::Problem(problem) if matches!(problem.status, 403 | 429) => {
-            let code =
-                if problem.code == "login_wrong" || problem.code == "not_a_manager" { "TS-414" } else { "TS-415" };
+            let code = if problem.code == "login_wrong" { "TS-414" } else { "TS-415" };
             Failure::new(code, problem.detail, problem.advice)
         }
         other => other.into(),
