@@ -5,6 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use crate::bounded;
 use crate::failure::Failure;
@@ -42,7 +43,7 @@ pub fn ask(question: &str) -> Result<Option<SecretString>, Failure> {
     let mut hidden = before.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
     tcsetattr(&terminal, OptionalActions::Flush, &hidden).map_err(|error| failed(error.into()))?;
-    let mut line = String::new();
+    let mut line = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
     let read = terminal.lock().read_line(&mut line);
     // The person wants to see what is typed afterwards, whatever happened.
     let shown = tcsetattr(&terminal, OptionalActions::Now, &before);

@@ -75,6 +75,14 @@ fn the_rules_bite() {
     assert_eq!(named("crates/a/src/b.rs", "user: &'a str"), 1);
     assert_eq!(named("crates/a/src/b.rs", "user: Uuid"), 0);
     assert_eq!(named("crates/cli/src/commands/b.rs", "login: String"), 0);
+    let variant = |field: &str| {
+        let text = format!("#[derive(Debug)]\nenum A {{\n    {field},\n}}\n");
+        secrets_in_debug(&Source { path: "crates/a/src/b.rs".into(), text }).len()
+    };
+    assert_eq!(
+        (variant("Passphrase(String)"), variant("Passphrase(SecretString)"), variant("File(String)")),
+        (1, 0, 0)
+    );
     let fields = "    pub client_secret: Option<String>,\n    secret_hash: [u8; 32],\n    token: SecretString,\n}\n";
     for (head, number) in [
         ("#[derive(Clone, Debug)]\npub struct A {\n", 1),
@@ -112,9 +120,11 @@ fn secrets_in_debug(source: &Source) -> Vec<String> {
 }
 
 fn holds_secret(field: &str) -> bool {
-    let Some((name, kind)) = field.split_once(": ") else { return false };
-    let name = name.rsplit(' ').next().unwrap_or(name);
-    let is_secret = ["token", "secret", "password", "passphrase", "seed"].iter().any(|word| name.contains(word));
+    // A field with a name, or a variant that stands for one.
+    let Some((name, kind)) = field.split_once(": ").or_else(|| field.split_once('(')) else { return false };
+    let name = name.rsplit(' ').next().unwrap_or(name).to_lowercase();
+    let is_secret =
+        ["token", "secret", "password", "passphrase", "seed", "identity"].iter().any(|word| name.contains(word));
     let is_open = ["_hash", "_url", "_lifetime_seconds"].iter().any(|end| name.ends_with(end));
     let is_plain =
         ["String", "Vec<u8>", "[u8"].iter().any(|plain| kind.contains(plain)) && !kind.contains("SecretString");

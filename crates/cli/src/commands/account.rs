@@ -187,10 +187,8 @@ fn asked(login: &str) -> Result<SecretString, Failure> {
         }
         first
     } else {
-        let text = SecretString::from(
-            bounded::text(std::io::stdin().lock(), MAX_PASSWORD as u64 + 2).map_err(|_| too_short())?,
-        );
-        SecretString::from(text.expose_secret().lines().next().unwrap_or_default())
+        let text = bounded::text(std::io::stdin().lock(), MAX_PASSWORD as u64 + 2).map_err(|_| too_short())?;
+        SecretString::from(text.lines().next().unwrap_or_default())
     };
     let text = password.expose_secret();
     if text.chars().count() < SHORTEST || text.len() > MAX_PASSWORD { Err(too_short()) } else { Ok(password) }

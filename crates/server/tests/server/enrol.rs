@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use taosync_model::{Clock as _, Entity, EntityType, vocabulary as v};
 use taosync_store::Durability;
+use taosync_store::accounts::sessions::Holder;
 use taosync_store::audit::AuditFilter;
 use taosync_store::consumers::NewConsumer;
 use taosync_store::entities::Change;
@@ -237,6 +238,10 @@ async fn what_a_manager_connected_goes_on_without_them_and_they_connect_nothing_
     assert!(orphans::note(&place.store).await.unwrap().is_empty());
     assert_eq!(place.store.consumers_list().await.unwrap()[0].orphaned_at, None, "they are back");
 
+    let session = TokenHash::of(&random::token());
+    let kept = SecretString::from("hash");
+    place.store.session_open(&session, &Holder::Manager(MANAGER.to_owned()), &kept).await.unwrap();
+    assert!(place.store.session_find(&session).await.unwrap().is_some());
     let mut tx = place.store.write("erase", Durability::Flushed).await.unwrap();
     place.store.subjects_erase(&mut tx, &[MANAGER.to_owned()]).await.unwrap();
     place.store.entities_change(&mut tx, vec![Change::Remove(MANAGER.to_owned())]).await.unwrap();
@@ -246,6 +251,7 @@ async fn what_a_manager_connected_goes_on_without_them_and_they_connect_nothing_
     let filter = AuditFilter { act: Some("consumer.orphan".into()), ..AuditFilter::default() };
     let acts = place.store.audit_find(&filter, 9).await.unwrap();
     assert!(acts.len() == 2 && acts.iter().all(|line| line.detail.contains(&connected.0)), "{acts:?}");
+    assert_eq!(place.store.session_find(&session).await.unwrap(), None);
     let kept = place.store.consumers_list().await.unwrap().remove(0);
     assert!(kept.orphaned_at.is_some() && !kept.user.contains("anna"), "the name of who was erased is gone");
     assert_ne!(place.store.handshake_consumers().await.unwrap()[0].manager, MANAGER);

@@ -87,13 +87,18 @@ impl Store {
     }
 
     /// Takes erased people out of the consumers that their handshakes gave: the login goes, and instead of the URI stands
-    /// its keyed hash, so that nobody's handshake finds them any more.
+    /// its keyed hash, so that nobody's handshake finds them any more. Their sessions at the pages go too.
     pub(crate) async fn managers_erase(&self, tx: &mut Tx, uris: &[String]) -> Result<(), StoreError> {
-        let sql = tx.sql();
+        let (sql, uris) = (tx.sql(), rows::text_array(uris.iter().map(String::as_str)));
+        sqlx::query("DELETE FROM account_session WHERE manager IN (SELECT value FROM json_each($1))")
+            .bind(&uris)
+            .execute(tx.conn())
+            .await
+            .map_err(&sql)?;
         let theirs: Vec<(Uuid, String)> = sqlx::query_as(
             "SELECT id, handshake_of FROM consumer WHERE handshake_of IN (SELECT value FROM json_each($1))",
         )
-        .bind(rows::text_array(uris.iter().map(String::as_str)))
+        .bind(&uris)
         .fetch_all(tx.conn())
         .await
         .map_err(&sql)?;

@@ -8,6 +8,7 @@ use taosync_store::settings::Role;
 use taosync_sync::packages::locked::{UnlockError, unlock};
 use taosync_sync::packages::publish::Opens;
 use taosync_vault::unlock_code::{Locked, UnlockCode};
+use zeroize::Zeroizing;
 
 use crate::bounded;
 use crate::context::Context;
@@ -100,13 +101,13 @@ pub struct Unlock {
 
 /// A code as it was typed; never shown.
 #[derive(Clone)]
-struct Typed(String);
+struct Typed(Zeroizing<String>);
 
 impl std::str::FromStr for Typed {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
+        Ok(Self(Zeroizing::new(text.to_owned())))
     }
 }
 
@@ -154,7 +155,7 @@ async fn show_codes(context: &Context, node: &Node, uri: &str) -> Result<(), Fai
 
 async fn open(context: &Context, node: &Node, options: Unlock) -> Result<(), Failure> {
     let typed = match options.code {
-        Some(Typed(code)) if code != "-" => code,
+        Some(Typed(code)) if code.as_str() != "-" => code,
         _ => bounded::text(std::io::stdin().lock(), MAX_TYPED)
             .map_err(|source| Failure::wrong_text("the code cannot be read from standard input", "").because(source))?,
     };

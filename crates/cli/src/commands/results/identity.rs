@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use taosync_vault::results_keys::ResultsIdentities;
-use zeroize::Zeroizing;
 
 use crate::bounded;
 use crate::failure::Failure;
@@ -39,7 +38,7 @@ impl Given {
         } else {
             std::fs::File::open(path).and_then(|file| bounded::text(file, MAX_BYTES))
         };
-        let text = Zeroizing::new(text.map_err(|error| Failure::file("read", path, error))?);
+        let text = text.map_err(|error| Failure::file("read", path, error))?;
         ResultsIdentities::from_text(&text).map_err(|error| {
             let advice = "give the file that age-keygen wrote; one with a passphrase is opened first with 'age -d'";
             Failure::new("TS-124", format!("{} cannot be used", path.display()), advice).because(error)

@@ -20,13 +20,13 @@ use crate::node::Node;
 
 /// A code, or a part of one, as it was typed; never shown.
 #[derive(Clone)]
-pub struct Typed(String);
+pub struct Typed(Zeroizing<String>);
 
 impl FromStr for Typed {
     type Err = std::convert::Infallible;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
+        Ok(Self(Zeroizing::new(text.to_owned())))
     }
 }
 
@@ -99,9 +99,9 @@ pub fn refused(error: LinkError) -> Failure {
 
 fn read(typed: &[Typed]) -> Result<Zeroizing<String>, Failure> {
     if let [Typed(one)] = typed
-        && one == "-"
+        && one.as_str() == "-"
     {
-        let mut text = Zeroizing::new(String::new());
+        let mut text = Zeroizing::new(String::with_capacity(MAX_TYPED + 1));
         let input = std::io::stdin().lock();
         // One character more than is looked at, so that what is too long is told as such.
         input.take(MAX_TYPED as u64 + 1).read_to_string(&mut text).map_err(|source| {
