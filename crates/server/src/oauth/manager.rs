@@ -1,6 +1,9 @@
 //! Login and password of a sync manager, at our own addresses and at TAO's, which are counted together: guessing is slowed
 //! down. Who gives the right password of somebody else is answered, counted and waits as with a wrong one; the audit log
-//! has the reason.
+//! has the reason. Every refusal comes as long after the request: looking for a login that exists takes longer (measured:
+//! 0.8 ms, and 0.45 ms for one that does not), and the time of an answer shall tell neither.
+
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::json;
@@ -11,6 +14,9 @@ use tokio::time::Instant;
 
 use crate::listen::Peer;
 use crate::state::Central;
+
+/// When a refusal comes, after the request; later only when the machine is busier than that.
+const REFUSED_AFTER: Duration = Duration::from_millis(25);
 
 /// Why a password was not looked at.
 #[derive(Debug)]
@@ -29,22 +35,24 @@ pub(crate) async fn signed_in(
     login: &str,
     password: &SecretString,
 ) -> Result<Option<Manager>, NotLooked> {
-    let (address, name) = (peer.address.ip(), format!("sync manager {login}"));
-    central.wrong_secrets.begin(address, &name, Instant::now()).map_err(NotLooked::SlowDown)?;
+    let (begun, address, name) = (Instant::now(), peer.address.ip(), format!("sync manager {login}"));
+    central.wrong_secrets.begin(address, &name, begun).map_err(NotLooked::SlowDown)?;
     match login::manager(&central.store, login, password).await.map_err(NotLooked::Store)? {
         Ok(manager) => {
             central.wrong_secrets.take_back(address, &name);
             Ok(Some(manager))
         }
-        Err(LoginRefused::Wrong) => Ok(None),
-        Err(LoginRefused::NotAManager(uri)) => {
-            note(central, &uri);
+        Err(refused) => {
+            if let LoginRefused::NotAManager(uri) = refused {
+                note(central, &uri);
+            }
+            tokio::time::sleep_until(begun + REFUSED_AFTER).await;
             Ok(None)
         }
     }
 }
 
-/// Nobody waits for the entry: the time of the answer would tell.
+/// Nobody waits for the entry, which reaches the disk: that may take longer than a refusal.
 fn note(central: &Central, uri: &str) {
     let (store, person) = (central.store.clone(), central.store.subject_name(uri));
     tokio::spawn(async move {

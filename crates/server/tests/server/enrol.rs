@@ -1,5 +1,7 @@
 //! A machine becomes known: by a code from the office, or by a sync manager's login; and its secret is changed.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -23,6 +25,8 @@ use crate::tao;
 
 const ENROL: &str = "/api/v1/oauth/enrol";
 const HANDSHAKE: &str = "/api/v1/oauth/handshake";
+/// A refused login is answered no sooner, whatever the reason.
+const REFUSED_AFTER: Duration = Duration::from_millis(25);
 const MANAGER: &str = "http://example/manager";
 
 /// A consumer with a code that is good for a day; gives the secret in the code.
@@ -184,9 +188,18 @@ async fn the_right_password_of_somebody_else_is_answered_as_a_wrong_one() {
     let people = [(EntityType::TestTaker, person(taker, "anna")), (EntityType::SyncManager, person(nowhere, "berta"))];
     tao::load(&place.store, people.into(), &[]).await;
     let machine = Machine::new();
+    let since = Instant::now();
+    assert_eq!(
+        ask(&place, &machine, HANDSHAKE, json!({"login": "ghost", "password": "x"})).await.code(),
+        "login_wrong"
+    );
+    assert!(since.elapsed() >= REFUSED_AFTER, "an unknown login: {:?}", since.elapsed());
     for (login, uri) in [("anna", taker), ("berta", nowhere)] {
         let sign_in = async |password: &str| {
+            let since = Instant::now();
             let answer = ask(&place, &machine, HANDSHAKE, json!({"login": login, "password": password})).await;
+            // Neither what is found out nor who exists shows in the time.
+            assert!(answer.status != 403 || since.elapsed() >= REFUSED_AFTER, "{:?}", since.elapsed());
             let (status, body) = (answer.status, answer.body.clone());
             (status, body, answer)
         };
@@ -214,7 +227,7 @@ async fn noted(place: &Place, uri: &str) -> usize {
         if found > 0 {
             return found;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     0
 }

@@ -60,8 +60,8 @@ impl Manager {
     }
 }
 
-/// Checks login and password; an unknown login costs as much as a wrong password, and that as much as the right one of
-/// somebody who is no sync manager.
+/// Checks login and password; an unknown login costs a comparison too. What else the time tells of the reason for a refusal
+/// is for the caller to hide.
 pub async fn manager(
     store: &Store,
     login: &str,
@@ -80,16 +80,13 @@ pub async fn manager(
             right = Some(stored);
         }
     }
-    let is_manager = |stored: &Stored| stored.types.contains(&EntityType::SyncManager);
-    let nobody = Entity::new("", "").with(v::ASSIGNED_SYNC_USER, "");
-    // The database is asked as often whoever it is.
-    let orgs =
-        orgs_of(store, right.as_ref().filter(|stored| is_manager(stored)).map_or(&nobody, |s| &s.entity)).await?;
-    Ok(match right {
-        None => Err(LoginRefused::Wrong),
-        Some(stored) if orgs.is_empty() => Err(LoginRefused::NotAManager(stored.entity.uri)),
-        Some(stored) => Ok(Manager { entity: stored.entity, orgs }),
-    })
+    let Some(stored) = right else { return Ok(Err(LoginRefused::Wrong)) };
+    let is_manager = stored.types.contains(&EntityType::SyncManager);
+    let orgs = if is_manager { orgs_of(store, &stored.entity).await? } else { Vec::new() };
+    if orgs.is_empty() {
+        return Ok(Err(LoginRefused::NotAManager(stored.entity.uri)));
+    }
+    Ok(Ok(Manager { entity: stored.entity, orgs }))
 }
 
 /// The organisations named on the manager, and those of the manager's centers.
