@@ -117,30 +117,6 @@ fn effect(effect: &OrgEffect) -> Effect {
     }
 }
 
-/// Applies changes in one transaction, or says why not. `act` and `object` go to the audit log.
-pub async fn apply(
-    context: &Context,
-    node: &Node,
-    changes: Vec<Change>,
-    options: ChangeOptions,
-    act: &str,
-    object: &str,
-) -> Result<Applied, Failure> {
-    apply_as(context, node, changes, options, &Said { act, object, pulled: None }).await
-}
-
-/// The same for what a pull from TAO's database has found, which is noted in the same transaction.
-pub async fn apply_pulled(
-    context: &Context,
-    node: &Node,
-    changes: Vec<Change>,
-    options: ChangeOptions,
-    pulled: &Pulled,
-) -> Result<Applied, Failure> {
-    let said = Said { act: "tao.pull", object: "tao", pulled: Some(pulled) };
-    apply_as(context, node, changes, options, &said).await
-}
-
 /// What a change is called in the audit log, and what is noted with it.
 pub struct Said<'a> {
     /// The act.
@@ -151,16 +127,19 @@ pub struct Said<'a> {
     pub pulled: Option<&'a Pulled>,
 }
 
-async fn apply_as(
+/// Applies changes in one transaction, or says why not. `act` and `object` go to the audit log.
+pub async fn apply(
     context: &Context,
     node: &Node,
     changes: Vec<Change>,
     mut options: ChangeOptions,
-    said: &Said<'_>,
+    act: &str,
+    object: &str,
 ) -> Result<Applied, Failure> {
+    let said = &Said { act, object, pulled: None };
     // Who removes one entity by name has said what is meant: only what leaves with it may need a word.
     let named = match &changes[..] {
-        [Change::Remove(uri)] if said.pulled.is_none() => Some(uri.clone()),
+        [Change::Remove(uri)] => Some(uri.clone()),
         _ => None,
     };
     let mut again = may_ask(context, options).then(|| changes.clone());

@@ -1,5 +1,8 @@
 //! One connection out of a pool, with an open transaction on it.
 
+use std::pin::pin;
+
+use futures_util::{Stream, TryStreamExt as _};
 use sqlx::mysql::MySqlArguments;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgArguments;
@@ -22,6 +25,24 @@ enum Link {
     Postgres(PoolConnection<Postgres>),
     MySql(PoolConnection<MySql>),
     Closed,
+}
+
+/// All rows of an answer, each in our form as it comes: the database's own would take as much again. The answer is read to
+/// its end, also when a row of it cannot be read.
+async fn collected<R>(
+    rows: impl Stream<Item = Result<R, sqlx::Error>>,
+    of: impl Fn(&R) -> Result<Row, sqlx::Error>,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let (mut rows, mut collected) = (pin!(rows), Ok(Vec::new()));
+    while let Some(row) = rows.try_next().await? {
+        if let Ok(list) = &mut collected {
+            match of(&row) {
+                Ok(row) => list.push(row),
+                Err(error) => collected = Err(error),
+            }
+        }
+    }
+    collected
 }
 
 impl Connection {
@@ -58,13 +79,11 @@ impl Connection {
         let answer = match &mut self.link {
             Link::Postgres(connection) => {
                 let query = postgres_query(sql, values);
-                let rows = query.fetch_all(&mut **connection).await;
-                rows.and_then(|rows| rows.iter().map(Row::of_postgres).collect())
+                collected(query.fetch(&mut **connection), Row::of_postgres).await
             }
             Link::MySql(connection) => {
                 let query = mysql_query(sql, values);
-                let rows = query.fetch_all(&mut **connection).await;
-                rows.and_then(|rows| rows.iter().map(Row::of_mysql).collect())
+                collected(query.fetch(&mut **connection), Row::of_mysql).await
             }
             Link::Closed => Err(sqlx::Error::PoolClosed),
         };

@@ -6,6 +6,7 @@ pub mod executions;
 pub mod languages;
 pub mod logs;
 pub mod look;
+pub mod members;
 pub mod open_attempts;
 pub mod qti_names;
 pub mod rows;

@@ -1,6 +1,7 @@
 //! TAO's own database at central: TAO's data become the feed.
 
 mod check;
+mod many;
 mod own;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use taosync_model::vocabulary as v;
 use taosync_store::settings::Role;
-use taosync_tao::read::entities;
+use taosync_tao::read::entities::Overview;
 use taosync_tao::schema::{Executions, History, StatementId};
 use taosync_tao::{Kind, Reading, Schema, Statement, TaoError};
 
@@ -163,15 +163,12 @@ async fn entities(
     role: Role,
     findings: &mut Findings,
 ) -> Result<(), TaoError> {
-    let all = entities::read(reading, &taosync_model::scope::FieldChoices::tao_default()).await?;
-    for taken in &all {
-        for entity_type in &taken.types {
-            *findings.counts.entry(entity_type.to_string()).or_default() += 1;
-        }
-    }
+    let overview = Overview::read(reading).await?;
+    findings.counts = overview.counts().into_iter().map(|(entity_type, n)| (entity_type.to_string(), n)).collect();
     if role == Role::Local {
         return Ok(());
     }
+    let all = overview.others(reading, &taosync_model::scope::FieldChoices::tao_default()).await?;
     let of =
         |entity_type| all.iter().filter(move |taken| taken.types.contains(&entity_type)).map(|taken| &taken.entity);
     let without: Vec<_> = of(taosync_model::EntityType::Delivery)

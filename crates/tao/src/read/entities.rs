@@ -1,17 +1,19 @@
-//! The entities of the six types and their classes (WIRE §2, §3): first who is what, then everything said of them.
+//! The entities of the six types and their classes (WIRE §2, §3): first who is what ([`super::members`]), then, part by
+//! part, everything said of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use taosync_model::scope::{FieldChoice, FieldChoices};
 use taosync_model::{Entity, EntityType, Value, vocabulary as v};
 
 use super::classes::ClassTree;
-use crate::{Reading, Row, Statement, TaoError};
+use super::members::Members;
+use crate::{Reading, Statement, TaoError};
 
-/// Entities read at most: one installation has some ten thousands. Bounds memory, as do [`AT_ONCE`] and the reader of rows.
-pub const MAX_ENTITIES: usize = 500_000;
 /// Subjects whose statements are read at once.
 const AT_ONCE: usize = 1_000;
+/// Test takers in a part.
+const PART: usize = 4_000;
 
 /// An entity of TAO, with every type it has.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,123 +25,109 @@ pub struct Taken {
     pub entity: Entity,
 }
 
-/// Reads all entities and the classes they need, classes first.
-pub async fn read(reading: &mut Reading, fields: &FieldChoices) -> Result<Vec<Taken>, TaoError> {
-    let tree = ClassTree::read(reading).await?;
-    let members = Members::read(reading, &tree).await?;
-    let mut taken = statements(reading, &members.types, fields).await?;
-    let mut classes = needed_classes(&tree, &taken);
-    let class_types = classes.keys().map(|uri| (uri.clone(), BTreeSet::from([EntityType::Class]))).collect();
-    let mut all = statements(reading, &class_types, fields).await?;
-    for Taken { entity, .. } in &mut all {
-        entity.class = classes.remove(&entity.uri).unwrap_or_default();
-    }
-    for Taken { types, entity } in &mut taken {
-        entity.class = class_of(entity, types, &members.roots);
-    }
-    all.append(&mut taken);
-    Ok(all)
-}
-
-/// Who is what.
-struct Members {
-    types: HashMap<String, BTreeSet<EntityType>>,
+/// Who is what in a TAO. What is said of them is read in parts, so that memory holds the names of all and the rest of some.
+#[derive(Debug)]
+pub struct Overview {
     /// Per root class, itself and everything below.
     roots: HashMap<&'static str, HashSet<String>>,
+    /// Classes that are needed, each with its parent.
+    classes: HashMap<String, String>,
+    /// Test takers that are nothing else, with their types as bits.
+    takers: Vec<(String, i64)>,
+    /// All other entities.
+    others: Vec<(String, i64)>,
 }
 
-impl Members {
-    async fn read(reading: &mut Reading, tree: &ClassTree) -> Result<Self, TaoError> {
-        let roots =
-            [v::CLASS_TEST_CENTER, v::CLASS_TAO_USER, v::CLASS_SUBJECT, v::CLASS_ELIGIBILITY, v::CLASS_DELIVERY];
-        let roots: HashMap<_, _> = roots.into_iter().map(|root| (root, tree.below(root))).collect();
-        let mut members = Self { types: HashMap::new(), roots };
-        let roles = members.roles(reading).await?;
-        for mut row in members.instances(reading).await? {
-            let (uri, class) = (row.take_text(0)?, row.take_text(1)?);
-            let types = members.types_of(&class, roles.get(&uri));
-            members.add(uri, types)?;
-        }
-        // Named by an eligibility is enough: TAO checks neither role nor class there.
-        for (predicate, entity_type) in
-            [(v::ELIGIBLE_TEST_TAKER, EntityType::TestTaker), (v::ELIGIBLE_DELIVERY, EntityType::Delivery)]
-        {
-            let statement = Statement::new("SELECT DISTINCT object FROM statements WHERE ")
-                .equals("predicate", predicate)
-                .push(" AND object IS NOT NULL");
-            for mut row in reading.rows(&statement).await? {
-                members.add(row.take_text(0)?, vec![entity_type])?;
+impl Overview {
+    /// Reads who is what.
+    pub async fn read(reading: &mut Reading) -> Result<Self, TaoError> {
+        let tree = ClassTree::read(reading).await?;
+        let members = Members::read(reading, &tree).await?;
+        let classes = needed_classes(&tree, &members.classes);
+        let mut all: Vec<(String, i64)> = members.types.into_iter().collect();
+        all.sort_unstable();
+        let (takers, others) = all.into_iter().partition(|(_, types)| *types == EntityType::TestTaker.bit());
+        Ok(Self { roots: members.roots, classes, takers, others })
+    }
+
+    /// How many there are of each type.
+    pub fn counts(&self) -> BTreeMap<EntityType, u64> {
+        let mut counts = BTreeMap::new();
+        for (_, types) in self.takers.iter().chain(&self.others) {
+            for entity_type in EntityType::from_bits(*types) {
+                *counts.entry(entity_type).or_default() += 1;
             }
         }
-        Ok(members)
-    }
-
-    async fn instances(&self, reading: &mut Reading) -> Result<Vec<Row>, TaoError> {
-        let classes: BTreeSet<&String> = self.roots.values().flatten().collect();
-        let statement = Statement::new("SELECT subject, object FROM statements WHERE ")
-            .equals("predicate", v::RDF_TYPE)
-            .push(" AND ")
-            .among("object", classes);
-        reading.rows(&statement).await
-    }
-
-    /// Roles that make somebody one of the types; included roles are not expanded, as in TAO.
-    async fn roles(&self, reading: &mut Reading) -> Result<HashMap<String, Vec<String>>, TaoError> {
-        let statement = Statement::new("SELECT subject, object FROM statements WHERE ")
-            .equals("predicate", v::USER_ROLES)
-            .push(" AND ")
-            .among("object", [v::ROLE_ADMINISTRATOR, v::ROLE_PROCTOR, v::ROLE_TEST_TAKER]);
-        let mut roles: HashMap<String, Vec<String>> = HashMap::new();
-        for mut row in reading.rows(&statement).await? {
-            let (uri, role) = (row.take_text(0)?, row.take_text(1)?);
-            roles.entry(uri).or_default().push(role);
+        if !self.classes.is_empty() {
+            counts.insert(EntityType::Class, self.classes.len() as u64);
         }
-        Ok(roles)
+        counts
     }
 
-    fn types_of(&self, class: &str, roles: Option<&Vec<String>>) -> Vec<EntityType> {
-        let has = |role: &str| roles.is_some_and(|roles| roles.iter().any(|held| held == role));
-        EntityType::SYNCED
-            .into_iter()
-            .filter(|&entity_type| {
-                self.roots.get(v::root_class(entity_type)).is_some_and(|below| below.contains(class))
-            })
-            .filter(|entity_type| match entity_type {
-                EntityType::Administrator => has(v::ROLE_ADMINISTRATOR),
-                EntityType::Proctor => has(v::ROLE_PROCTOR),
-                EntityType::TestTaker => has(v::ROLE_TEST_TAKER),
-                _ => true,
-            })
-            .collect()
+    /// The URIs of all entities and classes.
+    pub fn uris(&self) -> impl Iterator<Item = &str> {
+        let entities = self.takers.iter().chain(&self.others).map(|(uri, _)| uri);
+        self.classes.keys().chain(entities).map(String::as_str)
     }
 
-    fn add(&mut self, uri: String, types: Vec<EntityType>) -> Result<(), TaoError> {
-        if !types.is_empty() {
-            self.types.entry(uri).or_default().extend(types);
+    /// The classes.
+    pub async fn classes(&self, reading: &mut Reading, fields: &FieldChoices) -> Result<Vec<Taken>, TaoError> {
+        let class = |uri: &String| (uri.clone(), EntityType::Class.bit());
+        let mut classes: Vec<(String, i64)> = self.classes.keys().map(class).collect();
+        classes.sort_unstable();
+        let mut all = statements(reading, &classes, fields).await?;
+        for Taken { entity, .. } in &mut all {
+            entity.class = self.classes.get(&entity.uri).cloned().unwrap_or_default();
         }
-        if self.types.len() > MAX_ENTITIES {
-            return Err(TaoError::Damaged { what: format!("there are more than {MAX_ENTITIES} entities") });
+        Ok(all)
+    }
+
+    /// Test takers that are nothing else, a part of them counted from 0; none after the last.
+    pub async fn takers(
+        &self,
+        reading: &mut Reading,
+        fields: &FieldChoices,
+        part: usize,
+    ) -> Result<Option<Vec<Taken>>, TaoError> {
+        match self.takers.chunks(PART).nth(part) {
+            Some(takers) => self.entities(reading, takers, fields).await.map(Some),
+            None => Ok(None),
         }
-        Ok(())
+    }
+
+    /// All other entities: those that decide who belongs to which organisation, and people who work there.
+    pub async fn others(&self, reading: &mut Reading, fields: &FieldChoices) -> Result<Vec<Taken>, TaoError> {
+        self.entities(reading, &self.others, fields).await
+    }
+
+    async fn entities(
+        &self,
+        reading: &mut Reading,
+        entities: &[(String, i64)],
+        fields: &FieldChoices,
+    ) -> Result<Vec<Taken>, TaoError> {
+        let mut taken = statements(reading, entities, fields).await?;
+        for Taken { types, entity } in &mut taken {
+            entity.class = class_of(entity, types, &self.roots);
+        }
+        Ok(taken)
     }
 }
 
 /// Everything said of these subjects. One of whom nothing is said does not exist: only others name it.
 async fn statements(
     reading: &mut Reading,
-    types: &HashMap<String, BTreeSet<EntityType>>,
+    entities: &[(String, i64)],
     fields: &FieldChoices,
 ) -> Result<Vec<Taken>, TaoError> {
-    let mut uris: Vec<&String> = types.keys().collect();
-    uris.sort_unstable();
-    let mut taken = Vec::with_capacity(uris.len());
-    for part in uris.chunks(AT_ONCE) {
+    let mut taken = Vec::with_capacity(entities.len());
+    for part in entities.chunks(AT_ONCE) {
         let statement =
             Statement::new("SELECT subject, predicate, object, l_language FROM statements WHERE subject IN ")
-                .list(part.iter().copied())
+                .list(part.iter().map(|(uri, _)| uri))
                 .push(" AND object IS NOT NULL ORDER BY id");
         let mut found: HashMap<&str, Entity> = HashMap::new();
-        let wanted: HashSet<&str> = part.iter().map(|uri| uri.as_str()).collect();
+        let wanted: HashSet<&str> = part.iter().map(|(uri, _)| uri.as_str()).collect();
         for mut row in reading.rows(&statement).await? {
             // MySQL may give a subject that differs in case.
             if let Some(&uri) = wanted.get(row.text(0)?) {
@@ -150,10 +138,11 @@ async fn statements(
                 found.entry(uri).or_insert_with(|| Entity::new(uri, "")).push(row.text(1)?, value);
             }
         }
-        for uri in part {
-            let (Some(mut entity), Some(types)) = (found.remove(uri.as_str()), types.get(*uri)) else { continue };
-            keep_carried(&mut entity, types, fields);
-            taken.push(Taken { types: types.clone(), entity });
+        for (uri, types) in part {
+            let Some(mut entity) = found.remove(uri.as_str()) else { continue };
+            let types = EntityType::from_bits(*types).collect();
+            keep_carried(&mut entity, &types, fields);
+            taken.push(Taken { types, entity });
         }
     }
     Ok(taken)
@@ -177,14 +166,12 @@ fn class_of(entity: &Entity, types: &BTreeSet<EntityType>, roots: &HashMap<&'sta
     named.into_iter().find(|class| below.iter().any(|set| set.contains(*class))).unwrap_or(root).to_owned()
 }
 
-/// The classes of these entities and those between them and the root of their tree, each with its parent (WIRE §6.5).
-fn needed_classes(tree: &ClassTree, taken: &[Taken]) -> HashMap<String, String> {
-    let used = taken.iter().flat_map(|taken| taken.entity.values(v::RDF_TYPE)).map(|value| value.text.as_str());
-    let used: BTreeSet<&str> = used.collect();
+/// These classes and those between them and the root of their tree, each with its parent (WIRE §6.5).
+fn needed_classes(tree: &ClassTree, used: &BTreeSet<String>) -> HashMap<String, String> {
     let mut needed = HashMap::new();
     for root in [v::CLASS_TEST_CENTER, v::CLASS_SUBJECT, v::CLASS_TAO_USER, v::CLASS_ELIGIBILITY, v::CLASS_DELIVERY] {
         let below = tree.below(root);
-        let here = used.iter().copied().filter(|class| below.contains(*class));
+        let here = used.iter().map(String::as_str).filter(|class| below.contains(*class));
         for class in tree.above(here) {
             let is_root = EntityType::SYNCED.iter().any(|&entity_type| v::root_class(entity_type) == class);
             if below.contains(&class)
@@ -201,17 +188,6 @@ fn needed_classes(tree: &ClassTree, taken: &[Taken]) -> HashMap<String, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn so_many_entities_are_held_and_no_more() {
-        let mut members = Members { types: HashMap::new(), roots: HashMap::new() };
-        for number in 0..MAX_ENTITIES {
-            members.add(number.to_string(), vec![EntityType::TestTaker]).unwrap();
-        }
-        members.add("0".to_owned(), vec![EntityType::Proctor]).unwrap();
-        assert!(members.add("one more".to_owned(), Vec::new()).is_ok(), "of no type: not held");
-        assert!(matches!(members.add("one more".to_owned(), vec![EntityType::Proctor]), Err(TaoError::Damaged { .. })));
-    }
 
     #[test]
     fn an_entity_is_of_its_first_class_below_the_root() {

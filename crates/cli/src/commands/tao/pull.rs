@@ -4,12 +4,12 @@ use serde::Serialize;
 use taosync_store::settings::Role;
 use taosync_sync::down::guard::Removals;
 use taosync_sync::session::Mode;
-use taosync_sync::tao_database::central_pull::{self, Found};
+use taosync_sync::tao_database::central_pull::{self, Delivery, Found};
 use taosync_sync::tao_database::projection::{self, DeliveryState, Projected, Projection, Reach};
 use taosync_sync::tao_database::{Installation, Outcome, TaoDatabaseError};
 
 use super::Flow;
-use crate::changes::{self, ChangeOptions, Report};
+use crate::changes::{self, ChangeOptions, Ended, Report, Said, UnderWay};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::locks::{self, Way};
@@ -72,17 +72,52 @@ pub async fn central(context: &Context, node: &Node, change: ChangeOptions) -> R
         Mode::DryRun => Installation::open(&node.store).await?,
         Mode::Apply => Installation::open_adopted(&node.store).await?,
     };
-    let found = central_pull::find(&node.store, &installation).await;
+    let brought = bring(context, node, &installation, change).await;
     installation.database.close().await;
-    let (as_before, report, deliveries) = match found? {
-        Found::Unchanged(deliveries) => (true, Report { dry_run: change.dry_run, ..Report::default() }, deliveries),
-        Found::Changed(pull) => {
-            let applied = changes::apply_pulled(context, node, pull.changes, change, &pull.pulled).await?;
-            (false, Report::of(&applied, change), pull.deliveries)
-        }
-    };
+    let Brought { as_before, report, deliveries } = brought?;
     let packages = central_pull::packages(&node.store, &installation, &deliveries, mode).await?;
     Ok(Answer { as_before, report, packages })
+}
+
+/// What came of the data of a TAO.
+struct Brought {
+    as_before: bool,
+    report: Report,
+    deliveries: Vec<Delivery>,
+}
+
+/// Brings entities in, part by part in one transaction; a person's word that is needed is asked for after it was undone.
+async fn bring(
+    context: &Context,
+    node: &Node,
+    installation: &Installation,
+    mut change: ChangeOptions,
+) -> Result<Brought, Failure> {
+    loop {
+        let mut pull = match central_pull::find(&node.store, installation).await? {
+            Found::Unchanged(deliveries) => {
+                let report = Report { dry_run: change.dry_run, ..Report::default() };
+                return Ok(Brought { as_before: true, report, deliveries });
+            }
+            Found::Changed(pull) => pull,
+        };
+        let mut ready = pull.next(&node.store).await?;
+        let mut under_way = UnderWay::begin(node).await?;
+        while let Some(changes) = ready {
+            // While one part is written, the next is read.
+            let (written, next) = futures_util::future::join(under_way.add(changes), pull.next(&node.store)).await;
+            written?;
+            ready = next?;
+        }
+        let (pulled, deliveries) = pull.end();
+        let said = Said { act: "tao.pull", object: "tao", pulled: Some(&pulled) };
+        match under_way.end(change, None, &said).await? {
+            Ended::Done(applied) => {
+                return Ok(Brought { as_before: false, report: Report::of(&applied, change), deliveries });
+            }
+            Ended::NeedsWord(large) => change = changes::word(context, change, &large).await?,
+        }
+    }
 }
 
 /// Writes what came from central into TAO.
