@@ -110,6 +110,23 @@ impl TestDatabase {
         }
     }
 
+    /// Waits until so many transactions wait for the lock that taosync takes before it writes.
+    pub async fn until_waiting(&self, number: usize) {
+        let sql = match self.kind {
+            Kind::Postgres => {
+                "SELECT CAST(pid AS text) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            }
+            Kind::MariaDb => {
+                "SELECT CAST(id AS CHAR(19)) FROM information_schema.processlist
+                 WHERE db = DATABASE() AND state = 'User lock'"
+            }
+        };
+        while self.texts(sql).await.len() < number {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
     async fn load_postgres(&self, dump: &Dump) {
         let mut connection = postgres(&self.url).await;
         for part in &dump.parts {

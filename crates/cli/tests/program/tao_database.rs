@@ -1,6 +1,7 @@
 //! TAO's own database at central: TAO's data become the feed.
 
 mod check;
+mod managers;
 mod many;
 mod own;
 

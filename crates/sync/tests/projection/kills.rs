@@ -1,10 +1,10 @@
 //! A projection that ends anywhere, two at once, and a TAO that writes meanwhile.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use taosync_model::{EntityType, Value, vocabulary as v};
 use taosync_sync::session::Mode;
@@ -12,7 +12,7 @@ use taosync_sync::tao_database::projection::Reach;
 use taosync_testbed::{Kind, TestDatabase, tao};
 
 use crate::own::{beside_both, school, taker, uri};
-use crate::place::Place;
+use crate::place::{Place, connect};
 
 beside_both!(
     a_projection_cut_anywhere_leaves_whole_entities_and_the_next_completes_it,
@@ -80,7 +80,14 @@ async fn two_at_once_write_nothing_twice(kind: Kind) {
     for place in [&one, &other] {
         place.give(&school(&["anna", "bela", "cleo"])).await;
     }
-    let (first, second) = tokio::join!(one.project(), other.project());
+    // Both are let go at the same moment, when both want to write.
+    let (held, _) = connect(&one.tao).await;
+    let held = held.change("held").await.unwrap();
+    let free = async {
+        one.tao.until_waiting(2).await;
+        held.rollback().await.unwrap();
+    };
+    let (first, second, ()) = tokio::join!(one.project(), other.project(), free);
     let (first, second) = (first.of(EntityType::TestTaker), second.of(EntityType::TestTaker));
     assert_eq!((first.created + second.created, first.recognised + second.recognised), (3, 3));
     for name in ["anna", "bela", "cleo", "center"] {
@@ -103,17 +110,29 @@ async fn what_tao_writes_meanwhile_survives(kind: Kind) {
         (entity_type, entity)
     });
     place.give(&renamed.collect::<Vec<_>>()).await;
+    let is_over = Cell::new(false);
     let writes = async {
         let mut written = 0;
-        for name in names.iter().step_by(20) {
-            place.say(&uri(name), "http://box.example/local", "ours").await;
+        for name in names.iter().step_by(7).cycle() {
+            if is_over.get() {
+                break;
+            }
+            place.say(&uri(name), "http://box.example/local", &format!("ours {written}")).await;
             written += 1;
-            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         written
     };
-    let (done, written) = tokio::join!(place.project(), writes);
+    let project = async {
+        let done = place.project().await;
+        is_over.set(true);
+        done
+    };
+    let (done, written) = tokio::join!(project, writes);
     assert_eq!(done.of(EntityType::TestTaker).updated, 600);
+    let between = "SELECT subject FROM statements WHERE predicate = 'http://box.example/local'
+           AND id > (SELECT MIN(id) FROM statements WHERE object = 'renamed')
+           AND id < (SELECT MAX(id) FROM statements WHERE object = 'renamed')";
+    assert!(!place.tao.texts(between).await.is_empty(), "TAO wrote between two of our rows");
     let statements = place.tables().await.remove("statements").unwrap();
     assert_eq!(statements.iter().filter(|row| row[1] == "http://box.example/local").count(), written);
     assert_eq!(statements.iter().filter(|row| row[1] == v::RDFS_LABEL && row[2] == "renamed").count(), 600);

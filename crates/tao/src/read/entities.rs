@@ -1,5 +1,5 @@
-//! The entities of the six types and their classes (WIRE §2, §3): first who is what ([`super::members`]), then, part by
-//! part, everything said of them.
+//! The entities of the six types, sync managers, and the classes they need (WIRE §2, §3): first who is what
+//! ([`super::members`]), then, part by part, everything said of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

@@ -36,12 +36,13 @@ impl Members {
         Ok(members)
     }
 
-    /// Named by an eligibility is enough: TAO checks neither role nor class there.
+    /// Named by an eligibility is enough: TAO checks neither role nor class there. (MySQL's `DISTINCT` would take names that
+    /// differ in case for one.)
     async fn add_named(&mut self, reading: &mut Reading) -> Result<(), TaoError> {
         for (predicate, entity_type) in
             [(v::ELIGIBLE_TEST_TAKER, EntityType::TestTaker), (v::ELIGIBLE_DELIVERY, EntityType::Delivery)]
         {
-            let statement = Statement::new("SELECT DISTINCT object FROM statements WHERE ")
+            let statement = Statement::new("SELECT object FROM statements WHERE ")
                 .equals("predicate", predicate)
                 .push(" AND object IS NOT NULL");
             for mut row in reading.rows(&statement).await? {
@@ -80,7 +81,7 @@ impl Members {
         let mut missing: Vec<String> = unseen.into_iter().collect();
         missing.sort_unstable();
         for part in missing.chunks(AT_ONCE) {
-            let statement = Statement::new("SELECT DISTINCT subject FROM statements WHERE subject IN ")
+            let statement = Statement::new("SELECT subject FROM statements WHERE subject IN ")
                 .list(part)
                 .push(" AND object IS NOT NULL");
             let mut there = HashSet::new();
@@ -116,6 +117,7 @@ impl Members {
             (v::ROLE_ADMINISTRATOR, EntityType::Administrator),
             (v::ROLE_PROCTOR, EntityType::Proctor),
             (v::ROLE_TEST_TAKER, EntityType::TestTaker),
+            (v::ROLE_SYNC_MANAGER, EntityType::SyncManager),
         ] {
             let statement = Statement::new("SELECT subject FROM statements WHERE ")
                 .equals("predicate", v::USER_ROLES)
@@ -133,10 +135,12 @@ impl Members {
             self.roots.get(v::root_class(*entity_type)).is_some_and(|below| below.contains(class))
         };
         let has_role = |entity_type: &EntityType| match entity_type {
-            EntityType::Administrator | EntityType::Proctor | EntityType::TestTaker => roles & entity_type.bit() != 0,
+            entity_type if entity_type.is_person() => roles & entity_type.bit() != 0,
             _ => true,
         };
-        EntityType::SYNCED.into_iter().filter(is_instance).filter(has_role).map(EntityType::bit).sum()
+        // Users of consumers have the role of sync managers too; they are of another class.
+        let types = EntityType::SYNCED.into_iter().chain([EntityType::SyncManager]);
+        types.filter(is_instance).filter(has_role).map(EntityType::bit).sum()
     }
 
     fn add(&mut self, uri: String, types: i64) -> Result<(), TaoError> {

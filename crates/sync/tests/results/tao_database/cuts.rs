@@ -89,7 +89,13 @@ async fn two_pushes_at_once_do_the_work_of_one() {
         assert_eq!(first.next_versions + second.next_versions, 0);
         pair.school.hand_in_well().await;
         tokio::join!(pair.tell(), pair.tell());
-        let (first, second) = tokio::join!(pair.write(), pair.write());
+        // Both are let go at the same moment, when both want to write.
+        let held = adopted(&pair.central).await.change("held").await.unwrap();
+        let free = async {
+            pair.central.until_waiting(2).await;
+            held.rollback().await.unwrap();
+        };
+        let (first, second, ()) = tokio::join!(pair.write(), pair.write(), free);
         assert!(first.results + second.results >= u64::from(EXECUTIONS), "{first:?} {second:?}");
         assert_eq!(first.problems.len() + second.problems.len(), 0);
         let count = |table: &str| format!("SELECT CAST(COUNT(*) AS CHAR(9)) FROM {table}");

@@ -5,4 +5,5 @@ mod cuts;
 mod golden;
 pub mod own;
 mod pair;
+mod pull;
 mod sent;
