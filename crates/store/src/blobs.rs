@@ -31,12 +31,13 @@ const LEFTOVER_PREFIX: &str = ".part-";
 pub struct Blobs {
     folder: PathBuf,
     packs: Arc<Mutex<packs::Index>>,
+    buffers: packs::Buffers,
 }
 
 impl Blobs {
     /// Opens (and, the first time, makes) the folder `chunks` in a node's directory.
     pub async fn open(dir: &Path) -> Result<Self, StoreError> {
-        let blobs = Self { folder: dir.join("chunks"), packs: Arc::default() };
+        let blobs = Self { folder: dir.join("chunks"), packs: Arc::default(), buffers: packs::Buffers::default() };
         blobs.run(|blobs| fs::create_dir_all(&blobs.folder).map_err(|e| failed("make", &blobs.folder, e))).await?;
         Ok(blobs)
     }

@@ -159,9 +159,10 @@ impl Store {
         Ok(id)
     }
 
-    /// Local: notes a version that is to be fetched; one that failed is tried again, one that is ready stays so.
+    /// Local: notes a version that is to be fetched; one that failed is tried again, one that is ready stays so. It reaches
+    /// the disk with the first chunk that is noted ([`Store::chunks_add`]); what the power takes before, the next sync notes again.
     pub async fn package_fetching(&self, new: &NewPackage<'_>) -> Result<Uuid, StoreError> {
-        let mut tx = self.write("package_fetching", Durability::Flushed).await?;
+        let mut tx = self.write("package_fetching", Durability::Relaxed).await?;
         let id = match tx.package_id(new.delivery, new.reference.version).await? {
             None => self.package_insert(&mut tx, new, PackageState::Fetching).await?,
             Some(id) => {

@@ -18,7 +18,6 @@ impl Blobs {
             let folder = File::open(&self.folder).map_err(|e| failed("open", &self.folder, e))?;
             return flush_disk_of(&folder).map_err(|e| failed("flush", &self.folder, e));
         }
-        let flush = |path: &Path| File::open(path).and_then(|f| f.sync_all()).map_err(|e| failed("flush", path, e));
         paths.into_iter().try_for_each(flush)
     }
 
@@ -34,6 +33,11 @@ impl Blobs {
     pub(super) fn may_write(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// Waits until a file or a folder has reached the disk.
+pub(super) fn flush(path: &Path) -> Result<(), StoreError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|e| failed("flush", path, e))
 }
 
 #[cfg(target_os = "linux")]

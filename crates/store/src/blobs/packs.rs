@@ -1,10 +1,11 @@
 //! Packs: small chunks that came together lie one after the other in one file, `chunks/packs/<hex>`, because a file each
 //! costs a disk more than what is in it. A pack begins with the list of what it holds, and is named by the BLAKE3 hash of
-//! that list. Nothing else says which chunk is where, so packs come and go without a word to the database; what is read
+//! that list; zeros fill its last block. Nothing else says which chunk is where, so packs come and go without a word to the database; what is read
 //! from one is checked by the name of the chunk.
 
 mod index;
 mod shrink;
+mod write;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
@@ -13,13 +14,15 @@ use std::path::{Path, PathBuf};
 
 use taosync_model::Digest;
 
-use super::parts::{write_all, wrong};
+use super::disk::flush;
+use super::parts::wrong;
 use super::places::Place;
 use super::{Blobs, LEFTOVER_PREFIX, failed};
 use crate::StoreError;
 use crate::packages::ChunkRef;
 pub(super) use index::Index;
 pub use shrink::Pack;
+pub(super) use write::Buffers;
 
 /// Chunks of one pack at most.
 pub const PACK_CHUNKS: usize = 1_024;
@@ -153,19 +156,25 @@ impl Blobs {
         let name = Digest::of(&head);
         let made = tempfile::Builder::new().prefix(LEFTOVER_PREFIX).tempfile_in(&folder);
         let mut file = made.map_err(|e| failed("write in", &folder, e))?;
-        let pieces: Vec<&[u8]> = [&*head].into_iter().chain(chunks.iter().map(|(_, bytes)| &**bytes)).collect();
-        write_all(file.as_file_mut(), &pieces).map_err(|e| failed("write", file.path(), e))?;
+        let pieces = [&*head].into_iter().chain(chunks.iter().map(|(_, bytes)| &**bytes));
+        self.buffers.write(file.as_file_mut(), pieces).map_err(|e| failed("write", file.path(), e))?;
         let path = self.pack_path(name);
         file.into_temp_path().persist(&path).map_err(|e| failed("write", &path, e.error))?;
         self.index().add(name, &listed);
         Ok(name)
     }
 
+    /// One by one: their bytes are on the disk most often, and where they lie is written for all of them with the first.
     fn packs_flush(&self, packs: &[Digest]) -> Result<(), StoreError> {
-        // One that is gone was made smaller meanwhile: what is needed of it has landed in another.
-        let packs = packs.iter().map(|pack| self.pack_path(*pack)).filter(|path| path.is_file());
-        let all: Vec<_> = packs.chain([self.packs_folder(), self.folder.clone()]).collect();
-        self.flush_together(all.iter().map(PathBuf::as_path))
+        for path in packs.iter().map(|pack| self.pack_path(*pack)) {
+            match flush(&path) {
+                // One that is gone was made smaller meanwhile: what is needed of it has landed in another.
+                Err(_) if !path.is_file() => {}
+                flushed => flushed?,
+            }
+        }
+        flush(&self.packs_folder())?;
+        flush(&self.folder)
     }
 
     fn packs_folder(&self) -> PathBuf {

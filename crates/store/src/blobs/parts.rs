@@ -29,9 +29,14 @@ impl Blobs {
     /// How many bytes earlier tries left of these chunks; those with none are left out.
     pub async fn parts_held(&self, names: Vec<Digest>) -> Result<BTreeMap<Digest, u64>, StoreError> {
         self.run(move |blobs| {
-            let mut held = BTreeMap::new();
+            let (mut held, mut folders) = (BTreeMap::new(), BTreeMap::new());
             for name in names {
                 let path = blobs.part_path(name);
+                // Asked once for each folder: before a first fetch most are not there.
+                let is_there = folders.entry(name.0[0]).or_insert_with(|| path.parent().is_some_and(Path::is_dir));
+                if !*is_there {
+                    continue;
+                }
                 match fs::metadata(&path) {
                     Ok(found) if found.len() > 0 => drop(held.insert(name, found.len())),
                     Ok(_) => {}
@@ -95,6 +100,19 @@ impl Blobs {
             blobs.flush_together(folders.into_iter())
         })
         .await
+    }
+
+    /// [`Self::get_waiting`] also of a chunk that is whole and has not landed yet.
+    pub fn get_arrived_waiting(&self, name: Digest) -> Result<Vec<u8>, StoreError> {
+        match self.get_waiting(name) {
+            Err(StoreError::NotFound { .. }) => {}
+            found => return found,
+        }
+        match fs::read(self.part_path(name)) {
+            Ok(bytes) if Digest::of(&bytes) == name => Ok(bytes),
+            // Not whole; or it landed meanwhile.
+            _ => self.get_waiting(name),
+        }
     }
 
     fn part_path(&self, name: Digest) -> PathBuf {
@@ -166,7 +184,7 @@ impl Part {
 }
 
 /// Writes pieces one after the other, many in one call of the system.
-pub(super) fn write_all(file: &mut File, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
+fn write_all(file: &mut File, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece.as_ref())).collect();
     let mut left = &mut slices[..];
     // Takes empty ones away.

@@ -39,10 +39,11 @@ pub async fn read_tree(blobs: &Blobs, sealed_tree: Digest, key: &DeliveryKey) ->
 }
 
 /// What the pages of a package tell: its tree, and every chunk it needs. The pages are here.
-pub(super) async fn read_pages(blobs: &Blobs, pages: Pages) -> Result<(Tree, Vec<ChunkRef>), ContentsError> {
-    let blobs = blobs.clone();
+pub(super) async fn read_pages(
+    fetch: impl Fn(&Digest) -> std::io::Result<Vec<u8>> + Send + 'static,
+    pages: Pages,
+) -> Result<(Tree, Vec<ChunkRef>), ContentsError> {
     let work = move || {
-        let fetch = fetch_with(&blobs);
         let tree = pages.read(&fetch)?;
         let chunks = chunk_refs(&pages.chunks(&tree, &fetch)?);
         Ok((tree, chunks))
@@ -101,8 +102,9 @@ pub async fn problem_with(store: &Store, package: &Package) -> Result<Option<Str
 }
 
 /// Reads chunks for code on a thread of its own.
-pub(super) fn fetch_with(blobs: &Blobs) -> impl Fn(&Digest) -> std::io::Result<Vec<u8>> {
-    |name| blobs.get_waiting(*name).map_err(std::io::Error::other)
+pub(super) fn fetch_with(blobs: &Blobs) -> impl Fn(&Digest) -> std::io::Result<Vec<u8>> + Send + use<> {
+    let blobs = blobs.clone();
+    move |name| blobs.get_waiting(*name).map_err(std::io::Error::other)
 }
 
 /// The same for work on a package.

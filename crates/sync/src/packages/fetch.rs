@@ -1,12 +1,12 @@
 //! Fetching at local: missing chunks only, verified, then compiled; a package is visible when all of it is right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use taosync_model::Entity;
 use taosync_model::delivery::PackageRef;
+use taosync_model::{Digest, Entity};
 use taosync_packages::tree::{Pages, TreeFiles};
 use taosync_packages::{COMPILER_VERSION, PackageError, Tree, compile};
 use taosync_store::blobs::Blobs;
@@ -17,11 +17,11 @@ use taosync_wire::v1;
 use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted, LockedKey};
 use uuid::Uuid;
 
-use super::contents::{fetch_with, joined_plain, read_pages};
+use super::contents::{joined_plain, read_pages};
 use super::locked;
 use super::meter::Meter;
 use super::publish::chunk_refs;
-use super::transfer::Transfer;
+use super::transfer::{Arrived, Fresh, Transfer};
 use crate::link::patience::Patience;
 use crate::link::{Link, LinkError, Request};
 use crate::session::{Progress, SyncError};
@@ -67,7 +67,7 @@ pub async fn fetch(
     let keys = keys(link, store, todo.iter().map(|package| (&*package.uri, &package.reference))).await?;
     let blobs = Blobs::open(store.dir()).await?;
     let meter = Meter::new(progress);
-    let transfer = Transfer { store, link, blobs: &blobs, patience, meter: &meter };
+    let transfer = Transfer { store, link, blobs: &blobs, patience, meter: &meter, fresh: Fresh::new(&blobs) };
     let result = all(&transfer, &todo, &keys, outcome).await;
     outcome.bytes = meter.travelled().bytes;
     outcome.chunks = meter.travelled().chunks;
@@ -181,31 +181,75 @@ fn is_of_the_package(error: &SyncError) -> bool {
 /// Makes one package ready; says how many files it has.
 async fn one(transfer: &Transfer<'_>, package: &Todo, key: Option<&DeliveryKey>) -> Result<u64, SyncError> {
     let key = key.ok_or_else(|| SyncError::Package("central gave no key for it that can be opened here".into()))?;
+    let (arrived, landing) = transfer.landing();
+    let (opened, landed) = tokio::join!(open(transfer, package, key, arrived), landing);
+    transfer.fresh.forget();
+    let opened = landed.and(opened)?;
+    let contents = PackageContents {
+        reference: Some(&package.reference),
+        key: Some(key),
+        tree: Some(&opened.tree),
+        compiled: Some(&opened.compiled),
+    };
+    transfer.store.package_ready(package.id, &contents).await?;
+    Ok(opened.files)
+}
+
+/// A package that came whole and compiles to what it does at central.
+struct Opened {
+    tree: Vec<u8>,
+    compiled: Vec<u8>,
+    files: u64,
+}
+
+/// Fetches a package, then compiles it while the last of it still lands.
+async fn open(
+    transfer: &Transfer<'_>,
+    package: &Todo,
+    key: &DeliveryKey,
+    arrived: Arrived,
+) -> Result<Opened, SyncError> {
+    let tree = fetched(transfer, package, key, &arrived).await?;
+    // Nothing more comes: what waits for company lands now.
+    drop(arrived);
+    let files = tree.files.len() as u64;
+    let bytes = serde_json::to_vec(&tree).map_err(|e| SyncError::Package(e.to_string()))?;
+    let fresh = transfer.fresh.clone();
+    let compiled = compiled(move |name: &_| fresh.read(name), tree, &package.reference).await?;
+    Ok(Opened { tree: bytes, compiled, files })
+}
+
+/// Fetches the list of pages, the pages, and what they name.
+async fn fetched(
+    transfer: &Transfer<'_>,
+    package: &Todo,
+    key: &DeliveryKey,
+    arrived: &Arrived,
+) -> Result<Tree, SyncError> {
     let reference = &package.reference;
-    let head = ChunkRef { name: reference.sealed_tree, bytes: reference.sealed_tree_bytes };
-    transfer.bring(&[head]).await?;
-    let pages = Pages::open(&transfer.blobs.get(head.name).await?, key).map_err(broken)?;
+    let head = [ChunkRef { name: reference.sealed_tree, bytes: reference.sealed_tree_bytes }];
+    transfer.fetch(&head, transfer.missing(&head).await?, arrived).await?;
+    let fresh = transfer.fresh.clone();
+    let sealed = tokio::task::spawn_blocking(move || fresh.read(&head[0].name));
+    let sealed = joined_plain(sealed.await).map_err(|e| SyncError::Package(e.to_string()))?;
+    let pages = Pages::open(&sealed, key).map_err(broken)?;
     let list = chunk_refs(pages.all());
     needed(transfer.store, package, &list).await?;
-    transfer.bring(&list).await?;
-    let (tree, chunks) = read_pages(transfer.blobs, pages).await.map_err(|e| SyncError::Package(e.to_string()))?;
+    transfer.fetch(&list, transfer.missing(&list).await?, arrived).await?;
+    let fresh = transfer.fresh.clone();
+    let read = read_pages(move |name: &_| fresh.read(name), pages).await;
+    let (tree, chunks) = read.map_err(|e| SyncError::Package(e.to_string()))?;
     if tree.tree_digest() != reference.tree_digest {
         return Err(SyncError::Package("its list of files is not the one that was published".into()));
     }
     needed(transfer.store, package, &chunks).await?;
-    transfer.meter.expect_files(&tree, &transfer.missing(&chunks).await?);
-    transfer.bring(&chunks).await?;
-    let files = tree.files.len() as u64;
-    let tree_bytes = serde_json::to_vec(&tree).map_err(|e| SyncError::Package(e.to_string()))?;
-    let compiled = compiled(transfer.blobs, tree, reference).await?;
-    let contents = PackageContents {
-        reference: Some(reference),
-        key: Some(key),
-        tree: Some(&tree_bytes),
-        compiled: Some(&compiled),
-    };
-    transfer.store.package_ready(package.id, &contents).await?;
-    Ok(files)
+    let mut missing = transfer.missing(&chunks).await?;
+    // Pages are among them; they came, and land meanwhile.
+    let came: HashSet<_> = list.iter().chain(&head).map(|chunk| chunk.name).collect();
+    missing.retain(|name| !came.contains(name));
+    transfer.meter.expect_files(&tree, &missing);
+    transfer.fetch(&chunks, missing, arrived).await?;
+    Ok(tree)
 }
 
 /// Ties chunks to the package before anybody looks whether they are here: from now on they are no garbage.
@@ -216,10 +260,13 @@ pub(super) async fn needed(store: &Store, package: &Todo, chunks: &[ChunkRef]) -
 }
 
 /// Compiles the fetched files and compares with what central got.
-pub(super) async fn compiled(blobs: &Blobs, tree: Tree, reference: &PackageRef) -> Result<Vec<u8>, SyncError> {
+pub(super) async fn compiled(
+    fetch: impl Fn(&Digest) -> std::io::Result<Vec<u8>> + Send + 'static,
+    tree: Tree,
+    reference: &PackageRef,
+) -> Result<Vec<u8>, SyncError> {
     same_compiler(reference)?;
-    let blobs = blobs.clone();
-    let work = move || compile(&TreeFiles::new(&tree, &fetch_with(&blobs)), tree.test.as_deref());
+    let work = move || compile(&TreeFiles::new(&tree, &fetch), tree.test.as_deref());
     let compiled = joined_plain(tokio::task::spawn_blocking(work).await).map_err(broken)?;
     if compiled.digest != reference.compiled_digest {
         return Err(SyncError::Package("it compiles to something else than at central".into()));

@@ -14,7 +14,7 @@ use taosync_vault::unlock_code::{Locked, UnlockCode};
 use taosync_wire::v1;
 use taosync_wire::v1::packages::{KeyWanted, Keys, KeysWanted, LockedKey};
 
-use super::contents::read_pages;
+use super::contents::{fetch_with, read_pages};
 use super::fetch::{Done, Todo, compiled, needed, same_compiler};
 use super::transfer::Transfer;
 use crate::link::{Link, Request};
@@ -88,12 +88,12 @@ async fn open(store: &Store, package: &Package, key: &DeliveryKey) -> Result<(),
     let reference = &package.reference;
     let broken = |error: &dyn std::fmt::Display| SyncError::Package(error.to_string());
     let pages = Pages::open(&blobs.get(reference.sealed_tree).await?, key).map_err(|error| broken(&error))?;
-    let (tree, _) = read_pages(&blobs, pages).await.map_err(|error| broken(&error))?;
+    let (tree, _) = read_pages(fetch_with(&blobs), pages).await.map_err(|error| broken(&error))?;
     if tree.tree_digest() != reference.tree_digest {
         return Err(SyncError::Package("its list of files is not the one that was published".into()));
     }
     let tree_bytes = serde_json::to_vec(&tree).map_err(|error| broken(&error))?;
-    let compiled = compiled(&blobs, tree, reference).await?;
+    let compiled = compiled(fetch_with(&blobs), tree, reference).await?;
     let contents =
         PackageContents { reference: None, key: Some(key), tree: Some(&tree_bytes), compiled: Some(&compiled) };
     Ok(store.package_ready(package.id, &contents).await?)

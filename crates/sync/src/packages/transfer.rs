@@ -2,6 +2,7 @@
 //! chunks come many in one request, large ones each by itself, so that a cut inside one costs nothing that came.
 
 mod batch;
+mod fresh;
 mod plan;
 mod ranged;
 
@@ -20,6 +21,7 @@ use crate::link::patience::Patience;
 use crate::link::{Link, LinkError};
 use crate::session::SyncError;
 pub(super) use batch::in_memory;
+pub(super) use fresh::Fresh;
 pub(super) use plan::{Piece, TransferPlan};
 
 /// Requests at once: enough to fill a line while one of them waits for its answer.
@@ -40,14 +42,15 @@ pub(super) struct Transfer<'a> {
     pub blobs: &'a Blobs,
     pub patience: Patience,
     pub meter: &'a Meter<'a>,
+    pub fresh: Fresh,
 }
 
 /// Takes what arrived.
-type Arrived = mpsc::Sender<Group>;
+pub(super) type Arrived = mpsc::Sender<Group>;
 
 /// Chunks that arrived whole, and that the disk may still lose.
 #[derive(Default)]
-struct Group {
+pub(super) struct Group {
     chunks: Vec<ChunkRef>,
     /// Those that lie under temporary names of their own.
     parts: Vec<Digest>,
@@ -56,10 +59,25 @@ struct Group {
 }
 
 impl Transfer<'_> {
-    /// Brings those of the chunks that are not here. What arrives is kept also when others fail.
+    /// Brings those of the chunks that are not here, and waits until all have landed. What arrives is kept also when
+    /// others fail.
     pub async fn bring(&self, wanted: &[ChunkRef]) -> Result<(), SyncError> {
+        let (arrived, landing) = self.landing();
+        let fetch = async move { self.fetch(wanted, self.missing(wanted).await?, &arrived).await };
+        let (fetched, landed) = tokio::join!(fetch, landing);
+        landed.and(fetched)
+    }
+
+    /// What takes chunks that arrived, and what makes them be here for good: it ends when nobody can bring more, and
+    /// whoever wants them to stay waits for it.
+    pub fn landing(&self) -> (Arrived, impl Future<Output = Result<(), SyncError>>) {
+        let (sender, receiver) = mpsc::channel(GROUPS);
+        (sender, self.land(receiver))
+    }
+
+    /// Fetches chunks of which these are missing. They can be read then, and may not have landed yet.
+    pub async fn fetch(&self, wanted: &[ChunkRef], missing: Vec<Digest>, arrived: &Arrived) -> Result<(), SyncError> {
         possible(wanted)?;
-        let missing = self.missing(wanted).await?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -69,13 +87,8 @@ impl Transfer<'_> {
         let plan = TransferPlan::of(wanted, &missing, &held);
         self.room_for(plan.bytes).await?;
         self.meter.expect(plan.bytes);
-        let (sender, receiver) = mpsc::channel(GROUPS);
-        let ask = async {
-            self.arrived(Group { chunks: packed.chunks, parts: Vec::new(), packs: packed.packs }, &sender).await;
-            self.ask(plan, sender).await
-        };
-        let (asked, landed) = tokio::join!(ask, self.land(receiver));
-        landed.and(asked)
+        self.arrived(Group { chunks: packed.chunks, parts: Vec::new(), packs: packed.packs }, arrived).await;
+        self.ask(plan, arrived).await
     }
 
     /// Those of the chunks that are not here.
@@ -86,15 +99,15 @@ impl Transfer<'_> {
 
     /// Asks for the pieces of a plan, several at once. After a failure nothing more is asked for, but what is on its
     /// way comes to its end: it may be here already.
-    async fn ask(&self, plan: TransferPlan, arrived: Arrived) -> Result<(), SyncError> {
+    async fn ask(&self, plan: TransferPlan, arrived: &Arrived) -> Result<(), SyncError> {
         let mut pieces = plan.pieces.into_iter();
         let mut asked: FuturesUnordered<_> =
-            pieces.by_ref().take(AT_ONCE).map(|piece| self.piece(piece, &arrived)).collect();
+            pieces.by_ref().take(AT_ONCE).map(|piece| self.piece(piece, arrived)).collect();
         let mut result = Ok(());
         while let Some(done) = asked.next().await {
             result = result.and(done);
             if let (Ok(()), Some(piece)) = (&result, pieces.next()) {
-                asked.push(self.piece(piece, &arrived));
+                asked.push(self.piece(piece, arrived));
             }
         }
         result

@@ -9,7 +9,7 @@ use taosync_wire::v1;
 use taosync_wire::v1::packages::{ChunkFrame, ChunksWanted};
 
 use super::plan::Asked;
-use super::{Arrived, Group, Transfer};
+use super::{Arrived, Fresh, Group, Transfer};
 use crate::link::{Link, LinkError, Request};
 use crate::session::SyncError;
 
@@ -44,12 +44,14 @@ impl Transfer<'_> {
             came.iter().map(|(name, body)| ChunkRef { name: *name, bytes: body.len() as u64 }).collect();
         let mut group = Group { chunks, ..Group::default() };
         self.meter.add(group.bytes());
+        let small = Fresh::small_of(&came);
         if came.len() < PACKED {
             group.parts = group.chunks.iter().map(|chunk| chunk.name).collect();
             self.blobs.parts_put(came).await?;
         } else {
             group.packs.push(self.blobs.pack_put(came).await?);
         }
+        self.fresh.keep(small);
         Ok(group)
     }
 }
