@@ -35,6 +35,10 @@ use copies::Aside;
 const DIVERGED: &str = "TS-311";
 /// Central is in an older state than a local server has met.
 const WENT_BACK: &str = "TS-307";
+/// Central's certificate is not valid by this machine's clock.
+const DATES: &str = "TS-205";
+/// Seconds by which a clock is off so that certificates may be outside of their dates.
+const DAY: i64 = 86_400;
 /// The database fails in a way that has no name of its own, in a sync and after it; a full disk and a locked database have.
 const UNNAMED: [&str; 2] = ["TS-303", "TS-105"];
 /// The disk is full.

@@ -6,6 +6,7 @@ use crate::chance;
 use crate::run::{self, Wanted};
 use crate::schedule::{Beside, Ending, Schedule, Step, Trouble, Who, Wish};
 
+const YEAR: i64 = 365 * 86_400;
 const CALM: Trouble = Trouble::Nothing;
 
 #[test]
@@ -19,8 +20,17 @@ fn once_bad() -> Vec<(&'static str, Vec<Step>)> {
     let again = |ending| Step::Again { local: 0, nth: 0, ending, trouble: CALM };
     let sit = |ending| Step::Sit { local: 0, nth: 0, ending, trouble: CALM };
     let wish = Wish { what: What::Results, types: Vec::new(), chunk_size: 100, items: 1, accept: false, hide: false };
+    let all = Wish { what: What::All, ..wish.clone() };
     let hand_in = Step::Sync { local: 0, wish, beside: Beside::Nothing, trouble: CALM };
     vec![
+        (
+            "a machine that had never met central, and whose clock was years off, was expected to be let in",
+            vec![
+                Step::Clock(Who::Local(0), -3 * YEAR),
+                Step::Sync { local: 0, wish: all, beside: Beside::Nothing, trouble: CALM },
+                Step::Settle(0),
+            ],
+        ),
         (
             "a version that was kept back never came, so central called the next one a conflict",
             vec![
