@@ -29,12 +29,12 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 /// nothing it can make up, the fuzz targets do.
 const LEFT_OUT: &str = "^/(tao|logout|api/v1/(outbox|compare|compare/listing)$)";
 /// A header with control characters is no HTTP, and the server's library says so before any of our code is asked.
-const HOOKS: &str = r#"import schemathesis
+const HOOKS: &str = r"import schemathesis
 
 @schemathesis.hook
 def filter_case(context, case):
     return all(str(text).isprintable() for header in (case.headers or {}).items() for text in header)
-"#;
+";
 
 /// A server that is killed when this is dropped.
 struct Server {
