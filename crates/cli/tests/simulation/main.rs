@@ -31,6 +31,7 @@ mod line;
 mod logs;
 mod nodes;
 mod package;
+mod picture;
 mod play;
 mod run;
 mod schedule;

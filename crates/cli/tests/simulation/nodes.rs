@@ -37,6 +37,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::line::Line;
+use crate::picture::picture;
 use crate::schedule::{LOCALS, Reopen, Who};
 
 /// How long threads of a killed machine may take to end.
@@ -490,42 +491,4 @@ async fn initialise(dir: &Path, role: Role) {
     let text = std::fs::read_to_string(place.config_file()).unwrap();
     let (before, after) = text.split_once("keep_days = 14").expect("days");
     std::fs::write(place.config_file(), format!("{before}keep_days = 0{after}")).unwrap();
-}
-
-/// Copies a directory while its database may be in use. The database and its log fit each other when no checkpoint came
-/// in between; what maps the log to memory is not on the disk for good and left out.
-fn picture(from: &Path, to: &Path) {
-    std::fs::create_dir(to).unwrap();
-    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (path, copy) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if path.is_dir() {
-            // A backup that is being made takes its place of work away when it ends.
-            if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".backup-")) {
-                picture(&path, &copy);
-            }
-        } else if path
-            .extension()
-            .is_none_or(|extension| extension != "sqlite" && extension != "sqlite-wal" && extension != "sqlite-shm")
-        {
-            // A temporary file may be gone by now.
-            let _ = std::fs::copy(&path, &copy);
-        }
-    }
-    let database = from.join("taosync.sqlite");
-    if !database.exists() {
-        return;
-    }
-    let log = from.join("taosync.sqlite-wal");
-    loop {
-        let before = std::fs::read(&database).unwrap();
-        let frames = std::fs::read(&log).unwrap_or_default();
-        let head = |bytes: &[u8]| bytes.get(..32).map(<[u8]>::to_vec);
-        let again = std::fs::read(&log).unwrap_or_default();
-        if std::fs::read(&database).unwrap() == before && head(&again) == head(&frames) {
-            std::fs::write(to.join("taosync.sqlite"), before).unwrap();
-            std::fs::write(to.join("taosync.sqlite-wal"), frames).unwrap();
-            return;
-        }
-    }
 }
