@@ -39,6 +39,8 @@ const WENT_BACK: &str = "TS-307";
 const DATES: &str = "TS-205";
 /// Seconds by which a clock is off so that certificates may be outside of their dates.
 const DAY: i64 = 86_400;
+/// And by which one may be outside of them that was made before it jumped.
+const YEAR: i64 = 365 * DAY;
 /// The database fails in a way that has no name of its own, in a sync and after it; a full disk and a locked database have.
 const UNNAMED: [&str; 2] = ["TS-303", "TS-105"];
 /// The disk is full.

@@ -22,14 +22,21 @@ fn once_bad() -> Vec<(&'static str, Vec<Step>)> {
     let wish = Wish { what: What::Results, types: Vec::new(), chunk_size: 100, items: 1, accept: false, hide: false };
     let all = Wish { what: What::All, ..wish.clone() };
     let hand_in = Step::Sync { local: 0, wish, beside: Beside::Nothing, trouble: CALM };
+    let sync = |local| Step::Sync { local, wish: all.clone(), beside: Beside::Nothing, trouble: CALM };
     vec![
         (
-            "a machine that had never met central, and whose clock was years off, was expected to be let in",
+            "a machine whose clock was wrong was expected to be let in by central's time, which was wrong too",
             vec![
+                Step::Settle(0),
+                Step::Clock(Who::Central, 72 * YEAR),
                 Step::Clock(Who::Local(0), -3 * YEAR),
-                Step::Sync { local: 0, wish: all, beside: Beside::Nothing, trouble: CALM },
+                sync(0),
                 Step::Settle(0),
             ],
+        ),
+        (
+            "a machine that had never met central, and whose clock was years off, was expected to be let in",
+            vec![Step::Clock(Who::Local(1), -3 * YEAR), sync(1), Step::Settle(1)],
         ),
         (
             "a version that was kept back never came, so central called the next one a conflict",

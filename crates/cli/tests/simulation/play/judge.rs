@@ -4,7 +4,7 @@ use taosync::failure::Failure;
 use taosync_sync::session::What;
 
 use super::syncs::{Calm, Synced};
-use super::{DATES, DAY, DIVERGED, RUNNING, Stage, UNNAMED, WENT_BACK};
+use super::{DATES, DAY, DIVERGED, RUNNING, Stage, UNNAMED, WENT_BACK, YEAR};
 use crate::schedule::Wish;
 use crate::{checks, ensure};
 
@@ -37,7 +37,7 @@ impl Stage {
         self.said.push_str(&words);
         self.tally.fired("removals held", u64::from(summary.held_removals > 0));
         let may_refuse = self.may_refuse(local, summary.code.as_deref())
-            || summary.code.as_deref() == Some(DATES) && self.is_first_contact_by_a_wrong_clock(local).await;
+            || summary.code.as_deref() == Some(DATES) && self.no_clock_is_right(local).await;
         ensure!(
             calm != Calm::Yes || summary.status != "failed" || may_refuse,
             "a sync that nobody disturbed failed: {words}"
@@ -67,11 +67,13 @@ impl Stage {
         }
     }
 
-    /// Whether a local server whose clock is a day off or more has never met central (docs/OPERATIONS.md: then it must be right).
-    async fn is_first_contact_by_a_wrong_clock(&self, local: usize) -> bool {
+    /// Whether certificates may be outside of their dates for a local server whose clock is a day off or more: it has never
+    /// met central (docs/OPERATIONS.md: then it must be right), or central's clock, whose time it takes, is years off too.
+    async fn no_clock_is_right(&self, local: usize) -> bool {
         let machine = &self.nodes.locals[local];
         let remotes = machine.store().remotes_list().await.unwrap();
-        machine.ahead().abs() >= DAY && remotes.iter().any(|remote| remote.central.is_none())
+        let is_first = remotes.iter().any(|remote| remote.central.is_none());
+        machine.ahead().abs() >= DAY && (is_first || self.nodes.central.ahead().abs() >= YEAR)
     }
 
     /// Keeps what a command says when it fails.
