@@ -17,6 +17,8 @@ pub const MAX_BODY: u64 = 32 * 1024 * 1024;
 const WINDOW_LOG_MAX: u32 = 23;
 /// Bytes that are unpacked before frames are cut: a bomb is noticed at its first frame that is too long.
 const STEP: usize = 64 * 1024;
+/// Bytes of memory that are made ready for a body before any of it has come.
+const BELIEVED: usize = 128 * 1024;
 /// zstd level: above 3 costs much and gains nothing on this data (measured).
 const LEVEL: i32 = 3;
 /// zstd level for small bodies that cannot be compressed between heads that can: half the work of [`LEVEL`], and the heads
@@ -144,11 +146,11 @@ pub struct FrameReader<H> {
     decoder: Decoder<'static>,
     /// Where a step is unpacked: made once, as clearing it for every piece would cost more than the piece.
     step: Box<[u8]>,
-    /// Unpacked, and not yet cut off from `start` on.
-    plain: Vec<u8>,
-    start: usize,
     frames: u64,
-    waiting: Option<H>,
+    /// What has come of a header line.
+    line: Vec<u8>,
+    /// The header whose body is coming, and what has come of it.
+    waiting: Option<(H, Vec<u8>)>,
     ready: VecDeque<(H, Vec<u8>)>,
     ended: bool,
     header: PhantomData<H>,
@@ -162,9 +164,8 @@ impl<H: Header + DeserializeOwned> FrameReader<H> {
         Ok(Self {
             decoder,
             step: vec![0; STEP].into_boxed_slice(),
-            plain: Vec::new(),
-            start: 0,
             frames: 0,
+            line: Vec::new(),
             waiting: None,
             ready: VecDeque::new(),
             ended: false,
@@ -176,22 +177,24 @@ impl<H: Header + DeserializeOwned> FrameReader<H> {
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
         let mut input = InBuffer::around(bytes);
         loop {
-            let is_full = self.unpack(&mut input)?;
-            self.cut()?;
-            if !is_full && input.pos() == bytes.len() {
+            let unpacked = self.unpack(&mut input)?;
+            // Taken out for the time that frames are cut from it.
+            let step = std::mem::take(&mut self.step);
+            let cut = self.cut(&step[..unpacked]);
+            self.step = step;
+            cut?;
+            if unpacked < STEP && input.pos() == bytes.len() {
                 return Ok(());
             }
         }
     }
 
-    /// Unpacks some of the input; says whether there may be more without further input.
-    fn unpack(&mut self, input: &mut InBuffer<'_>) -> Result<bool, FrameError> {
+    /// Unpacks some of the input into the step; as much as fits means that there may be more without further input.
+    fn unpack(&mut self, input: &mut InBuffer<'_>) -> Result<usize, FrameError> {
         let mut output = OutBuffer::around(&mut self.step[..]);
         let unpacked = self.decoder.run(input, &mut output).map(|_| output.pos());
         let frame = self.frames;
-        let unpacked = unpacked.map_err(|source| FrameError::Compression { frame, source })?;
-        self.plain.extend_from_slice(&self.step[..unpacked]);
-        Ok(unpacked == STEP)
+        unpacked.map_err(|source| FrameError::Compression { frame, source })
     }
 
     /// The next whole frame.
@@ -204,51 +207,62 @@ impl<H: Header + DeserializeOwned> FrameReader<H> {
         if self.ended { Ok(()) } else { Err(FrameError::Truncated { frames: self.frames }) }
     }
 
-    fn cut(&mut self) -> Result<(), FrameError> {
+    /// Cuts frames from what follows in the stream.
+    fn cut(&mut self, mut plain: &[u8]) -> Result<(), FrameError> {
         loop {
-            let plain = &self.plain[self.start..];
-            if self.ended {
-                return if plain.is_empty() { Ok(()) } else { Err(FrameError::Trailing) };
+            if self.waiting.is_some() {
+                plain = self.body(plain);
             }
-            let frame = self.frames;
-            match &self.waiting {
-                None => {
-                    let Some(end) = plain.iter().position(|&b| b == b'\n') else {
-                        if plain.len() > MAX_HEADER {
-                            return Err(FrameError::HeaderTooLong { frame });
-                        }
-                        break;
-                    };
-                    if end > MAX_HEADER {
-                        return Err(FrameError::HeaderTooLong { frame });
-                    }
-                    let header: H = serde_json::from_slice(&plain[..end])
-                        .map_err(|e| FrameError::Header { frame, reason: without_values(&e) })?;
-                    let length = header.body_len();
-                    if length > MAX_BODY {
-                        return Err(FrameError::BodyTooLong { frame, length });
-                    }
-                    self.start += end + 1;
-                    self.waiting = Some(header);
-                }
-                Some(header) => {
-                    let length = header.body_len() as usize;
-                    if plain.len() < length {
-                        break;
-                    }
-                    let body = plain[..length].to_vec();
-                    self.start += length;
-                    self.frames += 1;
-                    if let Some(header) = self.waiting.take() {
-                        self.ended = header.is_last();
-                        self.ready.push_back((header, body));
-                    }
-                }
+            if plain.is_empty() {
+                return Ok(());
+            }
+            if self.ended {
+                return Err(FrameError::Trailing);
+            }
+            if self.waiting.is_none() {
+                plain = self.header(plain)?;
             }
         }
-        let start = std::mem::take(&mut self.start);
-        self.plain.drain(..start);
-        Ok(())
+    }
+
+    /// Takes what belongs to the header line, and gives what follows.
+    fn header<'p>(&mut self, plain: &'p [u8]) -> Result<&'p [u8], FrameError> {
+        let frame = self.frames;
+        let end = plain.iter().position(|&b| b == b'\n');
+        let (line, rest) = plain.split_at(end.unwrap_or(plain.len()));
+        if self.line.len() + line.len() > MAX_HEADER {
+            return Err(FrameError::HeaderTooLong { frame });
+        }
+        self.line.extend_from_slice(line);
+        if end.is_none() {
+            return Ok(rest);
+        }
+        let header: H =
+            serde_json::from_slice(&self.line).map_err(|e| FrameError::Header { frame, reason: without_values(&e) })?;
+        let length = header.body_len();
+        if length > MAX_BODY {
+            return Err(FrameError::BodyTooLong { frame, length });
+        }
+        self.line.clear();
+        // What is announced is not believed before it comes.
+        self.waiting = Some((header, Vec::with_capacity((length as usize).min(BELIEVED))));
+        Ok(&rest[1..])
+    }
+
+    /// Takes what belongs to the body, and gives what follows.
+    fn body<'p>(&mut self, plain: &'p [u8]) -> &'p [u8] {
+        let Some((header, mut body)) = self.waiting.take() else { return plain };
+        let lacks = header.body_len() as usize - body.len();
+        let (more, rest) = plain.split_at(lacks.min(plain.len()));
+        body.extend_from_slice(more);
+        if more.len() < lacks {
+            self.waiting = Some((header, body));
+        } else {
+            self.frames += 1;
+            self.ended = header.is_last();
+            self.ready.push_back((header, body));
+        }
+        rest
     }
 }
 
