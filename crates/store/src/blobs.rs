@@ -7,6 +7,7 @@ mod packs;
 mod parts;
 mod pieces;
 mod places;
+mod straight;
 mod strays;
 
 use std::collections::BTreeSet;
@@ -31,13 +32,13 @@ const LEFTOVER_PREFIX: &str = ".part-";
 pub struct Blobs {
     folder: PathBuf,
     packs: Arc<Mutex<packs::Index>>,
-    buffers: packs::Buffers,
+    buffers: straight::Buffers,
 }
 
 impl Blobs {
     /// Opens (and, the first time, makes) the folder `chunks` in a node's directory.
     pub async fn open(dir: &Path) -> Result<Self, StoreError> {
-        let blobs = Self { folder: dir.join("chunks"), packs: Arc::default(), buffers: packs::Buffers::default() };
+        let blobs = Self { folder: dir.join("chunks"), packs: Arc::default(), buffers: straight::Buffers::default() };
         blobs.run(|blobs| fs::create_dir_all(&blobs.folder).map_err(|e| failed("make", &blobs.folder, e))).await?;
         Ok(blobs)
     }

@@ -1,6 +1,8 @@
 //! Packages of deliveries, one row a version. On central: published or withdrawn. On local: fetching, ready or failed.
 //! Chunks have a file of their own: [`crate::chunks`].
 
+mod kept;
+
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use sqlx::query::Query;
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use crate::values::{Record, cut, digest_array, json_text};
 use crate::{Durability, Store, StoreError, Tx, rows};
+pub use kept::Kept;
 
 /// Where a version of a package stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,9 +123,9 @@ pub struct PackageContents<'a> {
     /// Delivery key.
     pub key: Option<&'a DeliveryKey>,
     /// The opened tree.
-    pub tree: Option<&'a [u8]>,
+    pub tree: Option<&'a Kept>,
     /// The compiled form.
-    pub compiled: Option<&'a [u8]>,
+    pub compiled: Option<&'a Kept>,
 }
 
 /// What is kept of a package beside its chunks.
@@ -310,10 +313,14 @@ impl Store {
             sealed.map(|bytes| self.unseal("package", id.as_bytes(), column, bytes)).transpose()
         };
         let key = open("key")?.map(|bytes| DeliveryKey::from_bytes(&bytes)).transpose();
+        let json = |column: &'static str| -> Result<Option<Vec<u8>>, StoreError> {
+            let damaged = |_| StoreError::damaged(format!("package.{column} of row {id}"));
+            open(column)?.map(|kept| kept::json(kept).map_err(damaged)).transpose()
+        };
         Ok(PackageOpened {
             key: key.map_err(|_| StoreError::damaged(format!("package.key of row {id}")))?,
-            tree: open("tree")?,
-            compiled: open("compiled")?,
+            tree: json("tree")?,
+            compiled: json("compiled")?,
         })
     }
 
@@ -345,8 +352,8 @@ impl Store {
         )
         .bind(id)
         .bind(contents.key.map(|key| seal("key", key.to_bytes().as_slice())))
-        .bind(contents.tree.map(|tree| seal("tree", tree)))
-        .bind(contents.compiled.map(|compiled| seal("compiled", compiled)))
+        .bind(contents.tree.map(|tree| seal("tree", tree.bytes())))
+        .bind(contents.compiled.map(|compiled| seal("compiled", compiled.bytes())))
         .execute(tx.conn())
         .await
         .map_err(sql)?;

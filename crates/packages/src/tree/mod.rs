@@ -99,6 +99,16 @@ impl Tree {
         self.files.iter().flat_map(|file| &file.chunks)
     }
 
+    /// The chunks that compiling most likely reads: those of markup and of styles. Whoever fetches them first can compile
+    /// while the rest comes.
+    pub fn compiled_from(&self) -> impl Iterator<Item = &ChunkRef> {
+        let is_read = |file: &&TreeFile| {
+            let extension = file.path.rsplit_once('.').map_or("", |(_, extension)| extension);
+            ["xml", "css", "html", "xhtml"].iter().any(|read| extension.eq_ignore_ascii_case(read))
+        };
+        self.files.iter().filter(is_read).flat_map(|file| &file.chunks)
+    }
+
     /// Plain bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()

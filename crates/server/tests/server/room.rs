@@ -13,7 +13,7 @@ use taosync_packages::recipe::make;
 use taosync_packages::tree::{Pages, build};
 use taosync_packages::{Limits, TreeFile, check, demo_package};
 use taosync_server::{ListenLimits, Local, local_router};
-use taosync_store::packages::{ChunkRef, NewPackage, PackageContents};
+use taosync_store::packages::{ChunkRef, Kept, NewPackage, PackageContents};
 use taosync_store::replica::{Chunk, Link, Upsert};
 use taosync_store::runner_keys::RunnerScope;
 use taosync_store::settings::Role;
@@ -157,9 +157,9 @@ impl Room {
         blobs.put_batch(chunks).await.unwrap();
         let new = NewPackage { delivery: MATHS, reference: &reference, chunks: &refs };
         let row = store.package_fetching(&new).await.unwrap();
-        let listed = serde_json::to_vec(&tree).unwrap();
-        let (key, tree_bytes, compiled) = (Some(&key), Some(&listed[..]), Some(&package.compiled.bytes[..]));
-        let contents = PackageContents { reference: None, key, tree: tree_bytes, compiled };
+        let (listed, compiled) = (Kept::of(&serde_json::to_vec(&tree).unwrap()), Kept::of(&package.compiled.bytes));
+        let contents =
+            PackageContents { reference: None, key: Some(&key), tree: Some(&listed), compiled: Some(&compiled) };
         store.package_ready(row, &contents).await.unwrap();
         let address = format!("/api/v1/runner/packages/{}", reference.tree_digest);
         Ready { row, reference, address, files: tree.files }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use taosync_model::Digest;
 use taosync_packages::archive::pack::pack;
 use taosync_packages::tree::CHUNK_BYTES;
-use taosync_store::packages::PackageContents;
+use taosync_store::packages::{Kept, PackageContents};
 
 use crate::room::{ANNA, MATHS, MATHS_IN_QUERY, Room};
 
@@ -207,7 +207,7 @@ async fn a_damaged_compiled_form_is_not_ready_and_says_so() {
     room.fill().await;
     let water = room.ready(2, &water(&[])).await;
     room.delivery_is(&water.reference).await;
-    let damaged = PackageContents { compiled: Some(b"{\"form\":2}"), ..PackageContents::default() };
+    let damaged = PackageContents { compiled: Some(&Kept::of(b"{\"form\":2}")), ..PackageContents::default() };
     room.place.store.package_ready(water.row, &damaged).await.unwrap();
     for part in ["test", "compiled", "items/items/ice.xml", "files/test.xml"] {
         let answer = room.get(&format!("{}/{part}", water.address)).await;

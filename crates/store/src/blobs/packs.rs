@@ -5,7 +5,6 @@
 
 mod index;
 mod shrink;
-mod write;
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
@@ -22,7 +21,6 @@ use crate::StoreError;
 use crate::packages::ChunkRef;
 pub(super) use index::Index;
 pub use shrink::Pack;
-pub(super) use write::Buffers;
 
 /// Chunks of one pack at most.
 pub const PACK_CHUNKS: usize = 1_024;
@@ -157,7 +155,9 @@ impl Blobs {
         let made = tempfile::Builder::new().prefix(LEFTOVER_PREFIX).tempfile_in(&folder);
         let mut file = made.map_err(|e| failed("write in", &folder, e))?;
         let pieces = [&*head].into_iter().chain(chunks.iter().map(|(_, bytes)| &**bytes));
-        self.buffers.write(file.as_file_mut(), pieces).map_err(|e| failed("write", file.path(), e))?;
+        let mut joined = self.buffers.join(pieces);
+        joined.fill_up();
+        joined.write(file.as_file_mut(), 0).map_err(|e| failed("write", file.path(), e))?;
         let path = self.pack_path(name);
         file.into_temp_path().persist(&path).map_err(|e| failed("write", &path, e.error))?;
         self.index().add(name, &listed);

@@ -3,16 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use taosync_model::Digest;
 
+use super::straight::Joined;
 use super::{Blobs, failed, remove_file};
 use crate::StoreError;
 
 /// Begins the names of files that hold the start of a chunk.
 pub(super) const PART_PREFIX: &str = ".cut-";
+
+/// Bytes of a chunk that are written together, at most: a dead process costs as many.
+const STEP: usize = 512 * 1024;
 
 /// What has come of one chunk.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct Part {
     file: File,
     hasher: blake3::Hasher,
     bytes: u64,
+    /// The last of them, in memory still.
+    unwritten: Option<Joined>,
 }
 
 impl Blobs {
@@ -56,7 +62,15 @@ impl Blobs {
             blobs.part_folder(&path)?;
             let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
             let file = opened.map_err(|e| failed("open", &path, e))?;
-            let mut part = Part { blobs: blobs.clone(), name, path, file, hasher: blake3::Hasher::new(), bytes: 0 };
+            let mut part = Part {
+                blobs: blobs.clone(),
+                name,
+                path,
+                file,
+                hasher: blake3::Hasher::new(),
+                bytes: 0,
+                unwritten: None,
+            };
             part.read_again().map_err(|e| failed("read", &part.path, e))?;
             if part.bytes > whole {
                 part.empty()?;
@@ -127,21 +141,35 @@ impl Blobs {
 }
 
 impl Part {
-    /// Bytes that are here.
+    /// Bytes that are here, in memory or on the disk.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Adds what has come, in pieces one after the other.
-    pub async fn add(mut self, pieces: Vec<impl AsRef<[u8]> + Send + 'static>) -> Result<Self, StoreError> {
+    /// Takes what has come, as much as is to be written together; gives the rest back, which is to be taken after that
+    /// is written.
+    #[must_use]
+    pub fn take<'p>(&mut self, piece: &'p [u8]) -> &'p [u8] {
+        let behind_step = (self.bytes % STEP as u64) as usize;
+        let is_full = self.unwritten.is_some() && behind_step == 0;
+        let room = if is_full { 0 } else { STEP - behind_step };
+        let (taken, rest) = piece.split_at(room.min(piece.len()));
+        if !taken.is_empty() {
+            self.unwritten.get_or_insert_with(|| self.blobs.buffers.for_bytes(STEP)).push(taken);
+            self.bytes += taken.len() as u64;
+        }
+        rest
+    }
+
+    /// Writes what was taken.
+    pub async fn write(mut self) -> Result<Self, StoreError> {
+        let Some(unwritten) = self.unwritten.take() else { return Ok(self) };
         let blobs = self.blobs.clone();
         let write = move |blobs: &Blobs| {
             blobs.may_write()?;
-            write_all(&mut self.file, &pieces).map_err(|e| failed("write", &self.path, e))?;
-            for piece in &pieces {
-                self.hasher.update(piece.as_ref());
-                self.bytes += piece.as_ref().len() as u64;
-            }
+            let at = self.bytes - unwritten.bytes().len() as u64;
+            unwritten.write(&mut self.file, at).map_err(|e| failed("write", &self.path, e))?;
+            self.hasher.update(unwritten.bytes());
             Ok(self)
         };
         blobs.run(write).await
@@ -153,7 +181,7 @@ impl Part {
         blobs.run(move |_| self.empty().map(|()| self)).await
     }
 
-    /// Whether this is the chunk that its name says. What is not is forgotten.
+    /// Whether what was written is the chunk that its name says. What is not is forgotten.
     pub async fn check(self) -> Result<(), StoreError> {
         if Digest(*self.hasher.finalize().as_bytes()) == self.name {
             return Ok(());
@@ -179,25 +207,9 @@ impl Part {
         self.file.set_len(0).map_err(|e| failed("write", &self.path, e))?;
         self.hasher.reset();
         self.bytes = 0;
+        self.unwritten = None;
         Ok(())
     }
-}
-
-/// Writes pieces one after the other, many in one call of the system.
-fn write_all(file: &mut File, pieces: &[impl AsRef<[u8]>]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece.as_ref())).collect();
-    let mut left = &mut slices[..];
-    // Takes empty ones away.
-    IoSlice::advance_slices(&mut left, 0);
-    while !left.is_empty() {
-        match file.write_vectored(left) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut left, written),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn wrong(name: Digest) -> StoreError {

@@ -2,7 +2,7 @@ use std::fs;
 
 use taosync_model::Digest;
 use taosync_store::StoreError;
-use taosync_store::blobs::{Blobs, Found};
+use taosync_store::blobs::{Blobs, Found, Part};
 
 use crate::support::now;
 
@@ -88,6 +88,46 @@ async fn small_chunks_are_read_together_in_the_order_asked_for() {
     assert_eq!(blobs.look(names, 12, 1).await.unwrap(), [whole(&large)]);
 }
 
+/// Adds what came to a part, as whoever fetches does.
+async fn with(mut part: Part, mut rest: &[u8]) -> Part {
+    loop {
+        rest = part.take(rest);
+        part = part.write().await.unwrap();
+        if rest.is_empty() {
+            return part;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_chunk_is_whole_wherever_it_was_cut_and_whatever_came_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).await.unwrap();
+    let bytes: Vec<u8> = (0..1_700_000_u32).flat_map(|n| (n / 3 + 1).to_le_bytes()).take(1_700_000).collect();
+    let cuts = [0, 1, 4_095, 4_096, 524_287, 524_288, 524_289, 1_048_576, 1_600_001, 1_700_000];
+    for (number, cut) in cuts.into_iter().enumerate() {
+        let mut bytes = bytes.clone();
+        bytes.push(number as u8);
+        let name = Digest::of(&bytes);
+        let part = blobs.part_take_up(name, bytes.len() as u64).await.unwrap();
+        let mut part = with(part, &bytes[..cut]).await;
+        // What was taken and not written is lost with the process.
+        assert!(part.take(&bytes[cut..][..1]).is_empty());
+        drop(part);
+        let mut part = blobs.part_take_up(name, bytes.len() as u64).await.unwrap();
+        assert_eq!(part.bytes(), cut as u64);
+        for piece in bytes[cut..].chunks(16_381) {
+            let rest = part.take(piece);
+            if !rest.is_empty() {
+                part = with(part, rest).await;
+            }
+        }
+        part.write().await.unwrap().check().await.unwrap();
+        blobs.parts_land(vec![name]).await.unwrap();
+        assert!(blobs.get(name).await.unwrap() == bytes, "cut at {cut}");
+    }
+}
+
 #[tokio::test]
 async fn a_chunk_that_comes_in_parts_is_one_when_it_is_whole_and_has_landed() {
     let dir = tempfile::tempdir().unwrap();
@@ -96,15 +136,14 @@ async fn a_chunk_that_comes_in_parts_is_one_when_it_is_whole_and_has_landed() {
     let whole = bytes.len() as u64;
     let part = blobs.part_take_up(name, whole).await.unwrap();
     assert_eq!(part.bytes(), 0);
-    drop(part.add(vec![Vec::new(), bytes[..3].to_vec(), bytes[3..7].to_vec()]).await.unwrap());
+    drop(with(with(with(part, &[]).await, &bytes[..3]).await, &bytes[3..7]).await);
     assert_eq!(blobs.parts_held(vec![name, Digest::of(b"other")]).await.unwrap(), [(name, 7)].into());
     assert!(!blobs.has(name).await.unwrap());
     // As after a dead process.
     let blobs = Blobs::open(dir.path()).await.unwrap();
     let part = blobs.part_take_up(name, whole).await.unwrap();
     assert_eq!(part.bytes(), 7);
-    let part = part.add(vec![bytes[7..].to_vec()]).await.unwrap();
-    part.check().await.unwrap();
+    with(part, &bytes[7..]).await.check().await.unwrap();
     assert!(!blobs.has(name).await.unwrap());
     let (other, more) = chunk("came at once");
     blobs.parts_put(vec![(other, more.clone())]).await.unwrap();
@@ -120,15 +159,15 @@ async fn a_part_of_something_else_is_forgotten() {
     let (name, bytes) = chunk("what was asked for");
     let whole = bytes.len() as u64;
     let part = blobs.part_take_up(name, whole).await.unwrap();
-    let part = part.add(vec![b"something"]).await.unwrap().restart().await.unwrap();
-    let part = part.add(vec![vec![7; bytes.len()]]).await.unwrap();
+    let part = with(part, b"something").await.restart().await.unwrap();
+    let part = with(part, &vec![7; bytes.len()]).await;
     assert!(matches!(part.check().await, Err(StoreError::Damaged { .. })));
     assert!(blobs.parts_held(vec![name]).await.unwrap().is_empty());
-    drop(blobs.part_take_up(name, whole).await.unwrap().add(vec![vec![7; bytes.len() + 1]]).await.unwrap());
+    drop(with(blobs.part_take_up(name, whole).await.unwrap(), &vec![7; bytes.len() + 1]).await);
     assert_eq!(blobs.part_take_up(name, whole).await.unwrap().bytes(), 0, "longer than the chunk");
     assert!(matches!(blobs.parts_put(vec![(name, b"x".to_vec())]).await, Err(StoreError::Damaged { .. })));
     let hour = jiff::SignedDuration::from_hours(1);
-    drop(blobs.part_take_up(name, whole).await.unwrap().add(vec![b"start"]).await.unwrap());
+    drop(with(blobs.part_take_up(name, whole).await.unwrap(), b"start").await);
     assert_eq!(blobs.remove_leftovers(now().checked_sub(hour).unwrap()).await.unwrap(), 0, "the rest may still come");
     assert_eq!(blobs.remove_leftovers(now().checked_add(hour).unwrap()).await.unwrap(), 1);
 }

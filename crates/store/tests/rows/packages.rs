@@ -2,7 +2,7 @@ use taosync_model::clock::Clock as _;
 use taosync_model::delivery::PackageRef;
 use taosync_model::{Digest, Entity, OrgId};
 use taosync_store::executions::NewExecution;
-use taosync_store::packages::{ChunkRef, NewPackage, PackageContents, PackageState};
+use taosync_store::packages::{ChunkRef, Kept, NewPackage, PackageContents, PackageState};
 use taosync_store::{Durability, StoreError};
 use taosync_vault::delivery_key::DeliveryKey;
 
@@ -93,8 +93,12 @@ async fn a_local_package_becomes_ready_locked_and_is_unlocked_later() {
     let locked = t.package_current(DELIVERY).await.unwrap().unwrap();
     assert_eq!((locked.state, locked.unlocked), (PackageState::Ready, false));
     let key = DeliveryKey::generate();
-    let contents =
-        PackageContents { reference: None, key: Some(&key), tree: Some(b"tree"), compiled: Some(b"compiled") };
+    let contents = PackageContents {
+        reference: None,
+        key: Some(&key),
+        tree: Some(&Kept::of(b"tree")),
+        compiled: Some(&Kept::of(b"compiled")),
+    };
     t.package_ready(id, &contents).await.unwrap();
     let opened = t.package_open(id).await.unwrap();
     assert_eq!(opened.key.unwrap().to_bytes(), key.to_bytes());
@@ -118,12 +122,15 @@ async fn another_package_with_the_same_number_replaces_it_but_under_no_execution
     let (lost, now) = (reference(1), PackageRef { sealed_tree: name("another tree"), ..reference(1) });
     let new = NewPackage { delivery: DELIVERY, reference: &lost, chunks: &[] };
     let id = t.package_fetching(&new).await.unwrap();
-    t.package_ready(id, &PackageContents { tree: Some(b"lost"), ..PackageContents::default() }).await.unwrap();
+    t.package_ready(id, &PackageContents { tree: Some(&Kept::of(b"lost")), ..PackageContents::default() })
+        .await
+        .unwrap();
     let org = OrgId::new("A").unwrap();
     let start = NewExecution { org: &org, delivery: DELIVERY, test_taker: "http://x/#anna", package_version: 1 };
     let execution = t.execution_start(&start).await.unwrap();
     assert_eq!(t.package_fetching(&NewPackage { reference: &now, ..new }).await.unwrap(), id);
-    let contents = PackageContents { reference: Some(&now), tree: Some(b"now"), ..PackageContents::default() };
+    let contents =
+        PackageContents { reference: Some(&now), tree: Some(&Kept::of(b"now")), ..PackageContents::default() };
     let error = t.package_ready(id, &contents).await.unwrap_err();
     assert!(error.to_string().contains("1 executions run on a package that central has lost"), "{error}");
     let kept = t.package_get(DELIVERY, 1).await.unwrap().unwrap();

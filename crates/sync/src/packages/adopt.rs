@@ -7,7 +7,7 @@ use taosync_model::delivery::PackageRef;
 use taosync_packages::COMPILER_VERSION;
 use taosync_store::Store;
 use taosync_store::blobs::Blobs;
-use taosync_store::packages::{ChunkRef, NewPackage, PackageContents, PackageState};
+use taosync_store::packages::{ChunkRef, Kept, NewPackage, PackageContents, PackageState};
 use taosync_vault::delivery_key::DeliveryKey;
 
 use super::publish::{Cut, PublishError, all_here, cut};
@@ -46,12 +46,12 @@ pub async fn adopt(store: &Store, delivery: &str, zip: PathBuf) -> Result<Adopte
     all_here(&blobs, &new).await?;
     store.chunks_add(&all).await?;
     // Unwrap safety: paths, numbers and hashes, which always serialise.
-    let tree = serde_json::to_vec(&cut.tree).unwrap_or_default();
+    let tree = Kept::of(&serde_json::to_vec(&cut.tree).unwrap_or_default());
     let contents = PackageContents {
         reference: Some(&reference),
         key: Some(&key),
         tree: Some(&tree),
-        compiled: Some(&cut.compiled),
+        compiled: Some(&Kept::of(&cut.compiled)),
     };
     store.package_ready(id, &contents).await?;
     Ok(Adopted { reference, new_chunks })

@@ -10,7 +10,7 @@ use taosync_model::{Digest, Entity};
 use taosync_packages::tree::{Pages, TreeFiles};
 use taosync_packages::{COMPILER_VERSION, PackageError, Tree, compile};
 use taosync_store::blobs::Blobs;
-use taosync_store::packages::{ChunkRef, NewPackage, PackageContents};
+use taosync_store::packages::{ChunkRef, Kept, NewPackage, PackageContents};
 use taosync_store::{Store, StoreError};
 use taosync_vault::delivery_key::DeliveryKey;
 use taosync_wire::v1;
@@ -195,37 +195,50 @@ async fn one(transfer: &Transfer<'_>, package: &Todo, key: Option<&DeliveryKey>)
     Ok(opened.files)
 }
 
-/// A package that came whole and compiles to what it does at central.
-struct Opened {
-    tree: Vec<u8>,
-    compiled: Vec<u8>,
+/// A package that compiles to what it does at central.
+pub(super) struct Opened {
+    pub tree: Kept,
+    pub compiled: Kept,
     files: u64,
 }
 
-/// Fetches a package, then compiles it while the last of it still lands.
+/// Fetches a package, and compiles it while it comes and lands.
 async fn open(
     transfer: &Transfer<'_>,
     package: &Todo,
     key: &DeliveryKey,
     arrived: Arrived,
 ) -> Result<Opened, SyncError> {
-    let tree = fetched(transfer, package, key, &arrived).await?;
-    // Nothing more comes: what waits for company lands now.
-    drop(arrived);
-    let files = tree.files.len() as u64;
-    let bytes = serde_json::to_vec(&tree).map_err(|e| SyncError::Package(e.to_string()))?;
+    let Listed { tree, chunks, missing } = listed(transfer, package, key, &arrived).await?;
+    let awaited = transfer.fresh.await_those(&missing);
     let fresh = transfer.fresh.clone();
-    let compiled = compiled(move |name: &_| fresh.read(name), tree, &package.reference).await?;
-    Ok(Opened { tree: bytes, compiled, files })
+    let compiled = compiled(move |name: &_| fresh.read(name), tree, &package.reference);
+    let fetched = async move {
+        let fetched = transfer.fetch(&chunks, missing, &arrived).await;
+        // Nothing more comes: nobody waits for it, and what waits for company lands now.
+        drop((awaited, arrived));
+        fetched
+    };
+    let (fetched, compiled) = tokio::join!(fetched, compiled);
+    fetched.and(compiled)
 }
 
-/// Fetches the list of pages, the pages, and what they name.
-async fn fetched(
+/// What a package consists of.
+struct Listed {
+    tree: Tree,
+    chunks: Vec<ChunkRef>,
+    /// Those of the chunks that are not here and not on their way to the disk, in the order in which they are best
+    /// fetched.
+    missing: Vec<Digest>,
+}
+
+/// Fetches the list of pages and the pages, and reads them.
+async fn listed(
     transfer: &Transfer<'_>,
     package: &Todo,
     key: &DeliveryKey,
     arrived: &Arrived,
-) -> Result<Tree, SyncError> {
+) -> Result<Listed, SyncError> {
     let reference = &package.reference;
     let head = [ChunkRef { name: reference.sealed_tree, bytes: reference.sealed_tree_bytes }];
     transfer.fetch(&head, transfer.missing(&head).await?, arrived).await?;
@@ -248,8 +261,9 @@ async fn fetched(
     let came: HashSet<_> = list.iter().chain(&head).map(|chunk| chunk.name).collect();
     missing.retain(|name| !came.contains(name));
     transfer.meter.expect_files(&tree, &missing);
-    transfer.fetch(&chunks, missing, arrived).await?;
-    Ok(tree)
+    let early: HashSet<_> = tree.compiled_from().map(|chunk| chunk.name).collect();
+    missing.sort_by_key(|name| !early.contains(name));
+    Ok(Listed { tree, chunks, missing })
 }
 
 /// Ties chunks to the package before anybody looks whether they are here: from now on they are no garbage.
@@ -259,19 +273,24 @@ pub(super) async fn needed(store: &Store, package: &Todo, chunks: &[ChunkRef]) -
     Ok(())
 }
 
-/// Compiles the fetched files and compares with what central got.
+/// Compiles the fetched files, which may be on their way still, and compares with what central got.
 pub(super) async fn compiled(
     fetch: impl Fn(&Digest) -> std::io::Result<Vec<u8>> + Send + 'static,
     tree: Tree,
     reference: &PackageRef,
-) -> Result<Vec<u8>, SyncError> {
+) -> Result<Opened, SyncError> {
     same_compiler(reference)?;
-    let work = move || compile(&TreeFiles::new(&tree, &fetch), tree.test.as_deref());
-    let compiled = joined_plain(tokio::task::spawn_blocking(work).await).map_err(broken)?;
-    if compiled.digest != reference.compiled_digest {
-        return Err(SyncError::Package("it compiles to something else than at central".into()));
-    }
-    Ok(compiled.bytes)
+    let expected = reference.compiled_digest;
+    let work = move || {
+        let json = serde_json::to_vec(&tree).map_err(|e| SyncError::Package(e.to_string()))?;
+        let (tree_kept, files) = (Kept::of(&json), tree.files.len() as u64);
+        let compiled = compile(&TreeFiles::new(&tree, &fetch), tree.test.as_deref()).map_err(broken)?;
+        if compiled.digest != expected {
+            return Err(SyncError::Package("it compiles to something else than at central".into()));
+        }
+        Ok(Opened { tree: tree_kept, compiled: Kept::of(&compiled.bytes), files })
+    };
+    joined_plain(tokio::task::spawn_blocking(work).await)
 }
 
 pub(super) fn same_compiler(reference: &PackageRef) -> Result<(), SyncError> {

@@ -92,9 +92,8 @@ async fn open(store: &Store, package: &Package, key: &DeliveryKey) -> Result<(),
     if tree.tree_digest() != reference.tree_digest {
         return Err(SyncError::Package("its list of files is not the one that was published".into()));
     }
-    let tree_bytes = serde_json::to_vec(&tree).map_err(|error| broken(&error))?;
-    let compiled = compiled(fetch_with(&blobs), tree, reference).await?;
+    let opened = compiled(fetch_with(&blobs), tree, reference).await?;
     let contents =
-        PackageContents { reference: None, key: Some(key), tree: Some(&tree_bytes), compiled: Some(&compiled) };
+        PackageContents { reference: None, key: Some(key), tree: Some(&opened.tree), compiled: Some(&opened.compiled) };
     Ok(store.package_ready(package.id, &contents).await?)
 }

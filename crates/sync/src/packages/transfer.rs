@@ -29,7 +29,7 @@ pub(super) const AT_ONCE: usize = 4;
 /// Bytes of one chunk at most: it is held in memory when it is read. The longest list of pages fits.
 const LARGEST_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes that are flushed together.
-const LAND_BYTES: u64 = 32 * 1024 * 1024;
+const LAND_BYTES: u64 = 16 * 1024 * 1024;
 /// Groups of chunks that may wait for the disk before requests wait too.
 const GROUPS: usize = 64;
 /// Room that must stay free on the disk.
@@ -143,6 +143,7 @@ impl Transfer<'_> {
 
     /// Hands over what arrived; when nobody takes it any more, the disk has failed, and that is told there.
     async fn arrived(&self, group: Group, arrived: &Arrived) {
+        self.fresh.came(&group.chunks);
         if !group.chunks.is_empty() {
             let _ = arrived.send(group).await;
         }

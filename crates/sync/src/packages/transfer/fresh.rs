@@ -1,12 +1,13 @@
-//! What came just now: it can be read before it has landed, and the small chunks of it without the disk. Compiling reads
-//! small files only.
+//! What came just now: it can be read before it has landed, and the small chunks of it without the disk. Whoever reads
+//! what is still on its way waits for it: so compiling, which reads small files only, goes on while large ones come.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use taosync_model::Digest;
 use taosync_store::blobs::Blobs;
+use taosync_store::packages::ChunkRef;
 
 /// Bytes of a chunk that is kept in memory, at most.
 const SMALL_BYTES: usize = 16 * 1024;
@@ -17,23 +18,52 @@ const TOGETHER_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Clone)]
 pub(in crate::packages) struct Fresh {
     blobs: Blobs,
-    small: Arc<Mutex<Small>>,
+    state: Arc<(Mutex<State>, Condvar)>,
 }
 
 #[derive(Default)]
-struct Small {
-    chunks: HashMap<Digest, Vec<u8>>,
-    bytes: usize,
+struct State {
+    small: HashMap<Digest, Vec<u8>>,
+    small_bytes: usize,
+    /// Chunks that were asked for and have not come.
+    awaited: HashSet<Digest>,
+}
+
+/// While this lives, chunks are on their way.
+pub(in crate::packages) struct Awaited(Fresh);
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.state().awaited.clear();
+        self.0.state.1.notify_all();
+    }
 }
 
 impl Fresh {
     pub fn new(blobs: &Blobs) -> Self {
-        Self { blobs: blobs.clone(), small: Arc::default() }
+        Self { blobs: blobs.clone(), state: Arc::default() }
     }
 
-    /// A chunk that is the one its name says. Waits for the disk.
+    /// Chunks will be asked for: whoever reads them waits until they came, or until what this gives is dropped.
+    pub fn await_those(&self, names: &[Digest]) -> Awaited {
+        self.state().awaited.extend(names);
+        Awaited(self.clone())
+    }
+
+    /// These came.
+    pub fn came(&self, chunks: &[ChunkRef]) {
+        let mut state = self.state();
+        for chunk in chunks {
+            state.awaited.remove(&chunk.name);
+        }
+        drop(state);
+        self.state.1.notify_all();
+    }
+
+    /// A chunk that is the one its name says. Waits for the line and the disk.
     pub fn read(&self, name: &Digest) -> io::Result<Vec<u8>> {
-        if let Some(bytes) = self.small().chunks.get(name) {
+        let waited = self.state.1.wait_while(self.state(), |state| state.awaited.contains(name));
+        if let Some(bytes) = waited.unwrap_or_else(PoisonError::into_inner).small.get(name) {
             return Ok(bytes.clone());
         }
         self.blobs.get_arrived_waiting(*name).map_err(io::Error::other)
@@ -46,22 +76,22 @@ impl Fresh {
 
     /// Keeps chunks that have their names' hash.
     pub fn keep(&self, chunks: Vec<(Digest, Vec<u8>)>) {
-        let mut small = self.small();
+        let mut state = self.state();
         for (name, bytes) in chunks {
-            if small.bytes + bytes.len() <= TOGETHER_BYTES {
-                small.bytes += bytes.len();
-                small.chunks.insert(name, bytes);
+            if state.small_bytes + bytes.len() <= TOGETHER_BYTES {
+                state.small_bytes += bytes.len();
+                state.small.insert(name, bytes);
             }
         }
     }
 
     /// Empties the memory.
     pub fn forget(&self) {
-        *self.small() = Small::default();
+        *self.state() = State::default();
     }
 
-    fn small(&self) -> MutexGuard<'_, Small> {
-        self.small.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,13 +124,36 @@ mod tests {
         let blobs = Blobs::open(dir.path()).await.unwrap();
         let fresh = Fresh::new(&blobs);
         let (name, bytes) = chunk(1, 40_000);
-        let part = blobs.part_take_up(name, 40_000).await.unwrap();
-        let part = part.add(vec![bytes[..30_000].to_vec()]).await.unwrap();
+        let mut part = blobs.part_take_up(name, 40_000).await.unwrap();
+        assert!(part.take(&bytes[..30_000]).is_empty());
+        let mut part = part.write().await.unwrap();
         assert!(fresh.read(&name).is_err());
-        part.add(vec![bytes[30_000..].to_vec()]).await.unwrap().check().await.unwrap();
+        assert!(part.take(&bytes[30_000..]).is_empty());
+        part.write().await.unwrap().check().await.unwrap();
         assert_eq!(fresh.read(&name).unwrap(), bytes);
         assert!(blobs.get(name).await.is_err(), "nobody else sees it");
         blobs.parts_land(vec![name]).await.unwrap();
         assert_eq!(fresh.read(&name).unwrap(), bytes);
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_what_is_on_its_way_waits_for_it_and_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let fresh = Fresh::new(&Blobs::open(dir.path()).await.unwrap());
+        let [(one, bytes), (other, _)] = [chunk(1, 100), chunk(2, 100)];
+        let awaited = fresh.await_those(&[one, other]);
+        let read = |name| {
+            let fresh = fresh.clone();
+            tokio::task::spawn_blocking(move || fresh.read(&name))
+        };
+        let (comes, never) = (read(one), read(other));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        assert!(!comes.is_finished() && !never.is_finished());
+        fresh.keep(vec![(one, bytes.clone())]);
+        fresh.came(&[ChunkRef { name: one, bytes: 100 }]);
+        assert_eq!(comes.await.unwrap().unwrap(), bytes);
+        assert!(!never.is_finished());
+        drop(awaited);
+        assert!(never.await.unwrap().is_err(), "it did not come");
     }
 }

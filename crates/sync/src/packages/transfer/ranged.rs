@@ -11,9 +11,6 @@ use super::{Arrived, Group, Transfer};
 use crate::link::{LinkError, Request, Response};
 use crate::session::SyncError;
 
-/// Bytes that are gathered before they are written.
-const WRITE_BYTES: usize = 512 * 1024;
-
 impl Transfer<'_> {
     /// Fetches a chunk, in as many tries as it takes while each brings something.
     pub(super) async fn ranged(&self, chunk: ChunkRef, arrived: &Arrived) -> Result<(), SyncError> {
@@ -77,36 +74,28 @@ impl Transfer<'_> {
         mut part: Part,
         chunk: ChunkRef,
     ) -> Result<(Part, Result<(), LinkError>), StoreError> {
-        // As they come, not copied together: that would cost as much as hashing them.
-        let (mut gathered, mut bytes) = (Vec::new(), 0);
-        loop {
-            let come = response.chunk().await;
-            let here = part.bytes() + bytes as u64;
-            let end = match come {
-                Ok(Some(piece)) if here + piece.len() as u64 > chunk.bytes => {
-                    Some(Err(LinkError::Protocol("a chunk of another size than the list of files says".into())))
-                }
+        let end = loop {
+            match response.chunk().await {
+                Ok(Some(piece)) if part.bytes() + piece.len() as u64 > chunk.bytes => break Err(another_size()),
                 Ok(Some(piece)) => {
                     self.meter.add(piece.len() as u64);
-                    bytes += piece.len();
-                    gathered.push(piece);
-                    None
+                    let mut rest = part.take(&piece);
+                    while !rest.is_empty() {
+                        part = part.write().await?;
+                        rest = part.take(rest);
+                    }
                 }
-                Ok(None) if here < chunk.bytes => {
-                    Some(Err(LinkError::Protocol("a chunk of another size than the list of files says".into())))
-                }
-                Ok(None) => Some(Ok(())),
-                Err(error) => Some(Err(error)),
-            };
-            if end.is_some() || bytes >= WRITE_BYTES {
-                part = part.add(std::mem::take(&mut gathered)).await?;
-                bytes = 0;
+                Ok(None) if part.bytes() < chunk.bytes => break Err(another_size()),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
             }
-            if let Some(end) = end {
-                return Ok((part, end));
-            }
-        }
+        };
+        Ok((part.write().await?, end))
     }
+}
+
+fn another_size() -> LinkError {
+    LinkError::Protocol("a chunk of another size than the list of files says".into())
 }
 
 /// Where in the chunk an answer begins (RFC 9110 §14.4); `None` when it cannot be told.
