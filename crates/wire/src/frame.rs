@@ -254,6 +254,10 @@ impl<H: Header + DeserializeOwned> FrameReader<H> {
         let Some((header, mut body)) = self.waiting.take() else { return plain };
         let lacks = header.body_len() as usize - body.len();
         let (more, rest) = plain.split_at(lacks.min(plain.len()));
+        if more.len() > body.capacity() - body.len() {
+            // Twice as much each time, and in the end no more than the body has.
+            body.reserve_exact(lacks.min(body.len().max(more.len())));
+        }
         body.extend_from_slice(more);
         if more.len() < lacks {
             self.waiting = Some((header, body));
@@ -379,6 +383,16 @@ mod tests {
         writer.push(&Test { len: 0, last: true }, b"").unwrap();
         writer.push(&Test { len: 0, last: true }, b"").unwrap();
         assert!(matches!(read(&writer.finish().unwrap(), 999), Err(FrameError::Trailing)));
+    }
+
+    #[test]
+    fn a_large_body_takes_no_more_memory_than_it_has_bytes() {
+        for length in [0, 1, BELIEVED - 1, BELIEVED, BELIEVED + 1, 4 * 1024 * 1024 + 40] {
+            let mut reader = FrameReader::<Test>::new().unwrap();
+            reader.feed(&stream(&[vec![7; length]])).unwrap();
+            let (_, body) = reader.next_frame().unwrap();
+            assert_eq!((body.len(), body.capacity()), (length, length));
+        }
     }
 
     #[test]

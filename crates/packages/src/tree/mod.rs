@@ -99,14 +99,16 @@ impl Tree {
         self.files.iter().flat_map(|file| &file.chunks)
     }
 
-    /// The chunks that compiling most likely reads: those of markup and of styles. Whoever fetches them first can compile
-    /// while the rest comes.
-    pub fn compiled_from(&self) -> impl Iterator<Item = &ChunkRef> {
+    /// The chunks that compiling most likely reads, those of markup and of styles, and in which order: manifest and test
+    /// lie higher up than items. Whoever fetches them first can compile while the rest comes.
+    pub fn compiled_from(&self) -> Vec<&ChunkRef> {
         let is_read = |file: &&TreeFile| {
             let extension = file.path.rsplit_once('.').map_or("", |(_, extension)| extension);
             ["xml", "css", "html", "xhtml"].iter().any(|read| extension.eq_ignore_ascii_case(read))
         };
-        self.files.iter().filter(is_read).flat_map(|file| &file.chunks)
+        let mut read: Vec<_> = self.files.iter().filter(is_read).collect();
+        read.sort_by_key(|file| file.path.matches('/').count());
+        read.into_iter().flat_map(|file| &file.chunks).collect()
     }
 
     /// Plain bytes of all files.
@@ -154,5 +156,25 @@ impl TreeFile {
             left -= chunk.plain_bytes;
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifest_and_test_are_compiled_before_items_and_pictures_never() {
+        let paths = ["a/b/item.xml", "a/picture.png", "imsmanifest.xml", "style.CSS", "tests/test.xml", "video.mp4"];
+        let key: ChunkKey = serde_json::from_value(serde_json::Value::String("A".repeat(43))).unwrap();
+        let file = |path: &str| {
+            let name = Digest::of(path.as_bytes());
+            let chunks = vec![ChunkRef { name, key: key.clone(), bytes: 2, plain_bytes: 1 }];
+            TreeFile { path: path.to_owned(), bytes: 1, digest: name, chunks }
+        };
+        let tree = Tree { files: paths.map(file).into(), test: None };
+        let order: Vec<_> = tree.compiled_from().into_iter().map(|chunk| chunk.name).collect();
+        let expected = ["imsmanifest.xml", "style.CSS", "tests/test.xml", "a/b/item.xml"];
+        assert_eq!(order, expected.map(|path| Digest::of(path.as_bytes())));
     }
 }

@@ -87,7 +87,11 @@ async fn every_flipped_byte_of_a_pack_is_noticed_and_the_rest_is_read() {
         assert_eq!(wrong, touched, "byte {at}");
         assert_eq!(fresh.packed(names(&all)).await.unwrap().chunks.len(), all.len() - wrong);
     }
+    fs::write(&file, b"nothing of it").unwrap();
+    let blobs = Blobs::open(dir.path()).await.unwrap();
+    assert!(blobs.packed(names(&all)).await.unwrap().chunks.is_empty());
     assert_eq!(blobs.pack_put(all.clone()).await.unwrap(), pack, "what comes again takes its place");
+    assert_all(&blobs, &all).await;
     assert_all(&Blobs::open(dir.path()).await.unwrap(), &all).await;
 }
 

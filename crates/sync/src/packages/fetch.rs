@@ -1,6 +1,6 @@
 //! Fetching at local: missing chunks only, verified, then compiled; a package is visible when all of it is right.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -261,8 +261,8 @@ async fn listed(
     let came: HashSet<_> = list.iter().chain(&head).map(|chunk| chunk.name).collect();
     missing.retain(|name| !came.contains(name));
     transfer.meter.expect_files(&tree, &missing);
-    let early: HashSet<_> = tree.compiled_from().map(|chunk| chunk.name).collect();
-    missing.sort_by_key(|name| !early.contains(name));
+    let early: HashMap<_, _> = tree.compiled_from().into_iter().map(|chunk| chunk.name).zip(0..).collect();
+    missing.sort_by_key(|name| early.get(name).copied().unwrap_or(usize::MAX));
     Ok(Listed { tree, chunks, missing })
 }
 

@@ -28,9 +28,12 @@ impl Index {
     }
 
     pub(super) fn add(&mut self, pack: Digest, chunks: &[ChunkRef]) {
-        if !self.packs.insert(pack) {
+        let lies_there = |chunk: &ChunkRef| self.slots(chunk.name).iter().any(|slot| slot.pack == pack);
+        // One that was damaged is known as empty, and may be written again.
+        if self.packs.contains(&pack) && chunks.first().is_none_or(lies_there) {
             return;
         }
+        self.packs.insert(pack);
         for (chunk, offset) in offsets(chunks) {
             self.slots.entry(chunk.name).or_default().push(Slot { pack, offset, bytes: chunk.bytes });
         }

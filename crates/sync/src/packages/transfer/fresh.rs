@@ -27,6 +27,8 @@ struct State {
     small_bytes: usize,
     /// Chunks that were asked for and have not come.
     awaited: HashSet<Digest>,
+    /// Whether some of them will not come.
+    is_cut: bool,
 }
 
 /// While this lives, chunks are on their way.
@@ -34,7 +36,10 @@ pub(in crate::packages) struct Awaited(Fresh);
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        self.0.state().awaited.clear();
+        let mut state = self.0.state();
+        state.is_cut = !state.awaited.is_empty();
+        state.awaited.clear();
+        drop(state);
         self.0.state.1.notify_all();
     }
 }
@@ -60,12 +65,18 @@ impl Fresh {
         self.state.1.notify_all();
     }
 
-    /// A chunk that is the one its name says. Waits for the line and the disk.
+    /// A chunk that is the one its name says. Waits for the line and the disk. When not all came that were to come,
+    /// nothing is read any more: whoever compiles ends soon.
     pub fn read(&self, name: &Digest) -> io::Result<Vec<u8>> {
         let waited = self.state.1.wait_while(self.state(), |state| state.awaited.contains(name));
-        if let Some(bytes) = waited.unwrap_or_else(PoisonError::into_inner).small.get(name) {
+        let state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.is_cut {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if let Some(bytes) = state.small.get(name) {
             return Ok(bytes.clone());
         }
+        drop(state);
         self.blobs.get_arrived_waiting(*name).map_err(io::Error::other)
     }
 
@@ -155,5 +166,10 @@ mod tests {
         assert!(!never.is_finished());
         drop(awaited);
         assert!(never.await.unwrap().is_err(), "it did not come");
+        assert!(fresh.read(&one).is_err(), "nothing is read for what will not be whole");
+        fresh.forget();
+        drop(fresh.await_those(&[]));
+        fresh.keep(vec![(one, bytes.clone())]);
+        assert_eq!(fresh.read(&one).unwrap(), bytes);
     }
 }
