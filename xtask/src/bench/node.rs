@@ -328,9 +328,19 @@ impl Local {
         Ok((finished, projected))
     }
 
-    /// Seconds of fetching the chunks that are here once more, thrown away as they come.
+    /// Seconds of fetching the chunks that are here once more, thrown away as they come, over as many connections as a
+    /// sync has.
     pub fn line(&self) -> anyhow::Result<f64> {
-        let examined: Examined = answer(&self.node.run(&["doctor", "--line", "--json"])?)?;
+        self.line_as(&["doctor", "--line", "--json"])
+    }
+
+    /// The same over one connection.
+    pub fn download(&self) -> anyhow::Result<f64> {
+        self.line_as(&["doctor", "--line", "--connections", "1", "--json"])
+    }
+
+    fn line_as(&self, arguments: &[&str]) -> anyhow::Result<f64> {
+        let examined: Examined = answer(&self.node.run(arguments)?)?;
         let [line] = &examined.line[..] else { bail!("one line was to be measured, it was {examined:?}") };
         Ok(line.seconds)
     }

@@ -145,7 +145,7 @@ pub fn table(lines: &[Line]) -> String {
         "bytes down / up",
         "insert s",
         "TLS s",
-        "server s",
+        "server s, many / one connection",
         "hash s",
         "zstd s",
         "disk s",
@@ -168,7 +168,7 @@ pub fn table(lines: &[Line]) -> String {
             format!("{} / {}", line.bytes_down, line.bytes_up),
             format!("{:.4}", limits.insert),
             format!("{:.4}", limits.tls),
-            format!("{:.4}", limits.server),
+            format!("{:.4} / {:.4}", limits.server, limits.download),
             format!("{:.4}", limits.hash),
             format!("{:.4}", limits.zstd),
             format!("{:.4}", limits.disk),
@@ -187,8 +187,17 @@ mod tests {
     #[test]
     fn medians_are_values_that_were_measured() {
         let sample = |wall: f64, requests: u64| Sample { wall, requests, ..Sample::default() };
-        let limits =
-            Limits { insert: 0.5, tls: 0.25, hash: 0.125, zstd: 0.125, server: 9.0, disk: 0.0, proofs: 9.0, read: 0.0 };
+        let limits = Limits {
+            insert: 0.5,
+            tls: 0.25,
+            hash: 0.125,
+            zstd: 0.125,
+            server: 9.0,
+            download: 9.0,
+            disk: 0.0,
+            proofs: 9.0,
+            read: 0.0,
+        };
         let line = Line::new("path", 1, &[sample(9.0, 1), sample(2.0, 3), sample(4.0, 2)], limits);
         assert_eq!((line.wall, line.requests, line.ratio), (4.0, 2, 4.0));
         let even = Line::new("path", 1, &[sample(1.0, 1), sample(2.0, 3)], Limits::default());

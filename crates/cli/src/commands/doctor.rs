@@ -6,6 +6,7 @@ mod line;
 
 use clap::Args;
 use serde::Serialize;
+use taosync_sync::packages::line::CONNECTIONS;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -16,15 +17,21 @@ use crate::failure::{Exit, Failure};
 clock, port and unfinished syncs. Exit code 1 when something has failed.
 
 With --line a local server also fetches the tests it has once more, keeps nothing of
-them, and says how long that took.
+them, and says how long that took. Where one connection is much slower than the four
+of a sync, something on the way (a filter, a proxy) slows single ones down.
 
 Examples:
   taosync --dir /srv/local doctor
-  taosync --dir /srv/local doctor --line")]
+  taosync --dir /srv/local doctor --line
+  taosync --dir /srv/local doctor --line --connections 1")]
 pub struct Options {
     /// Measure the line to central too (local)
     #[arg(long)]
     line: bool,
+
+    /// Connections over which the line is measured
+    #[arg(long, value_name = "COUNT", requires = "line", default_value_t = CONNECTIONS as u8, value_parser = clap::value_parser!(u8).range(1..=16))]
+    connections: u8,
 }
 
 /// How an examination went.
@@ -79,7 +86,7 @@ impl Options {
     /// Examines.
     pub async fn run(self, context: &Context) -> Result<Exit, Failure> {
         let mut findings = examine::all(context).await;
-        let line = if self.line { line::all(context).await? } else { Vec::new() };
+        let line = if self.line { line::all(context, self.connections.into()).await? } else { Vec::new() };
         findings.extend(line.iter().map(line::finding));
         let ok = findings.iter().all(|finding| finding.verdict != Verdict::Fail);
         let examined = Examined { ok, findings, line };

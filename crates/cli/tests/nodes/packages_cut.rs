@@ -9,8 +9,9 @@ use taosync_store::blobs::Blobs;
 use taosync_store::packages::PackageState;
 use taosync_sync::link::patience::Patience;
 use taosync_sync::packages::contents;
+use taosync_sync::packages::line::{CONNECTIONS, measure};
 use taosync_sync::packages::publish::{PublishError, PublishRequest, Published, publish};
-use taosync_sync::session::{Mode, Plan, Summary, What};
+use taosync_sync::session::{Mode, Plan, Summary, What, link_for};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -273,4 +274,24 @@ async fn what_a_dead_process_had_written_and_not_noted_does_not_come_again() {
     assert!(scissors.seen().whole.iter().filter(|(_, times)| **times > 1).count() == 1, "{:#?}", scissors.seen());
     assert!(singles.iter().all(|name| scissors.seen().whole[name] == 1), "nothing else came again");
     assert_whole(&local, DELIVERY).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn measuring_the_line_fetches_all_again_over_so_many_connections_and_keeps_nothing() {
+    let scissors = Scissors::default();
+    let central = Central::start_behind(&scissors).await;
+    central.change(org("A", 0..3)).await;
+    publish_with(&central, DELIVERY, "Maths", &[400_000, 300_000, 20_000]).await;
+    let local = Local::joined(&central, "A").await;
+    let fetched = local.sync_equal().await.deliveries;
+    let before = local.store().chunks_list().await.unwrap();
+    let replica = local.store().replicas_list().await.unwrap().remove(0);
+    let link = link_for(local.store(), &replica, "0.1.0", None).await.unwrap();
+    for connections in [1, CONNECTIONS] {
+        let requests = scissors.seen().requests;
+        let line = measure(local.store(), &link, connections).await.unwrap();
+        assert_eq!(scissors.seen().requests - requests, line.requests);
+        assert!(line.bytes >= fetched.bytes && line.seconds > 0.0, "{line:?} {fetched:?}");
+    }
+    assert_eq!(local.store().chunks_list().await.unwrap(), before);
 }

@@ -25,15 +25,19 @@ pub struct LineSpeed {
     pub seconds: f64,
 }
 
-/// Measures. Nothing is unpacked, checked or kept, so this is what the line and central alone are good for.
-pub async fn measure(store: &Store, link: &Link) -> Result<LineSpeed, SyncError> {
+/// Connections over which tests are fetched.
+pub const CONNECTIONS: usize = AT_ONCE;
+
+/// Measures over so many connections at once. Nothing is unpacked, checked or kept, so this is what the line and central
+/// alone are good for.
+pub async fn measure(store: &Store, link: &Link, connections: usize) -> Result<LineSpeed, SyncError> {
     let chunks = store.chunks_list().await?;
     let names: Vec<Digest> = chunks.iter().map(|chunk| chunk.name).collect();
     let plan = TransferPlan::of(&chunks, &names, &BTreeMap::new());
     // The token is not part of it.
     link.access().await?;
     let (since, requests) = (Instant::now(), plan.pieces.len() as u64);
-    let came = stream::iter(plan.pieces).map(|piece| drain(link, piece)).buffer_unordered(AT_ONCE);
+    let came = stream::iter(plan.pieces).map(|piece| drain(link, piece)).buffer_unordered(connections);
     let bytes = came.try_fold(0, |sum, bytes| async move { Ok(sum + bytes) }).await?;
     Ok(LineSpeed { bytes, requests, seconds: since.elapsed().as_secs_f64() })
 }

@@ -15,9 +15,11 @@ pub struct Limits {
     pub insert: f64,
     /// TLS download (or upload) of the same bytes over loopback, with connection and handshake.
     pub tls: f64,
-    /// Packages: the same chunks from the same server in the same requests, thrown away as they come. Not in the sum: TLS is
-    /// in it.
+    /// Packages: the same chunks from the same server in the same requests, as many at once, thrown away as they come. Not
+    /// in the sum: TLS is in it.
     pub server: f64,
+    /// The same over one connection, as any other program would download them.
+    pub download: f64,
     /// One BLAKE3 pass over the same plain bytes.
     pub hash: f64,
     /// zstd -3 of the same plain bytes, there and back.
@@ -32,9 +34,13 @@ pub struct Limits {
 
 /// The middle of as many measurements as the path beside it gets.
 pub fn median_of(runs: usize, mut measure: impl FnMut() -> anyhow::Result<f64>) -> anyhow::Result<f64> {
-    let mut seconds = (0..runs).map(|_| measure()).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(middle((0..runs).map(|_| measure()).collect::<anyhow::Result<_>>()?))
+}
+
+/// The middle one; of an even number the lower middle.
+pub fn middle(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
-    Ok(seconds.get(seconds.len().saturating_sub(1) / 2).copied().unwrap_or_default())
+    seconds.get(seconds.len().saturating_sub(1) / 2).copied().unwrap_or_default()
 }
 
 impl Limits {
