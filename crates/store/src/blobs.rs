@@ -1,6 +1,6 @@
-//! The object store: chunks as files `chunks/ab/<hex>`, named by their BLAKE3 hash. A file under its name is always
-//! whole: it is written and flushed under a temporary name in the same folder, then renamed. Small chunks that came
-//! together lie in packs ([`packs`]).
+//! The object store: chunks as files `chunks/ab/<hex>`, named by their BLAKE3 hash; at local those that were fetched as
+//! files `chunks/fetched/<hex>`. A file under its name is always whole: it is written and flushed under a temporary name
+//! in the same folder, then renamed. Small chunks that came together lie in packs ([`packs`]).
 
 mod disk;
 mod packs;
@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use taosync_model::Digest;
+use tokio::task::JoinError;
 
 use crate::StoreError;
 
@@ -73,7 +74,8 @@ impl Blobs {
 
     /// Deletes chunks; those that are not here are passed over. What is in packs goes with them ([`Self::pack_shrink`]).
     pub async fn remove(&self, names: Vec<Digest>) -> Result<(), StoreError> {
-        self.run(move |blobs| names.iter().try_for_each(|name| remove_file(&blobs.path(*name)))).await
+        self.run(move |blobs| names.iter().flat_map(|name| blobs.paths(*name)).try_for_each(|path| remove_file(&path)))
+            .await
     }
 
     /// Deletes temporary files that were last written before `before`: a process died while it wrote them, or nobody
@@ -97,8 +99,12 @@ impl Blobs {
         work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let blobs = self.clone();
-        let done = tokio::task::spawn_blocking(move || work(&blobs)).await;
-        done.unwrap_or_else(|e| Err(failed("use", &self.folder, io::Error::other(e))))
+        joined(tokio::task::spawn_blocking(move || work(&blobs)).await, &self.folder)
+    }
+
+    /// The files that a chunk may be, in none of which it lies with others.
+    fn paths(&self, name: Digest) -> [PathBuf; 2] {
+        [self.path(name), self.fetched_path(name)]
     }
 
     fn path(&self, name: Digest) -> PathBuf {
@@ -176,6 +182,10 @@ fn write_temporary(folder: &Path, bytes: &[u8]) -> Result<tempfile::TempPath, St
     let mut file = made.map_err(|e| failed("write in", folder, e))?;
     file.write_all(bytes).map_err(|e| failed("write", file.path(), e))?;
     Ok(file.into_temp_path())
+}
+
+fn joined<T>(done: Result<Result<T, StoreError>, JoinError>, folder: &Path) -> Result<T, StoreError> {
+    done.unwrap_or_else(|e| Err(failed("use", folder, io::Error::other(e))))
 }
 
 fn remove_file(path: &Path) -> Result<(), StoreError> {

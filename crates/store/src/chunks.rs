@@ -70,9 +70,10 @@ impl Store {
         self.chunks_missing(names).await
     }
 
-    /// Notes chunks whose bytes are on disk now.
-    pub async fn chunks_add(&self, chunks: &[ChunkRef]) -> Result<(), StoreError> {
-        let mut tx = self.write("chunks_add", Durability::Flushed).await?;
+    /// Notes chunks whose bytes are on disk now. What is noted [relaxed](Durability::Relaxed) and lost with the power is
+    /// fetched again.
+    pub async fn chunks_add(&self, chunks: &[ChunkRef], durability: Durability) -> Result<(), StoreError> {
+        let mut tx = self.write("chunks_add", durability).await?;
         tx.chunks_insert(chunks).await?;
         tx.commit().await
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use taosync_model::clock::ShiftedClock;
 use taosync_model::{Clock as _, Digest};
+use taosync_store::Durability;
 use taosync_store::packages::ChunkRef;
 
 use super::*;
@@ -35,7 +36,7 @@ async fn local(dir: &Path) -> (Node, Arc<ShiftedClock>) {
 async fn chunk(node: &Node, bytes: &[u8]) -> PathBuf {
     let name = Digest::of(bytes);
     node.blobs().await.unwrap().put_batch(vec![(name, bytes.to_vec())]).await.unwrap();
-    node.store.chunks_add(&[ChunkRef { name, bytes: bytes.len() as u64 }]).await.unwrap();
+    node.store.chunks_add(&[ChunkRef { name, bytes: bytes.len() as u64 }], Durability::Flushed).await.unwrap();
     node.place.dir().join("chunks").join(&name.to_hex()[..2]).join(name.to_hex())
 }
 

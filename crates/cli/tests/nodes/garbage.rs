@@ -9,10 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::SignedDuration;
 use taosync_model::Digest;
-use taosync_store::Store;
 use taosync_store::blobs::Blobs;
 use taosync_store::packages::{ChunkRef, NewPackage};
 use taosync_store::settings::Role;
+use taosync_store::{Durability, Store};
 use taosync_sync::packages::contents;
 use taosync_sync::packages::garbage::{Collected, collect, remove_strays};
 use taosync_sync::session::What;
@@ -157,7 +157,7 @@ async fn old_pack(local: &Local, words: &str, needed: usize) -> Vec<Digest> {
     let reference = local.store().package_current(DELIVERY).await.unwrap().unwrap().reference;
     let new = NewPackage { delivery: DELIVERY, reference: &reference, chunks: &noted[..needed] };
     local.store().package_fetching(&new).await.unwrap();
-    local.store().chunks_add(&noted).await.unwrap();
+    local.store().chunks_add(&noted, Durability::Flushed).await.unwrap();
     noted.iter().map(|chunk| chunk.name).collect()
 }
 

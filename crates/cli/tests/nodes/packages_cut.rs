@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use taosync_model::{Digest, Entity, EntityType, vocabulary as v};
 use taosync_store::blobs::Blobs;
+use taosync_store::faults::{self, Fault};
 use taosync_store::packages::PackageState;
 use taosync_sync::link::patience::Patience;
 use taosync_sync::packages::contents;
@@ -83,7 +84,7 @@ async fn a_line_cut_at_every_border_and_inside_chunks_costs_no_chunk_that_came()
     let (mut rounds, mut bytes) = (0, 0);
     let last = loop {
         assert!(rounds < 200, "it never ends: {:#?}", scissors.seen());
-        let share = [0.0, 0.4, 0.0, 0.999][rounds % 4];
+        let share = [0.0, 0.4, 0.999][rounds % 3];
         scissors.cut_after(1, share);
         let summary = local.sync(What::Data).await;
         rounds += 1;
@@ -273,6 +274,63 @@ async fn what_a_dead_process_had_written_and_not_noted_does_not_come_again() {
     assert!(did.bytes > 0 && did.bytes < whole.bytes / 2, "{did:?} {whole:?}");
     assert!(scissors.seen().whole.iter().filter(|(_, times)| **times > 1).count() == 1, "{:#?}", scissors.seen());
     assert!(singles.iter().all(|name| scissors.seen().whole[name] == 1), "nothing else came again");
+    assert_whole(&local, DELIVERY).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_one_part_has_failed_no_more_are_asked_for_and_what_came_stays() {
+    let scissors = Scissors::default();
+    let central = Central::start_behind(&scissors).await;
+    central.change(org("A", 0..3)).await;
+    let sizes = [400_000; 60];
+    publish_with(&central, DELIVERY, "Maths", &sizes).await;
+    let media = (0..sizes.len()).map(|n| format!("media/Maths{n}.bin"));
+    let mut names = Vec::new();
+    for path in media {
+        names.push(chunk_of(&central, DELIVERY, &path).await);
+    }
+    let first = *names.iter().min().unwrap();
+    damage(&central, first);
+    let local = Local::joined(&central, "A").await;
+    assert_eq!(local.sync(What::Data).await.deliveries.failed, 1);
+    let asked = scissors.seen().alone;
+    assert!(asked.contains_key(&first) && asked.len() < sizes.len(), "{} of {}", asked.len(), sizes.len());
+    publish_with(&central, DELIVERY, "Maths", &sizes).await;
+    local.sync_equal().await;
+    assert_whole(&local, DELIVERY).await;
+    let again: Vec<_> = scissors.seen().whole.into_iter().filter(|(_, times)| *times > 1).collect();
+    assert_eq!(again, [(first, 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_inside_a_chunk_is_told_and_what_was_written_does_not_come_again() {
+    let scissors = Scissors::default();
+    let central = Central::start_behind(&scissors).await;
+    central.change(org("A", 0..3)).await;
+    publish_with(&central, DELIVERY, "Maths", &[3_500_000]).await;
+    let local = Local::joined(&central, "A").await;
+    let dir = local.store().dir().to_owned();
+    let (mut fired, mut inside, mut after) = (0, 0, 0);
+    let large = chunk_of(&central, DELIVERY, "media/Maths0.bin").await;
+    let blobs = Blobs::open(&dir).await.unwrap();
+    loop {
+        faults::arm(&dir, Fault::DiskFull { after });
+        let done = local.sync_with(plan(What::Data)).await;
+        fired += faults::disarm(&dir).min(1);
+        let held = blobs.parts_held(vec![large]).await.unwrap();
+        inside += u64::from(held.get(&large).is_some_and(|bytes| *bytes < 3_500_000));
+        match done {
+            Ok(summary) if summary.code.is_none() => break assert_eq!(summary.status, "success", "{summary:#?}"),
+            Ok(summary) => assert_eq!(summary.code.as_deref(), Some("TS-301"), "{summary:#?}"),
+            Err(error) => assert_eq!(error.code(), "TS-301", "{error}"),
+        }
+        assert!(local.store().package_current(DELIVERY).await.unwrap().is_none(), "half a package is never visible");
+        after += 1;
+    }
+    assert!(fired >= 8 && inside > 0, "the disk was full {fired} times, {inside} times inside the chunk");
+    // What was on its way when it failed came in vain: what is in memory, and an answer that nobody reads on.
+    let seen = scissors.seen();
+    assert!(seen.ranges > 0, "{seen:#?}");
     assert_whole(&local, DELIVERY).await;
 }
 

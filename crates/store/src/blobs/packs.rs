@@ -79,7 +79,7 @@ impl Blobs {
             let (mut files, mut absent) = (BTreeSet::new(), Vec::new());
             for name in names {
                 let packs = blobs.packed_places(name).into_iter().map(|place| place.path);
-                let here: Vec<_> = packs.chain([blobs.path(name)]).filter(|path| path.is_file()).collect();
+                let here: Vec<_> = packs.chain(blobs.paths(name)).filter(|path| path.is_file()).collect();
                 if here.is_empty() {
                     absent.push(name);
                 }

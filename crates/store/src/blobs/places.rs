@@ -64,8 +64,8 @@ impl Blobs {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             other => other.map_err(|e| failed("read", &place.path, e)),
         };
-        let single = Place { path: self.path(name), span: None };
-        for place in self.packed_places(name).iter().chain([&single]) {
+        let single = self.paths(name).map(|path| Place { path, span: None });
+        for place in self.packed_places(name).iter().chain(&single) {
             if let Some(found) = try_at(place)? {
                 return Ok(Some(found));
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What a disk takes at least in one piece, and where in a file and in memory a piece must begin: 4 KiB fit every common one.
 const BLOCK: usize = 4096;
 /// Buffers that are kept for what comes next, and bytes of one of them at most.
-const KEPT: usize = 4;
+const KEPT: usize = 8;
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
 /// Buffers have a whole number of these, so that one fits the next time too, when there is a little more.
 const GRAIN: usize = 512 * 1024;

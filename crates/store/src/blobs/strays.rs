@@ -30,7 +30,7 @@ impl Blobs {
     pub async fn remove_older(&self, names: Vec<Digest>, before: Timestamp) -> Result<u64, StoreError> {
         self.run(move |blobs| {
             let mut removed = 0;
-            for path in names.iter().map(|name| blobs.path(*name)) {
+            for path in names.iter().flat_map(|name| blobs.paths(*name)) {
                 if was_written_before(&path, before) {
                     remove_file(&path)?;
                     removed += 1;

@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 
 use taosync_model::Digest;
 use taosync_store::StoreError;
@@ -89,14 +90,21 @@ async fn small_chunks_are_read_together_in_the_order_asked_for() {
 }
 
 /// Adds what came to a part, as whoever fetches does.
-async fn with(mut part: Part, mut rest: &[u8]) -> Part {
+async fn add(part: &mut Part, mut rest: &[u8]) {
     loop {
         rest = part.take(rest);
-        part = part.write().await.unwrap();
         if rest.is_empty() {
-            return part;
+            return;
         }
+        part.write().await.unwrap();
     }
+}
+
+/// The start of a chunk, as a fetch that was cut leaves it.
+async fn leave(blobs: &Blobs, name: Digest, whole: usize, start: &[u8]) {
+    let mut part = blobs.part_take_up(name, whole as u64).await.unwrap();
+    add(&mut part, start).await;
+    part.write_all().await.unwrap();
 }
 
 #[tokio::test]
@@ -109,20 +117,18 @@ async fn a_large_chunk_is_whole_wherever_it_was_cut_and_whatever_came_at_once() 
         let mut bytes = bytes.clone();
         bytes.push(number as u8);
         let name = Digest::of(&bytes);
-        let part = blobs.part_take_up(name, bytes.len() as u64).await.unwrap();
-        let mut part = with(part, &bytes[..cut]).await;
+        let mut part = blobs.part_take_up(name, bytes.len() as u64).await.unwrap();
+        add(&mut part, &bytes[..cut]).await;
+        part.write_all().await.unwrap();
         // What was taken and not written is lost with the process.
         assert!(part.take(&bytes[cut..][..1]).is_empty());
         drop(part);
         let mut part = blobs.part_take_up(name, bytes.len() as u64).await.unwrap();
         assert_eq!(part.bytes(), cut as u64);
         for piece in bytes[cut..].chunks(16_381) {
-            let rest = part.take(piece);
-            if !rest.is_empty() {
-                part = with(part, rest).await;
-            }
+            add(&mut part, piece).await;
         }
-        part.write().await.unwrap().check().await.unwrap();
+        part.check().await.unwrap();
         blobs.parts_land(vec![name]).await.unwrap();
         assert!(blobs.get(name).await.unwrap() == bytes, "cut at {cut}");
     }
@@ -134,16 +140,22 @@ async fn a_chunk_that_comes_in_parts_is_one_when_it_is_whole_and_has_landed() {
     let blobs = Blobs::open(dir.path()).await.unwrap();
     let (name, bytes) = chunk("a chunk that is cut in the middle");
     let whole = bytes.len() as u64;
-    let part = blobs.part_take_up(name, whole).await.unwrap();
+    let mut part = blobs.part_take_up(name, whole).await.unwrap();
     assert_eq!(part.bytes(), 0);
-    drop(with(with(with(part, &[]).await, &bytes[..3]).await, &bytes[3..7]).await);
+    part.write_all().await.unwrap();
+    for piece in [&bytes[..3], &bytes[3..7]] {
+        add(&mut part, piece).await;
+        part.write_all().await.unwrap();
+    }
+    drop(part);
     assert_eq!(blobs.parts_held(vec![name, Digest::of(b"other")]).await.unwrap(), [(name, 7)].into());
     assert!(!blobs.has(name).await.unwrap());
     // As after a dead process.
     let blobs = Blobs::open(dir.path()).await.unwrap();
-    let part = blobs.part_take_up(name, whole).await.unwrap();
+    let mut part = blobs.part_take_up(name, whole).await.unwrap();
     assert_eq!(part.bytes(), 7);
-    with(part, &bytes[7..]).await.check().await.unwrap();
+    add(&mut part, &bytes[7..]).await;
+    part.check().await.unwrap();
     assert!(!blobs.has(name).await.unwrap());
     let (other, more) = chunk("came at once");
     blobs.parts_put(vec![(other, more.clone())]).await.unwrap();
@@ -157,19 +169,45 @@ async fn a_part_of_something_else_is_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = Blobs::open(dir.path()).await.unwrap();
     let (name, bytes) = chunk("what was asked for");
-    let whole = bytes.len() as u64;
-    let part = blobs.part_take_up(name, whole).await.unwrap();
-    let part = with(part, b"something").await.restart().await.unwrap();
-    let part = with(part, &vec![7; bytes.len()]).await;
+    let whole = bytes.len();
+    let mut part = blobs.part_take_up(name, whole as u64).await.unwrap();
+    add(&mut part, b"something").await;
+    part.write().await.unwrap();
+    add(&mut part, b" else").await;
+    part.restart().await.unwrap();
+    assert_eq!(part.bytes(), 0);
+    add(&mut part, &vec![7; whole]).await;
     assert!(matches!(part.check().await, Err(StoreError::Damaged { .. })));
     assert!(blobs.parts_held(vec![name]).await.unwrap().is_empty());
-    drop(with(blobs.part_take_up(name, whole).await.unwrap(), &vec![7; bytes.len() + 1]).await);
-    assert_eq!(blobs.part_take_up(name, whole).await.unwrap().bytes(), 0, "longer than the chunk");
+    leave(&blobs, name, whole, &vec![7; whole + 1]).await;
+    assert_eq!(blobs.part_take_up(name, whole as u64).await.unwrap().bytes(), 0, "longer than the chunk");
     assert!(matches!(blobs.parts_put(vec![(name, b"x".to_vec())]).await, Err(StoreError::Damaged { .. })));
     let hour = jiff::SignedDuration::from_hours(1);
-    drop(with(blobs.part_take_up(name, whole).await.unwrap(), b"start").await);
+    leave(&blobs, name, whole, b"start").await;
     assert_eq!(blobs.remove_leftovers(now().checked_sub(hour).unwrap()).await.unwrap(), 0, "the rest may still come");
     assert_eq!(blobs.remove_leftovers(now().checked_add(hour).unwrap()).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_was_fetched_is_found_named_and_removed_wherever_else_it_lies() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).await.unwrap();
+    let (name, bytes) = chunk("fetched");
+    blobs.parts_put(vec![(name, bytes.clone())]).await.unwrap();
+    blobs.parts_land(vec![name]).await.unwrap();
+    let fetched = Path::new("chunks/fetched").join(name.to_hex());
+    assert_eq!(blobs.files_of(vec![name]).await.unwrap(), (vec![fetched.clone()], vec![]));
+    assert_eq!(blobs.names().await.unwrap(), [name]);
+    // A damaged copy in one place hides no good one in the other.
+    blobs.put_batch(vec![(name, bytes.clone())]).await.unwrap();
+    let published = Path::new("chunks").join(&name.to_hex()[..2]).join(name.to_hex());
+    for place in [&fetched, &published] {
+        fs::write(dir.path().join(place), b"Fetched").unwrap();
+        assert_eq!(blobs.get(name).await.is_ok(), *place == fetched);
+    }
+    blobs.remove(vec![name]).await.unwrap();
+    assert_eq!(blobs.absent(vec![name]).await.unwrap(), [name]);
+    assert!(!dir.path().join(fetched).exists() && !dir.path().join(published).exists());
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ async fn chunks_on_local_are_missing_until_they_are_on_disk() {
     let t = open().await;
     let asked = [name("b"), name("a"), name("b")];
     assert_eq!(t.chunks_missing(&asked).await.unwrap(), [name("b"), name("a")]);
-    t.chunks_add(&chunks(&["a"])).await.unwrap();
+    t.chunks_add(&chunks(&["a"]), Durability::Flushed).await.unwrap();
     assert_eq!(t.chunks_missing(&asked).await.unwrap(), [name("b")]);
     let mut tx = t.write("forget", Durability::Flushed).await.unwrap();
     tx.chunks_forget(&[name("a")]).await.unwrap();
@@ -184,7 +184,7 @@ async fn chunks_on_local_are_missing_until_they_are_on_disk() {
 async fn garbage_waits_is_revived_by_a_publisher_and_then_goes() {
     let t = open().await;
     publish(&t, DELIVERY, 1, &["a", "b"]).await.unwrap();
-    t.chunks_add(&chunks(&["orphan", "claimed", "reused"])).await.unwrap();
+    t.chunks_add(&chunks(&["orphan", "claimed", "reused"]), Durability::Flushed).await.unwrap();
     assert_eq!(t.chunks_mark_dying().await.unwrap(), 3);
     assert_eq!(t.chunks_mark_dying().await.unwrap(), 0);
     assert_eq!(t.chunks_claim(&[name("claimed"), name("new")]).await.unwrap(), [name("new")]);

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use taosync_model::Digest;
 use taosync_model::delivery::PackageRef;
 use taosync_packages::COMPILER_VERSION;
-use taosync_store::Store;
 use taosync_store::blobs::Blobs;
 use taosync_store::packages::{ChunkRef, Kept, NewPackage, PackageContents, PackageState};
+use taosync_store::{Durability, Store};
 use taosync_vault::delivery_key::DeliveryKey;
 
 use super::publish::{Cut, PublishError, all_here, cut};
@@ -44,7 +44,7 @@ pub async fn adopt(store: &Store, delivery: &str, zip: PathBuf) -> Result<Adopte
     let new = NewPackage { delivery, reference: &reference, chunks: &cut.chunks };
     let id = store.package_fetching(&new).await?;
     all_here(&blobs, &new).await?;
-    store.chunks_add(&all).await?;
+    store.chunks_add(&all, Durability::Flushed).await?;
     // Unwrap safety: paths, numbers and hashes, which always serialise.
     let tree = Kept::of(&serde_json::to_vec(&cut.tree).unwrap_or_default());
     let contents = PackageContents {

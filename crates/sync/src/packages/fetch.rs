@@ -64,15 +64,33 @@ pub async fn fetch(
     }
     let since = Instant::now();
     progress(Progress::Phase("fetching tests".into()));
-    let keys = keys(link, store, todo.iter().map(|package| (&*package.uri, &package.reference))).await?;
     let blobs = Blobs::open(store.dir()).await?;
     let meter = Meter::new(progress);
     let transfer = Transfer { store, link, blobs: &blobs, patience, meter: &meter, fresh: Fresh::new(&blobs) };
-    let result = all(&transfer, &todo, &keys, outcome).await;
+    let keys = keys(link, store, todo.iter().map(|package| (&*package.uri, &package.reference)));
+    let (keys, ()) = tokio::join!(keys, Box::pin(lists_of_pages(&transfer, &todo)));
+    let result = match keys {
+        Ok(keys) => all(&transfer, &todo, &keys, outcome).await,
+        Err(error) => Err(error),
+    };
     outcome.bytes = meter.travelled().bytes;
     outcome.chunks = meter.travelled().chunks;
     outcome.seconds = since.elapsed().as_secs_f64();
     result
+}
+
+/// Brings what every package begins with, while central is asked for keys. A failure is one again when the list is
+/// needed, and is told then.
+async fn lists_of_pages(transfer: &Transfer<'_>, todo: &[Todo]) {
+    let heads: Vec<_> = todo.iter().map(|package| head(&package.reference)).collect();
+    if let Err(error) = transfer.early(&heads).await {
+        tracing::debug!(%error, "lists of pages did not come early");
+    }
+}
+
+/// The list of pages of a package.
+fn head(reference: &PackageRef) -> ChunkRef {
+    ChunkRef { name: reference.sealed_tree, bytes: reference.sealed_tree_bytes }
 }
 
 /// A package to be fetched.
@@ -240,7 +258,7 @@ async fn listed(
     arrived: &Arrived,
 ) -> Result<Listed, SyncError> {
     let reference = &package.reference;
-    let head = [ChunkRef { name: reference.sealed_tree, bytes: reference.sealed_tree_bytes }];
+    let head = [head(reference)];
     transfer.fetch(&head, transfer.missing(&head).await?, arrived).await?;
     let fresh = transfer.fresh.clone();
     let sealed = tokio::task::spawn_blocking(move || fresh.read(&head[0].name));

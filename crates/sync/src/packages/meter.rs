@@ -9,6 +9,9 @@ use taosync_store::packages::ChunkRef;
 
 use crate::session::Progress;
 
+/// Bytes that arrive between two words to whoever watches, at least.
+const TOLD_BYTES: u64 = 64 * 1024;
+
 /// Counts what travels and tells it to whoever watches.
 pub(super) struct Meter<'a> {
     tell: &'a (dyn Fn(Progress) + Send + Sync),
@@ -28,6 +31,8 @@ pub(super) struct Travelled {
 struct Counts {
     travelled: Travelled,
     done: u64,
+    /// Those of them that nobody was told of.
+    untold: u64,
     of: u64,
     files: Files,
 }
@@ -86,7 +91,10 @@ impl<'a> Meter<'a> {
         let mut counts = self.counts();
         counts.travelled.bytes += bytes;
         counts.done += bytes;
-        self.show(counts);
+        counts.untold += bytes;
+        if counts.untold >= TOLD_BYTES {
+            self.show(counts);
+        }
     }
 
     /// Chunks came to be here.
@@ -101,7 +109,8 @@ impl<'a> Meter<'a> {
         self.show(counts);
     }
 
-    fn show(&self, counts: MutexGuard<'_, Counts>) {
+    fn show(&self, mut counts: MutexGuard<'_, Counts>) {
+        counts.untold = 0;
         let (bytes_done, bytes_of) = (counts.done.min(counts.of), counts.of);
         let (files_done, files_of) = (counts.files.done, counts.files.lacks.len() as u64);
         // Whoever watches may take its time.

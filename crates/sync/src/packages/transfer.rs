@@ -1,5 +1,6 @@
 //! Bringing chunks here: first a plan, then requests side by side, while what has arrived reaches the disk. Small
-//! chunks come many in one request, large ones each by itself, so that a cut inside one costs nothing that came.
+//! chunks come many in one request, large ones each by itself, so that a cut inside one costs nothing that came. While
+//! what came is written, the next requests travel.
 
 mod batch;
 mod fresh;
@@ -7,14 +8,16 @@ mod plan;
 mod ranged;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use taosync_model::Digest;
-use taosync_store::Store;
 use taosync_store::blobs::{Blobs, Packed};
 use taosync_store::packages::ChunkRef;
-use tokio::sync::mpsc;
+use taosync_store::{Durability, Store};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::time::{Instant, timeout_at};
 
 use super::meter::Meter;
 use crate::link::patience::Patience;
@@ -26,10 +29,13 @@ pub(super) use plan::{Piece, TransferPlan};
 
 /// Requests at once: enough to fill a line while one of them waits for its answer.
 pub(super) const AT_ONCE: usize = 4;
+/// Pieces of a plan that are in work at once: those beyond [`AT_ONCE`] are being written, or wait for their turn.
+const IN_WORK: usize = 3 * AT_ONCE;
 /// Bytes of one chunk at most: it is held in memory when it is read. The longest list of pages fits.
 const LARGEST_BYTES: u64 = 8 * 1024 * 1024;
-/// Bytes that are flushed together.
-const LAND_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes that are flushed together, and how long the first of them waits for the others.
+const LAND_BYTES: u64 = 64 * 1024 * 1024;
+const LAND_AFTER: Duration = Duration::from_secs(5);
 /// Groups of chunks that may wait for the disk before requests wait too.
 const GROUPS: usize = 64;
 /// Room that must stay free on the disk.
@@ -47,6 +53,13 @@ pub(super) struct Transfer<'a> {
 
 /// Takes what arrived.
 pub(super) type Arrived = mpsc::Sender<Group>;
+
+/// What the pieces of a plan share.
+struct Way<'a> {
+    /// Requests that may travel.
+    turns: Semaphore,
+    arrived: &'a Arrived,
+}
 
 /// Chunks that arrived whole, and that the disk may still lose.
 #[derive(Default)]
@@ -81,14 +94,33 @@ impl Transfer<'_> {
         if missing.is_empty() {
             return Ok(());
         }
+        let (plan, packed) = self.plan(wanted, missing).await?;
+        self.arrived(Group { chunks: packed.chunks, parts: Vec::new(), packs: packed.packs }, arrived).await;
+        self.ask(plan, arrived).await
+    }
+
+    /// Brings small chunks that will be fetched later, so that they need not travel then; in one try. They lie where
+    /// what an earlier fetch left does.
+    pub async fn early(&self, wanted: &[ChunkRef]) -> Result<(), SyncError> {
+        possible(wanted)?;
+        let (plan, _) = self.plan(wanted, self.missing(wanted).await?).await?;
+        for piece in plan.pieces {
+            if let Piece::Batch(asked) = piece {
+                self.once(asked).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to travel of the missing chunks, and what an earlier try left in packs.
+    async fn plan(&self, wanted: &[ChunkRef], missing: Vec<Digest>) -> Result<(TransferPlan, Packed), SyncError> {
         let packed = self.blobs.packed(missing.clone()).await?;
         let missing = without(missing, &packed);
         let held = self.blobs.parts_held(missing.clone()).await?;
         let plan = TransferPlan::of(wanted, &missing, &held);
         self.room_for(plan.bytes).await?;
         self.meter.expect(plan.bytes);
-        self.arrived(Group { chunks: packed.chunks, parts: Vec::new(), packs: packed.packs }, arrived).await;
-        self.ask(plan, arrived).await
+        Ok((plan, packed))
     }
 
     /// Those of the chunks that are not here.
@@ -100,23 +132,26 @@ impl Transfer<'_> {
     /// Asks for the pieces of a plan, several at once. After a failure nothing more is asked for, but what is on its
     /// way comes to its end: it may be here already.
     async fn ask(&self, plan: TransferPlan, arrived: &Arrived) -> Result<(), SyncError> {
+        let way = Way { turns: Semaphore::new(AT_ONCE), arrived };
         let mut pieces = plan.pieces.into_iter();
         let mut asked: FuturesUnordered<_> =
-            pieces.by_ref().take(AT_ONCE).map(|piece| self.piece(piece, arrived)).collect();
+            pieces.by_ref().take(IN_WORK).map(|piece| self.piece(piece, &way)).collect();
         let mut result = Ok(());
         while let Some(done) = asked.next().await {
             result = result.and(done);
-            if let (Ok(()), Some(piece)) = (&result, pieces.next()) {
-                asked.push(self.piece(piece, arrived));
+            match (&result, pieces.next()) {
+                (Ok(()), Some(piece)) => asked.push(self.piece(piece, &way)),
+                (Ok(()), None) => {}
+                (Err(_), _) => way.turns.close(),
             }
         }
         result
     }
 
-    async fn piece(&self, piece: Piece, arrived: &Arrived) -> Result<(), SyncError> {
+    async fn piece(&self, piece: Piece, way: &Way<'_>) -> Result<(), SyncError> {
         match piece {
-            Piece::Batch(asked) => self.batch(asked, arrived).await,
-            Piece::Large(chunk) => Box::pin(self.ranged(chunk, arrived)).await,
+            Piece::Batch(asked) => self.batch(asked, way).await,
+            Piece::Large(chunk) => Box::pin(self.ranged(chunk, way)).await,
         }
     }
 
@@ -124,18 +159,16 @@ impl Transfer<'_> {
     /// process where it lies.
     async fn land(&self, mut arrived: mpsc::Receiver<Group>) -> Result<(), SyncError> {
         while let Some(mut group) = arrived.recv().await {
-            while group.bytes() < LAND_BYTES
-                && let Some(more) = arrived.recv().await
-            {
-                group.add(more);
-            }
+            let is_last = group.grow(&mut arrived).await;
             if !group.parts.is_empty() {
                 self.blobs.parts_land(group.parts).await?;
             }
             if !group.packs.is_empty() {
                 self.blobs.packs_land(group.packs).await?;
             }
-            self.store.chunks_add(&group.chunks).await?;
+            // What a fetch ends with is noted right after, and that reaches the disk.
+            let durability = if is_last { Durability::Relaxed } else { Durability::Flushed };
+            self.store.chunks_add(&group.chunks, durability).await?;
             self.meter.landed(&group.chunks);
         }
         Ok(())
@@ -162,7 +195,27 @@ impl Transfer<'_> {
     }
 }
 
+impl Way<'_> {
+    /// Waits until one more request may travel, as long as what is given back lives; `None` when another one failed.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+}
+
 impl Group {
+    /// Takes what arrives soon. Says whether nothing more comes.
+    async fn grow(&mut self, arrived: &mut mpsc::Receiver<Self>) -> bool {
+        let latest = Instant::now() + LAND_AFTER;
+        while self.bytes() < LAND_BYTES {
+            match timeout_at(latest, arrived.recv()).await {
+                Ok(Some(more)) => self.add(more),
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
     fn bytes(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.bytes).sum()
     }

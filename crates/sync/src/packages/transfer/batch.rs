@@ -9,7 +9,7 @@ use taosync_wire::v1;
 use taosync_wire::v1::packages::{ChunkFrame, ChunksWanted};
 
 use super::plan::Asked;
-use super::{Arrived, Fresh, Group, Transfer};
+use super::{Fresh, Group, Transfer, Way};
 use crate::link::{Link, LinkError, Request};
 use crate::session::SyncError;
 
@@ -20,14 +20,16 @@ const AT_ONCE_IN_MEMORY: usize = 64;
 
 impl Transfer<'_> {
     /// Fetches a batch; after a cut only what has not come is asked for again.
-    pub(super) async fn batch(&self, mut asked: Asked, arrived: &Arrived) -> Result<(), SyncError> {
+    pub(super) async fn batch(&self, mut asked: Asked, way: &Way<'_>) -> Result<(), SyncError> {
         let (mut failures, mut missing) = (0, None);
         loop {
+            let Some(turn) = way.turn().await else { return Ok(()) };
             let answer = answer(self.link, &mut asked).await;
+            drop(turn);
             missing = missing.or(answer.missing);
             failures = if answer.chunks.is_empty() { failures + 1 } else { 1 };
             let group = self.kept(answer.chunks).await.map_err(not_kept)?;
-            self.arrived(group, arrived).await;
+            self.arrived(group, way.arrived).await;
             match answer.end {
                 Ok(()) if asked.0.is_empty() => return all_there(missing),
                 Ok(()) => return Err(LinkError::Protocol("not all of the chunks that were asked for".into()).into()),
@@ -35,9 +37,14 @@ impl Transfer<'_> {
             }
         }
     }
-}
 
-impl Transfer<'_> {
+    /// Fetches a batch in one try. What does not come is nobody's failure: whoever needs it asks for it again.
+    pub(super) async fn once(&self, mut asked: Asked) -> Result<(), SyncError> {
+        let came = answer(self.link, &mut asked).await.chunks;
+        self.kept(came).await.map_err(not_kept)?;
+        Ok(())
+    }
+
     /// Writes what came: together, when it is much.
     async fn kept(&self, came: Vec<(Digest, Vec<u8>)>) -> Result<Group, StoreError> {
         let chunks: Vec<_> =

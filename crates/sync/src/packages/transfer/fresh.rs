@@ -137,10 +137,10 @@ mod tests {
         let (name, bytes) = chunk(1, 40_000);
         let mut part = blobs.part_take_up(name, 40_000).await.unwrap();
         assert!(part.take(&bytes[..30_000]).is_empty());
-        let mut part = part.write().await.unwrap();
+        part.write_all().await.unwrap();
         assert!(fresh.read(&name).is_err());
         assert!(part.take(&bytes[30_000..]).is_empty());
-        part.write().await.unwrap().check().await.unwrap();
+        part.check().await.unwrap();
         assert_eq!(fresh.read(&name).unwrap(), bytes);
         assert!(blobs.get(name).await.is_err(), "nobody else sees it");
         blobs.parts_land(vec![name]).await.unwrap();

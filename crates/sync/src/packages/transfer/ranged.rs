@@ -7,29 +7,33 @@ use taosync_store::packages::ChunkRef;
 use taosync_wire::v1;
 
 use super::batch::other_bytes;
-use super::{Arrived, Group, Transfer};
+use super::{Group, Transfer, Way};
 use crate::link::{LinkError, Request, Response};
 use crate::session::SyncError;
 
 impl Transfer<'_> {
     /// Fetches a chunk, in as many tries as it takes while each brings something.
-    pub(super) async fn ranged(&self, chunk: ChunkRef, arrived: &Arrived) -> Result<(), SyncError> {
+    pub(super) async fn ranged(&self, chunk: ChunkRef, way: &Way<'_>) -> Result<(), SyncError> {
         let mut part = self.blobs.part_take_up(chunk.name, chunk.bytes).await?;
         let mut is_from_earlier = part.bytes() > 0;
         let mut failures = 0;
         loop {
             let before = part.bytes();
-            let (more, end) = self.rest(part, chunk).await?;
-            part = more;
-            failures = if part.bytes() > before { 1 } else { failures + 1 };
-            if let Err(error) = end {
-                self.wait(failures, error).await?;
-                continue;
+            if before < chunk.bytes {
+                let Some(turn) = way.turn().await else { return Ok(()) };
+                let end = self.rest(&mut part, chunk).await?;
+                drop(turn);
+                failures = if part.bytes() > before { 1 } else { failures + 1 };
+                if let Err(error) = end {
+                    part.write_all().await?;
+                    self.wait(failures, error).await?;
+                    continue;
+                }
             }
             match part.check().await {
                 Ok(()) => {
                     let group = Group { chunks: vec![chunk], parts: vec![chunk.name], packs: Vec::new() };
-                    self.arrived(group, arrived).await;
+                    self.arrived(group, way.arrived).await;
                     return Ok(());
                 }
                 // A start that a dead machine left may be no longer what it was.
@@ -44,53 +48,49 @@ impl Transfer<'_> {
         }
     }
 
-    /// Asks for what is missing of a chunk, and gives what is here then. Fails only when the disk does.
-    async fn rest(&self, part: Part, chunk: ChunkRef) -> Result<(Part, Result<(), LinkError>), StoreError> {
-        if part.bytes() == chunk.bytes {
-            return Ok((part, Ok(())));
-        }
+    /// Asks for what is missing of a chunk. Fails itself only when the disk does.
+    async fn rest(&self, part: &mut Part, chunk: ChunkRef) -> Result<Result<(), LinkError>, StoreError> {
         let mut request = Request::get(format!("{}/{}", v1::PATH_CHUNKS, chunk.name));
         if part.bytes() > 0 {
             request = request.header("range", format!("bytes={}-", part.bytes()));
         }
         let response = match self.link.send(request).await {
             Ok(response) => response,
-            Err(error) => return Ok((part, Err(error))),
+            Err(error) => return Ok(Err(error)),
         };
-        let part = match begins_at(&response) {
-            Some(at) if at == part.bytes() => part,
+        match begins_at(&response) {
+            Some(at) if at == part.bytes() => {}
             Some(0) => {
                 self.meter.expect(part.bytes());
-                part.restart().await?
+                part.restart().await?;
             }
-            _ => return Ok((part, Err(LinkError::Protocol("another part of a chunk than was asked for".into())))),
-        };
+            _ => return Ok(Err(LinkError::Protocol("another part of a chunk than was asked for".into()))),
+        }
         self.read(response, part, chunk).await
     }
 
     async fn read(
         &self,
         mut response: Response,
-        mut part: Part,
+        part: &mut Part,
         chunk: ChunkRef,
-    ) -> Result<(Part, Result<(), LinkError>), StoreError> {
-        let end = loop {
+    ) -> Result<Result<(), LinkError>, StoreError> {
+        loop {
             match response.chunk().await {
-                Ok(Some(piece)) if part.bytes() + piece.len() as u64 > chunk.bytes => break Err(another_size()),
+                Ok(Some(piece)) if part.bytes() + piece.len() as u64 > chunk.bytes => return Ok(Err(another_size())),
                 Ok(Some(piece)) => {
                     self.meter.add(piece.len() as u64);
                     let mut rest = part.take(&piece);
                     while !rest.is_empty() {
-                        part = part.write().await?;
+                        part.write().await?;
                         rest = part.take(rest);
                     }
                 }
-                Ok(None) if part.bytes() < chunk.bytes => break Err(another_size()),
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
+                Ok(None) if part.bytes() < chunk.bytes => return Ok(Err(another_size())),
+                Ok(None) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(error)),
             }
-        };
-        Ok((part.write().await?, end))
+        }
     }
 }
 
