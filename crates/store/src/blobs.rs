@@ -102,7 +102,7 @@ impl Blobs {
         joined(tokio::task::spawn_blocking(move || work(&blobs)).await, &self.folder)
     }
 
-    /// The files that a chunk may be, in none of which it lies with others.
+    /// The files of its own that a chunk may be in.
     fn paths(&self, name: Digest) -> [PathBuf; 2] {
         [self.path(name), self.fetched_path(name)]
     }

@@ -163,7 +163,7 @@ impl Store {
     }
 
     /// Local: notes a version that is to be fetched; one that failed is tried again, one that is ready stays so. It reaches
-    /// the disk with the first chunk that is noted ([`Store::chunks_add`]); what the power takes before, the next sync notes again.
+    /// the disk with what is noted next and flushed; what the power takes before, the next sync notes again.
     pub async fn package_fetching(&self, new: &NewPackage<'_>) -> Result<Uuid, StoreError> {
         let mut tx = self.write("package_fetching", Durability::Relaxed).await?;
         let id = match tx.package_id(new.delivery, new.reference.version).await? {

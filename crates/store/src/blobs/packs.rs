@@ -34,12 +34,12 @@ const BEFORE: usize = MAGIC.len() + 4;
 /// Bytes of the list for one chunk: its name, and its bytes, little-endian.
 const ENTRY: usize = 36;
 
-/// Chunks that lie in packs.
+/// Chunks that lie whole where they were fetched to.
 #[derive(Clone, Debug, Default)]
 pub struct Packed {
     /// Which.
     pub chunks: Vec<ChunkRef>,
-    /// Names of the packs they are in.
+    /// Names of the packs they are in; others lie by themselves, and have landed.
     pub packs: Vec<Digest>,
 }
 
@@ -55,16 +55,23 @@ impl Blobs {
         self.run(move |blobs| blobs.packs_flush(&packs)).await
     }
 
-    /// Those of the chunks that lie whole in packs. Their hashes are checked: before a pack has landed, the disk may have
-    /// lost any of it.
+    /// Those of the chunks that lie whole in packs, or by themselves: a process died before they were noted. Their hashes
+    /// are checked: before a pack has landed, the disk may have lost any of it.
     pub async fn packed(&self, names: Vec<Digest>) -> Result<Packed, StoreError> {
         self.run(move |blobs| {
             blobs.packs_look()?;
-            let (mut found, mut packs) = (Packed::default(), BTreeSet::new());
+            let (mut found, mut packs, mut singles) = (Packed::default(), BTreeSet::new(), 0);
             for name in names {
-                let Some((pack, bytes)) = blobs.whole_in_pack(name)? else { continue };
-                found.chunks.push(ChunkRef { name, bytes });
-                packs.insert(pack);
+                if let Some((pack, bytes)) = blobs.whole_in_pack(name)? {
+                    found.chunks.push(ChunkRef { name, bytes });
+                    packs.insert(pack);
+                } else if let Some(bytes) = blobs.whole_by_itself(name)? {
+                    found.chunks.push(ChunkRef { name, bytes });
+                    singles += 1;
+                }
+            }
+            if singles > 0 {
+                blobs.flush_fetched()?;
             }
             found.packs = packs.into_iter().collect();
             Ok(found)

@@ -1,5 +1,5 @@
 //! Chunks on their way here. What has come of one lies under a temporary name until it is whole, so that a cut line or
-//! a dead process costs nothing that arrived. Whole ones become chunks together, in one flush. All of them lie in one
+//! a dead process costs nothing that arrived. Whole ones become chunks together. All of them lie in one
 //! folder, `chunks/fetched`: names in one folder are flushed at once.
 
 mod part;
@@ -77,18 +77,17 @@ impl Blobs {
         .await
     }
 
-    /// Makes chunks of parts that are whole: all of them are flushed together, then renamed, then the names are
-    /// flushed together.
+    /// Makes chunks of parts that are whole: all of them are flushed, then renamed, then the names are flushed together.
     pub async fn parts_land(&self, names: Vec<Digest>) -> Result<(), StoreError> {
         self.run(move |blobs| {
             let paths: Vec<_> = names.iter().map(|name| (blobs.part_path(*name), blobs.fetched_path(*name))).collect();
-            // Nearly all of their bytes are on the disk. Flushing all that waits for it would also hold up what is written
-            // straight to it meanwhile.
+            // One by one: the bytes of large ones are on the disk, and flushing all that waits for it would hold up what is
+            // written straight to it meanwhile.
             paths.iter().try_for_each(|(part, _)| flush(part))?;
             for (part, path) in &paths {
                 fs::rename(part, path).map_err(|e| failed("write", path, e))?;
             }
-            blobs.flush_together([&*blobs.fetched_folder(), &*blobs.folder].into_iter())
+            blobs.flush_fetched()
         })
         .await
     }
@@ -96,7 +95,8 @@ impl Blobs {
     /// [`Self::get_waiting`] also of a chunk that is whole and has not landed yet.
     pub fn get_arrived_waiting(&self, name: Digest) -> Result<Vec<u8>, StoreError> {
         match self.get_waiting(name) {
-            Err(StoreError::NotFound { .. }) => {}
+            // A damaged one is fetched again, and the good one lies there now.
+            Err(StoreError::NotFound { .. } | StoreError::Damaged { .. }) => {}
             found => return found,
         }
         match fs::read(self.part_path(name)) {
@@ -104,6 +104,21 @@ impl Blobs {
             // Not whole; or it landed meanwhile.
             _ => self.get_waiting(name),
         }
+    }
+
+    /// The bytes of a chunk that came by itself, when it is whole.
+    pub(super) fn whole_by_itself(&self, name: Digest) -> Result<Option<u64>, StoreError> {
+        let path = self.fetched_path(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok((Digest::of(&bytes) == name).then_some(bytes.len() as u64)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed("read", &path, e)),
+        }
+    }
+
+    /// Waits until the names of chunks that came by themselves have reached the disk.
+    pub(super) fn flush_fetched(&self) -> Result<(), StoreError> {
+        self.flush_together([&*self.fetched_folder(), &*self.folder].into_iter())
     }
 
     /// Where a chunk is that came by itself.

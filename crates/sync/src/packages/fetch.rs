@@ -68,9 +68,8 @@ pub async fn fetch(
     let meter = Meter::new(progress);
     let transfer = Transfer { store, link, blobs: &blobs, patience, meter: &meter, fresh: Fresh::new(&blobs) };
     let keys = keys(link, store, todo.iter().map(|package| (&*package.uri, &package.reference)));
-    let (keys, ()) = tokio::join!(keys, Box::pin(lists_of_pages(&transfer, &todo)));
-    let result = match keys {
-        Ok(keys) => all(&transfer, &todo, &keys, outcome).await,
+    let result = match tokio::try_join!(keys, Box::pin(lists_of_pages(&transfer, &todo))) {
+        Ok((keys, ())) => all(&transfer, &todo, &keys, outcome).await,
         Err(error) => Err(error),
     };
     outcome.bytes = meter.travelled().bytes;
@@ -81,10 +80,16 @@ pub async fn fetch(
 
 /// Brings what every package begins with, while central is asked for keys. A failure is one again when the list is
 /// needed, and is told then.
-async fn lists_of_pages(transfer: &Transfer<'_>, todo: &[Todo]) {
+async fn lists_of_pages(transfer: &Transfer<'_>, todo: &[Todo]) -> Result<(), SyncError> {
     let heads: Vec<_> = todo.iter().map(|package| head(&package.reference)).collect();
-    if let Err(error) = transfer.early(&heads).await {
-        tracing::debug!(%error, "lists of pages did not come early");
+    match transfer.early(&heads).await {
+        // Told once only: from then on the link goes by the new name.
+        Err(renamed @ SyncError::Link(LinkError::Renamed)) => Err(renamed),
+        Err(error) => {
+            tracing::debug!(%error, "lists of pages did not come early");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

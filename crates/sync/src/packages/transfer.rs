@@ -95,6 +95,7 @@ impl Transfer<'_> {
             return Ok(());
         }
         let (plan, packed) = self.plan(wanted, missing).await?;
+        self.meter.expect(plan.bytes);
         self.arrived(Group { chunks: packed.chunks, parts: Vec::new(), packs: packed.packs }, arrived).await;
         self.ask(plan, arrived).await
     }
@@ -106,20 +107,20 @@ impl Transfer<'_> {
         let (plan, _) = self.plan(wanted, self.missing(wanted).await?).await?;
         for piece in plan.pieces {
             if let Piece::Batch(asked) = piece {
+                self.meter.expect(asked.0.values().sum());
                 self.once(asked).await?;
             }
         }
         Ok(())
     }
 
-    /// What is to travel of the missing chunks, and what an earlier try left in packs.
+    /// What is to travel of the missing chunks, and what an earlier try left whole.
     async fn plan(&self, wanted: &[ChunkRef], missing: Vec<Digest>) -> Result<(TransferPlan, Packed), SyncError> {
         let packed = self.blobs.packed(missing.clone()).await?;
         let missing = without(missing, &packed);
         let held = self.blobs.parts_held(missing.clone()).await?;
         let plan = TransferPlan::of(wanted, &missing, &held);
         self.room_for(plan.bytes).await?;
-        self.meter.expect(plan.bytes);
         Ok((plan, packed))
     }
 
@@ -139,10 +140,10 @@ impl Transfer<'_> {
         let mut result = Ok(());
         while let Some(done) = asked.next().await {
             result = result.and(done);
-            match (&result, pieces.next()) {
-                (Ok(()), Some(piece)) => asked.push(self.piece(piece, &way)),
-                (Ok(()), None) => {}
-                (Err(_), _) => way.turns.close(),
+            if result.is_err() {
+                way.turns.close();
+            } else if let Some(piece) = pieces.next() {
+                asked.push(self.piece(piece, &way));
             }
         }
         result
@@ -166,7 +167,7 @@ impl Transfer<'_> {
             if !group.packs.is_empty() {
                 self.blobs.packs_land(group.packs).await?;
             }
-            // What a fetch ends with is noted right after, and that reaches the disk.
+            // How a fetch ended is noted after it, and that reaches the disk.
             let durability = if is_last { Durability::Relaxed } else { Durability::Flushed };
             self.store.chunks_add(&group.chunks, durability).await?;
             self.meter.landed(&group.chunks);
@@ -199,6 +200,11 @@ impl Way<'_> {
     /// Waits until one more request may travel, as long as what is given back lives; `None` when another one failed.
     async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.acquire().await.ok()
+    }
+
+    /// Whether another one failed.
+    fn is_closed(&self) -> bool {
+        self.turns.is_closed()
     }
 }
 

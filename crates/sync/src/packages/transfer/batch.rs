@@ -22,10 +22,13 @@ impl Transfer<'_> {
     /// Fetches a batch; after a cut only what has not come is asked for again.
     pub(super) async fn batch(&self, mut asked: Asked, way: &Way<'_>) -> Result<(), SyncError> {
         let (mut failures, mut missing) = (0, None);
-        loop {
-            let Some(turn) = way.turn().await else { return Ok(()) };
+        // Kept while it waits for a better line: whoever took it would wait too.
+        let mut turn = way.turn().await;
+        while turn.is_some() && !way.is_closed() {
             let answer = answer(self.link, &mut asked).await;
-            drop(turn);
+            if answer.end.is_ok() {
+                turn = None;
+            }
             missing = missing.or(answer.missing);
             failures = if answer.chunks.is_empty() { failures + 1 } else { 1 };
             let group = self.kept(answer.chunks).await.map_err(not_kept)?;
@@ -36,13 +39,14 @@ impl Transfer<'_> {
                 Err(error) => self.wait(failures, error).await?,
             }
         }
+        Ok(())
     }
 
-    /// Fetches a batch in one try. What does not come is nobody's failure: whoever needs it asks for it again.
+    /// Fetches a batch in one try, and keeps what came.
     pub(super) async fn once(&self, mut asked: Asked) -> Result<(), SyncError> {
-        let came = answer(self.link, &mut asked).await.chunks;
-        self.kept(came).await.map_err(not_kept)?;
-        Ok(())
+        let answer = answer(self.link, &mut asked).await;
+        self.kept(answer.chunks).await.map_err(not_kept)?;
+        Ok(answer.end?)
     }
 
     /// Writes what came: together, when it is much.

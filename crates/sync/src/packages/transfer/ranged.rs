@@ -16,13 +16,16 @@ impl Transfer<'_> {
     pub(super) async fn ranged(&self, chunk: ChunkRef, way: &Way<'_>) -> Result<(), SyncError> {
         let mut part = self.blobs.part_take_up(chunk.name, chunk.bytes).await?;
         let mut is_from_earlier = part.bytes() > 0;
-        let mut failures = 0;
+        let (mut failures, mut turn) = (0, None);
         loop {
             let before = part.bytes();
             if before < chunk.bytes {
-                let Some(turn) = way.turn().await else { return Ok(()) };
+                // Kept while it waits for a better line: whoever took it would wait too.
+                turn = if turn.is_some() { turn } else { way.turn().await };
+                if turn.is_none() || way.is_closed() {
+                    return Ok(());
+                }
                 let end = self.rest(&mut part, chunk).await?;
-                drop(turn);
                 failures = if part.bytes() > before { 1 } else { failures + 1 };
                 if let Err(error) = end {
                     part.write_all().await?;
@@ -30,6 +33,7 @@ impl Transfer<'_> {
                     continue;
                 }
             }
+            drop(turn.take());
             match part.check().await {
                 Ok(()) => {
                     let group = Group { chunks: vec![chunk], parts: vec![chunk.name], packs: Vec::new() };
